@@ -1,0 +1,195 @@
+//! Everything the hypervisor asks of the machine under it.
+//!
+//! Two views, because a domain's own calls are served while other domains run on
+//! other host threads:
+//!
+//! - [`Cpus`]: the strands of *one* guest, and memory. A guest's call inside a
+//!   slice sees this and the guest's own state, nothing else.
+//! - [`Machine`]: the whole chassis, at a slice boundary, when nothing runs.
+//!
+//! Memory ([`Memory`]) takes `&self`: a chassis's memory is one mapping that
+//! domains share by partition, and a `Pa` comes from `RealMap::resolve` of the
+//! guest that is served, so two threads never touch the same byte.
+
+use sun4v::addr::{Pa, RealMap};
+use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
+use sun4v::mmu::{Tsb, Tte};
+use sun4v::record::{LoadError, StrandV1};
+use sun4v::time::SimTime;
+
+/// Physical memory of a chassis. All addresses were resolved before; one outside
+/// the machine is a mistake of ours and panics.
+pub trait Memory {
+    /// Copies bytes out.
+    fn read(&self, pa: Pa, bytes: &mut [u8]);
+    /// Copies bytes in, and marks their pages dirty where a log is on.
+    fn write(&self, pa: Pa, bytes: &[u8]);
+    /// Zeroes a stretch, likewise; whole pages may be given back to the host.
+    fn zero(&self, pa: Pa, bytes: u64);
+    /// Copies between two stretches that do not overlap.
+    fn copy(&self, from: Pa, to: Pa, bytes: u64) {
+        let mut page = [0; 8192];
+        let mut done = 0;
+        while done < bytes {
+            let n = (bytes - done).min(8192) as usize;
+            self.read(from.offset(done), &mut page[..n]);
+            self.write(to.offset(done), &page[..n]);
+            done += n as u64;
+        }
+    }
+    /// Reads a big-endian doubleword.
+    fn read_u64(&self, pa: Pa) -> u64 {
+        let mut word = [0; 8];
+        self.read(pa, &mut word);
+        u64::from_be_bytes(word)
+    }
+    /// Writes a big-endian doubleword.
+    fn write_u64(&self, pa: Pa, word: u64) {
+        self.write(pa, &word.to_be_bytes());
+    }
+    /// Starts logging stores to `[pa, pa + bytes)`, 8 KiB aligned: all clean.
+    fn log_start(&self, pa: Pa, bytes: u64);
+    /// Ends it and forgets.
+    fn log_stop(&self, pa: Pa, bytes: u64);
+    /// Is the page that holds `pa` dirty? False where no log is on.
+    fn log_is_dirty(&self, pa: Pa) -> bool;
+    /// Marks the page that holds `pa` clean. Only at a slice boundary.
+    fn log_clean(&self, pa: Pa);
+    /// Marks it dirty again.
+    fn log_dirty(&self, pa: Pa);
+}
+
+/// Which of the two TLBs; both may be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tlbs {
+    /// The data TLB.
+    pub data: bool,
+    /// The instruction TLB.
+    pub instruction: bool,
+}
+
+/// How a strand begins to run a guest (hypervisor API, initial state): MMU off,
+/// TL = GL = 2, PSTATE.PRIV, PIL 15, everything else zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartState {
+    /// Program counter, a real address.
+    pub pc: u64,
+    /// For `%o0`.
+    pub argument: u64,
+    /// For `%i0`: real address of the guest's first byte of memory.
+    pub memory_base: u64,
+    /// For `%i1`: bytes of the range that begins there.
+    pub memory_bytes: u64,
+}
+
+/// The four interrupt queues of a vCPU, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Queue {
+    /// CPU mondo, 0x3c.
+    CpuMondo = 0,
+    /// Device mondo, 0x3d.
+    DevMondo = 1,
+    /// Resumable error, 0x3e.
+    Resumable = 2,
+    /// Non-resumable error, 0x3f.
+    NonResumable = 3,
+}
+
+/// The strands of one guest.
+pub trait Cpus {
+    /// Simulated time of the vCPU that calls, or of the boundary.
+    fn now(&self) -> SimTime;
+    /// The chassis's memory.
+    fn memory(&self) -> &dyn Memory;
+    /// Lets `vcpu` begin; it runs from the next turn on.
+    fn start(&mut self, vcpu: VcpuId, state: StartState);
+    /// Stops it; its translations go.
+    fn stop(&mut self, vcpu: VcpuId);
+    /// Parks it until [`Cpus::wake`] or an interrupt of its own (`cpu_yield`).
+    fn park(&mut self, vcpu: VcpuId);
+    /// Ends a park; harmless otherwise.
+    fn wake(&mut self, vcpu: VcpuId);
+    /// Delivers a trap that the hypervisor reflects: as t2 reference 2.4.
+    fn reflect(&mut self, vcpu: VcpuId, tt: u16);
+    /// Guest watchdog: MMU off, TL = GL = 2, at `pc` (RTBA + 0x40).
+    fn watchdog(&mut self, vcpu: VcpuId, pc: u64);
+    /// Turns the MMU on or off and goes on at `pc`.
+    fn mmu_enable(&mut self, vcpu: VcpuId, on: bool, pc: u64);
+    /// TL and GL of the vCPU at its trap.
+    fn levels(&self, vcpu: VcpuId) -> (u8, u8);
+    /// Loads a translation whose page lies at `pa`.
+    fn tlb_insert(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16, tte: Tte, pa: Pa);
+    /// Removes the translations of `va` in `context` from the vCPU's core.
+    fn demap_page(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16);
+    /// Removes all translations of `context`.
+    fn demap_context(&mut self, vcpu: VcpuId, tlbs: Tlbs, context: u16);
+    /// Removes all translations of the guest.
+    fn demap_all(&mut self, vcpu: VcpuId, tlbs: Tlbs);
+    /// Sets the TSBs of the hardware walk: for context 0, or for the others.
+    fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]);
+    /// Head and tail registers of a queue, in bytes.
+    fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64);
+    /// Sets both.
+    fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64);
+    /// Time that the vCPU was not parked, for utilisation.
+    fn busy(&self, vcpu: VcpuId) -> SimTime;
+    /// The vCPU's architectural state.
+    fn save(&self, vcpu: VcpuId) -> StrandV1;
+    /// Puts it back; checks every field. `state.stick_cmpr` counts the guest's
+    /// own `%stick`, whose offset is given by [`Cpus::set_stick_offset`].
+    fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError>;
+    /// The guest's `%tick` and `%stick` are the machine's plus `ticks`.
+    fn set_stick_offset(&mut self, ticks: i64);
+    /// The guest's `%stick` now.
+    fn stick(&self) -> u64;
+}
+
+/// A control word whose addresses were resolved, for a core's crypto unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlWord {
+    /// Word 0 as the guest wrote it: lengths, algorithms, marks.
+    pub control: u64,
+    /// Source.
+    pub source: Pa,
+    /// HMAC key.
+    pub auth_key: Pa,
+    /// Initial value of the hash.
+    pub auth_iv: Pa,
+    /// Where the hash goes.
+    pub auth_state: Pa,
+    /// Cipher key.
+    pub key: Pa,
+    /// Initial value of the cipher.
+    pub iv: Pa,
+    /// Destination.
+    pub destination: Pa,
+}
+
+/// The whole chassis, at a slice boundary.
+pub trait Machine {
+    /// Simulated time of the boundary.
+    fn now(&self) -> SimTime;
+    /// Seconds since 1970, UTC, of the service processor's clock.
+    fn time_of_day(&self) -> u64;
+    /// Physical memory.
+    fn memory(&self) -> &dyn Memory;
+    /// The strands of a guest.
+    fn cpus(&mut self, guest: GuestId) -> &mut dyn Cpus;
+    /// Gives a guest its strands (by vCPU number) and its memory, anew. Strands
+    /// that stay keep their state.
+    fn assign(&mut self, guest: GuestId, strands: &[(VcpuId, StrandId)], memory: &RealMap);
+    /// Takes everything of a guest away.
+    fn unassign(&mut self, guest: GuestId);
+    /// A guest was started; for a native program, its `Event::Start`.
+    fn guest_started(&mut self, guest: GuestId);
+    /// A guest ended with this code (`mach_exit`).
+    fn guest_exited(&mut self, guest: GuestId, code: u64);
+    /// Gives control words to a core's CWQ, behind those it has. When the unit
+    /// has done each, the machine calls `Hypervisor::cwq_done`.
+    fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]);
+    /// A character for the service processor's console of `guest`.
+    fn sp_console(&mut self, guest: GuestId, byte: u8);
+    /// One line of the hypercall trace.
+    fn trace(&mut self, line: &str);
+}

@@ -1,0 +1,3 @@
+//! The logical domains manager, its services, and migration.
+
+#![forbid(unsafe_code)]

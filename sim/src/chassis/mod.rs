@@ -1,0 +1,1 @@
+//! Two servers and what holds them together.

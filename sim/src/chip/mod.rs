@@ -1,0 +1,1 @@
+//! What a T2-class chip has.

@@ -1,0 +1,1 @@
+//! Engines: run a strand for a budget, say why it stopped.

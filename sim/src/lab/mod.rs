@@ -1,0 +1,1 @@
+//! The lab's other hosts: storage, workstation, pinger.

@@ -1,0 +1,9 @@
+//! The world: chips, memory, networks, two chassis.
+
+pub mod chassis;
+pub mod chip;
+pub mod engine;
+pub mod lab;
+pub mod mem;
+pub mod net;
+pub mod time;

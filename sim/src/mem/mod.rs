@@ -1,0 +1,1 @@
+//! Physical memory of a chassis, and its dirty log.

@@ -1,0 +1,1 @@
+//! Virtual wires: links, switches, captures.

@@ -1,0 +1,1 @@
+//! Events in simulated time, and the seeded generator.

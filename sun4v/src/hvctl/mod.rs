@@ -1,0 +1,1 @@
+//! hvctl: what the manager and the hypervisor say to each other.

@@ -1,0 +1,1 @@
+//! Logical domain channels: packets, map tables, cookies.

@@ -1,0 +1,1 @@
+//! Machine descriptions: the binary graph, its reader and its builder.

@@ -1,0 +1,122 @@
+//! What a native program of a domain may touch.
+//!
+//! A domain runs either a SPARC image or a native program: a state machine in
+//! Rust that is woken by [`Event`]s and acts through [`Ports`] alone. It makes
+//! the same hypercalls as a SPARC guest, through the same dispatcher and with the
+//! same rights; its memory is pages of its own domain; its network interfaces
+//! carry real Ethernet frames; its work is charged to its own strands.
+//!
+//! **Time.** A program runs at slice boundaries and takes no time by itself. What
+//! it does costs time through [`Ports::charge`] and [`Ports::job`], so a domain
+//! with fewer strands is slower.
+
+use crate::addr::Ra;
+use crate::hcall::HvError;
+use crate::time::SimTime;
+
+/// Names a job that was given to [`Ports::job`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// Why a program is woken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The domain was started. Comes once, first.
+    Start,
+    /// An entry of the device mondo queue: word 0 is the interrupt's cookie.
+    Mondo([u64; 8]),
+    /// A time set by [`Ports::set_timer`] has come.
+    Timer(u64),
+    /// A frame arrived at network interface `nic`; no FCS.
+    Frame {
+        /// Which interface.
+        nic: u8,
+        /// Destination, source, type, payload.
+        bytes: Vec<u8>,
+    },
+    /// A job has ended.
+    JobDone {
+        /// Which one.
+        job: JobId,
+        /// What it computed.
+        output: Vec<u8>,
+    },
+    /// The operator typed a command line; answer with [`Ports::reply`].
+    Command {
+        /// Names the answer.
+        id: u64,
+        /// Words after the prompt, such as `ldm list -l rover`.
+        line: String,
+    },
+}
+
+/// The answer to an operator's command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Text for standard output, lines ended.
+    pub stdout: String,
+    /// Text for standard error, lines ended.
+    pub stderr: String,
+    /// Exit status: zero is success.
+    pub status: u8,
+}
+
+/// A fact that a program notes for the record of a run: numbers by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What it is about, such as `migration`.
+    pub subject: &'static str,
+    /// What happened, such as `round`.
+    pub what: &'static str,
+    /// Which domain, disk or connection.
+    pub name: String,
+    /// Its figures, units in their names (`sealed_bytes`, `pause_us`).
+    pub values: Vec<(&'static str, u64)>,
+}
+
+/// A pure function of bytes that it owns; computed by a host worker meanwhile.
+pub type Work = Box<dyn FnOnce() -> Vec<u8> + Send>;
+
+/// Results of a hypercall: the values of `%o1..=%o5`.
+pub type Rets = [u64; 5];
+
+/// Everything a program can do.
+pub trait Ports {
+    /// Simulated time.
+    fn now(&self) -> SimTime;
+    /// A fast-trap hypercall (`ta 0x80`) made by vCPU 0: `nr` in `%o5`, `args` in
+    /// `%o0..=%o4`. Calls that SPARC guests wait for complete at once.
+    fn hcall(&mut self, nr: u64, args: [u64; 5]) -> Result<Rets, HvError>;
+    /// A core-trap hypercall (`ta 0xff`), such as `api_set_version`.
+    fn core_call(&mut self, nr: u64, args: [u64; 5]) -> Result<Rets, HvError>;
+    /// Real address of the domain's first byte of memory, and its bytes.
+    fn memory(&self) -> (Ra, u64);
+    /// Reads the domain's memory. Panics outside it: a program's own mistake.
+    fn read(&self, ra: Ra, bytes: &mut [u8]);
+    /// Writes the domain's memory. Panics outside it: a program's own mistake.
+    fn write(&mut self, ra: Ra, bytes: &[u8]);
+    /// Sends a frame (no FCS) through network interface `nic`.
+    fn send_frame(&mut self, nic: u8, frame: Vec<u8>);
+    /// Wakes the program with [`Event::Timer`] at `at` or as soon as it can.
+    fn set_timer(&mut self, at: SimTime, token: u64);
+    /// Gives work to the least busy strand: done after `cycles` of its time.
+    fn job(&mut self, cycles: u64, work: Work) -> JobId;
+    /// Charges `cycles` of bookkeeping to the least busy strand.
+    fn charge(&mut self, cycles: u64);
+    /// Virtual CPUs of the domain.
+    fn vcpus(&self) -> usize;
+    /// Busy time of each vCPU so far.
+    fn busy(&self) -> Vec<SimTime>;
+    /// Answers [`Event::Command`] `id`; may come much later.
+    fn reply(&mut self, id: u64, reply: Reply);
+    /// A line for the domain's log, stamped with the time.
+    fn log(&mut self, line: String);
+    /// A fact for the record of the run.
+    fn observe(&mut self, fact: Observation);
+}
+
+/// The software of a domain, in Rust.
+pub trait Program: Send {
+    /// Handles one event.
+    fn event(&mut self, event: Event, ports: &mut dyn Ports);
+}

@@ -1,0 +1,1 @@
+//! Virtual I/O messages: virtual network and virtual disk.
