@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+mod code;
 pub mod hcall;
 pub mod hvctl;
 pub mod hvmd;
