@@ -18,6 +18,7 @@ pub mod ldc;
 pub mod md;
 pub mod mmu;
 pub mod native;
+pub mod ncs;
 pub mod record;
 pub mod time;
 pub mod vio;

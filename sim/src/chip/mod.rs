@@ -1,1 +1,3 @@
 //! What a T2-class chip has.
+
+pub mod cwq;
