@@ -1,0 +1,180 @@
+//! Logical domain channels as a native program uses them.
+//!
+//! [`Endpoint`] moves 64-byte packets (raw mode), [`Link`] turns packets into
+//! messages (unreliable mode), [`Channel`] joins the two, [`Copier`] reaches the
+//! memory that a peer lends.
+
+mod copy;
+mod endpoint;
+mod link;
+
+pub use copy::Copier;
+pub use endpoint::{ChannelConf, ENTRIES, Endpoint, OpenError};
+pub use link::{Link, LinkEvent, MESSAGE_MAX, Next};
+
+use crate::memory::Arena;
+use std::collections::VecDeque;
+use sun4v::id::LdcId;
+use sun4v::ldc::{Packet, State};
+use sun4v::native::Ports;
+
+/// Packets that wait for a peer that does not read; more end the session.
+const OUTBOX_MAX: usize = 4096;
+
+/// A channel that carries messages.
+#[derive(Debug)]
+pub struct Channel {
+    endpoint: Endpoint,
+    link: Link,
+    outbox: VecDeque<Packet>,
+    /// We begin handshakes; otherwise the peer does.
+    starts: bool,
+    /// The session ended outside [`Channel::service`], which has yet to tell.
+    lost: bool,
+}
+
+impl Channel {
+    /// Opens the endpoint and waits for the peer's handshake.
+    ///
+    /// # Errors
+    /// As [`Endpoint::open`].
+    pub fn open(
+        ports: &mut dyn Ports,
+        arena: &mut Arena,
+        conf: ChannelConf,
+        cookie: u64,
+    ) -> Result<Self, OpenError> {
+        let endpoint = Endpoint::open(ports, arena, conf, cookie)?;
+        Ok(Self {
+            endpoint,
+            link: Link::new(),
+            outbox: VecDeque::new(),
+            starts: false,
+            lost: false,
+        })
+    }
+
+    /// Opens the endpoint and begins a handshake whenever the peer comes up.
+    ///
+    /// # Errors
+    /// As [`Endpoint::open`].
+    pub fn connect(
+        ports: &mut dyn Ports,
+        arena: &mut Arena,
+        conf: ChannelConf,
+        cookie: u64,
+    ) -> Result<Self, OpenError> {
+        let mut channel = Self::open(ports, arena, conf, cookie)?;
+        channel.starts = true;
+        channel.link.start(&mut channel.outbox);
+        channel.flush(ports);
+        Ok(channel)
+    }
+
+    /// Which endpoint.
+    #[must_use]
+    pub const fn id(&self) -> LdcId {
+        self.endpoint.id()
+    }
+
+    /// May messages be sent?
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.link.is_up()
+    }
+
+    /// Do packets wait for room? Nothing tells of room: call
+    /// [`Channel::flush`] now and then.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Closes the endpoint.
+    pub fn close(self, ports: &mut dyn Ports, arena: &mut Arena) {
+        self.endpoint.close(ports, arena);
+    }
+
+    /// Begins anew: the peer sees RESET. The session is over.
+    pub fn reset(&mut self, ports: &mut dyn Ports) {
+        self.link.close();
+        self.outbox.clear();
+        if let Err(error) = self.endpoint.reset(ports) {
+            ports.log(format!("channel {}: reset: {error}", self.id()));
+        }
+        if self.starts {
+            self.link.start(&mut self.outbox);
+            self.flush(ports);
+        }
+    }
+
+    /// Handles the endpoint's mondo: takes what arrived and answers what the
+    /// link protocol asks.
+    pub fn service(&mut self, ports: &mut dyn Ports) -> Vec<LinkEvent> {
+        let mut events = Vec::new();
+        if std::mem::take(&mut self.lost) {
+            events.push(LinkEvent::Down);
+        }
+        let mut packets = Vec::new();
+        let state = match self.endpoint.receive(ports, &mut packets) {
+            Ok(state) => state,
+            Err(error) => {
+                ports.log(format!("channel {}: {error}", self.id()));
+                State::Down
+            }
+        };
+        if state != State::Up {
+            if self.link.close() {
+                events.push(LinkEvent::Down);
+            }
+            self.outbox.clear();
+            if self.starts {
+                self.link.start(&mut self.outbox);
+            }
+        }
+        for packet in packets {
+            let packet = Packet::from_bytes(packet);
+            match self.link.receive(&packet, &mut self.outbox, &mut events) {
+                Next::Continue => {}
+                Next::Purge => break,
+                Next::Reset => {
+                    self.reset(ports);
+                    break;
+                }
+            }
+        }
+        self.flush(ports);
+        if let Err(error) = self.endpoint.rearm(ports) {
+            ports.log(format!("channel {}: {error}", self.id()));
+        }
+        events
+    }
+
+    /// Sends a message; false when the link is not up.
+    pub fn send(&mut self, ports: &mut dyn Ports, bytes: &[u8]) -> bool {
+        let sent = self.link.message(bytes, &mut self.outbox);
+        self.flush(ports);
+        sent
+    }
+
+    /// Sends what waits, as far as there is room. A peer that does not read for
+    /// 4096 packets loses the session.
+    pub fn flush(&mut self, ports: &mut dyn Ports) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let packets = self.outbox.iter().map(|packet| packet.to_bytes());
+        match self.endpoint.send(ports, packets) {
+            Ok(sent) => drop(self.outbox.drain(..sent)),
+            Err(error) => ports.log(format!("channel {}: {error}", self.id())),
+        }
+        if self.outbox.len() > OUTBOX_MAX {
+            ports.log(format!("channel {}: the peer does not read", self.id()));
+            self.lost = true;
+            self.reset(ports);
+        }
+    }
+}
+
+#[cfg(test)]
+mod test;
