@@ -1,1 +1,4 @@
 //! Events in simulated time, and the seeded generator.
+
+pub mod event;
+pub mod rng;
