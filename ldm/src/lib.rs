@@ -4,6 +4,7 @@
 
 pub mod channel;
 pub mod memory;
+pub mod stack;
 
 #[cfg(test)]
 mod testing;
