@@ -4,6 +4,7 @@
 
 pub mod channel;
 pub mod memory;
+pub mod migrate;
 pub mod stack;
 
 #[cfg(test)]

@@ -1,0 +1,352 @@
+//! Chunks: pages on the wire, as small as they come.
+//!
+//! A chunk covers a span of page numbers. Of each page in the span it says one of
+//! three things: it is all zeros, its content is in the body, or nothing (it was
+//! not asked for, or holds what was sent before). The body is one self-contained
+//! zstd frame of at most [`CHUNK_PAGES`] pages, so that chunks can be made and
+//! taken apart in any order on any number of strands and always give the same
+//! bytes.
+//!
+//! **Shape**, numbers big-endian: sequence of the chunk `u64`, first page `u32`,
+//! span `u16` (1 to [`SPAN_PAGES`]), a bit a page for "zero", a bit a page for "in
+//! the body" (lowest bit first), the frame.
+
+use super::Refusal;
+use super::pages::{PAGE, PageHash, PageMap, page_hash};
+
+/// Most pages in a body: 128 KiB.
+pub const CHUNK_PAGES: usize = 16;
+/// Most page numbers that a chunk covers.
+pub const SPAN_PAGES: u32 = 4096;
+/// Bytes before the bitmaps.
+const HEAD_BYTES: usize = 14;
+/// Bytes of a frame that did not compress at all, and some.
+const FRAME_BYTES_MAX: usize = CHUNK_PAGES * PAGE + 1024;
+
+/// A page to send: its number, its content (none when all zeros), and what the
+/// other end is known to have there.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its number.
+    pub index: u32,
+    /// 8 KiB, or `None` for zeros.
+    pub content: Option<Vec<u8>>,
+    /// Hash of the content, when somebody has computed it already.
+    pub hash: Option<PageHash>,
+    /// What was sent of it before.
+    pub before: Option<PageHash>,
+}
+
+/// What became of the pages of a chunk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// The chunk, ready to be sealed.
+    pub chunk: Vec<u8>,
+    /// Pages in it, with the hash of each.
+    pub sent: Vec<(u32, PageHash)>,
+    /// Of these, how many are zeros.
+    pub zero: u32,
+    /// Pages left out because the other end has them.
+    pub same: u32,
+}
+
+/// The hash of a page of zeros.
+#[must_use]
+pub fn zero_hash() -> PageHash {
+    static ZERO: std::sync::LazyLock<PageHash> = std::sync::LazyLock::new(|| page_hash(&[0; PAGE]));
+    *ZERO
+}
+
+/// Packs pages (ascending, within [`SPAN_PAGES`], at most [`CHUNK_PAGES`] with
+/// content) into chunk `sequence`.
+#[must_use]
+pub fn pack(sequence: u64, pages: &[Page], level: i32) -> Packed {
+    let base = pages.first().map_or(0, |page| page.index);
+    let span = pages.last().map_or(1, |page| page.index - base + 1) as usize;
+    let bitmap_bytes = span.div_ceil(8);
+    let (mut zeros, mut data) = (vec![0u8; bitmap_bytes], vec![0u8; bitmap_bytes]);
+    let mut packed = Packed::default();
+    let mut body = Vec::new();
+    for page in pages {
+        let at = (page.index - base) as usize;
+        let hash = match (&page.content, page.hash) {
+            (None, _) => zero_hash(),
+            (Some(_), Some(hash)) => hash,
+            (Some(content), None) => page_hash(content),
+        };
+        if page.before == Some(hash) {
+            packed.same += 1;
+            continue;
+        }
+        packed.sent.push((page.index, hash));
+        if let Some(content) = &page.content {
+            data[at / 8] |= 1 << (at % 8);
+            body.extend_from_slice(content);
+        } else {
+            zeros[at / 8] |= 1 << (at % 8);
+            packed.zero += 1;
+        }
+    }
+    packed.chunk.extend_from_slice(&sequence.to_be_bytes());
+    packed.chunk.extend_from_slice(&base.to_be_bytes());
+    packed.chunk.extend_from_slice(&(span as u16).to_be_bytes());
+    packed.chunk.extend_from_slice(&zeros);
+    packed.chunk.extend_from_slice(&data);
+    if !body.is_empty() {
+        // The one error, a destination too small, cannot come of a growing vector.
+        packed.chunk.extend(zstd::bulk::compress(&body, level).unwrap_or_default());
+    }
+    packed
+}
+
+/// A chunk taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    /// Pages that are zeros.
+    pub zeros: Vec<u32>,
+    /// Pages that have content, in the order of `body`.
+    pub data: Vec<u32>,
+    /// Their content, 8 KiB each.
+    pub body: Vec<u8>,
+    /// Hash of every page of `zeros`, then of `data`.
+    pub hashes: Vec<PageHash>,
+}
+
+/// The number of a chunk, read without looking further.
+pub fn sequence(chunk: &[u8]) -> Result<u64, Refusal> {
+    let bytes = chunk.first_chunk::<8>().ok_or(Refusal::Malformed)?;
+    Ok(u64::from_be_bytes(*bytes))
+}
+
+/// How many pages of a chunk have content: what taking it apart costs.
+#[must_use]
+pub fn data_pages(chunk: &[u8]) -> usize {
+    head(chunk).map_or(0, |head| bits(head.base, head.data).count())
+}
+
+/// Takes a chunk apart that arrived for a domain with these pages. Nothing in it
+/// is believed: every page must exist, no page may be told twice, and the frame
+/// must expand to just the pages that it is said to have.
+pub fn unpack(chunk: &[u8], map: &PageMap) -> Result<Unpacked, Refusal> {
+    let head = head(chunk)?;
+    let (zeros, data): (Vec<u32>, Vec<u32>) =
+        (bits(head.base, head.zeros).collect(), bits(head.base, head.data).collect());
+    let twice = head.zeros.iter().zip(head.data).any(|(zeros, data)| zeros & data != 0);
+    let outside = zeros.iter().chain(&data).any(|&index| map.ra(index).is_none());
+    if twice || outside || data.len() > CHUNK_PAGES || head.frame.len() > FRAME_BYTES_MAX {
+        return Err(Refusal::Malformed);
+    }
+    let mut body = vec![0; data.len() * PAGE];
+    if data.is_empty() != head.frame.is_empty() {
+        return Err(Refusal::Malformed);
+    }
+    if !data.is_empty() {
+        let expanded = zstd::bulk::Decompressor::new()
+            .and_then(|mut zstd| zstd.decompress_to_buffer(head.frame, body.as_mut_slice()))
+            .map_err(|_| Refusal::Malformed)?;
+        if expanded != body.len() {
+            return Err(Refusal::Malformed);
+        }
+    }
+    let hashes = vec![zero_hash(); zeros.len()];
+    let hashes = hashes.into_iter().chain(body.chunks_exact(PAGE).map(page_hash)).collect();
+    Ok(Unpacked { zeros, data, body, hashes })
+}
+
+struct Head<'a> {
+    base: u32,
+    zeros: &'a [u8],
+    data: &'a [u8],
+    frame: &'a [u8],
+}
+
+fn head(chunk: &[u8]) -> Result<Head<'_>, Refusal> {
+    let (head, rest) = chunk.split_at_checked(HEAD_BYTES).ok_or(Refusal::Malformed)?;
+    let number = |bytes: &[u8]| bytes.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte));
+    let (base, span) = (number(&head[8..12]), number(&head[12..14]));
+    if span == 0 || span > SPAN_PAGES || base.checked_add(span).is_none() {
+        return Err(Refusal::Malformed);
+    }
+    let bitmap_bytes = span.div_ceil(8) as usize;
+    let (zeros, rest) = rest.split_at_checked(bitmap_bytes).ok_or(Refusal::Malformed)?;
+    let (data, frame) = rest.split_at_checked(bitmap_bytes).ok_or(Refusal::Malformed)?;
+    Ok(Head { base, zeros, data, frame })
+}
+
+/// Page numbers of the bits that are set. A bit beyond the span is a number that
+/// the page map will judge.
+fn bits(base: u32, bitmap: &[u8]) -> impl Iterator<Item = u32> {
+    (0..bitmap.len() as u32 * 8)
+        .filter(|&bit| bitmap[bit as usize / 8] >> (bit % 8) & 1 != 0)
+        .map(move |bit| base.saturating_add(bit))
+}
+
+/// A job's output as bytes, since jobs give bytes.
+#[must_use]
+pub fn packed_to_bytes(packed: &Packed) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(12 + packed.sent.len() * 20 + packed.chunk.len());
+    for number in [packed.sent.len() as u32, packed.zero, packed.same] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    for (index, hash) in &packed.sent {
+        bytes.extend_from_slice(&index.to_be_bytes());
+        bytes.extend_from_slice(hash);
+    }
+    bytes.extend_from_slice(&packed.chunk);
+    bytes
+}
+
+/// The way back from [`packed_to_bytes`].
+#[must_use]
+pub fn packed_from_bytes(mut bytes: &[u8]) -> Option<Packed> {
+    let mut word = || {
+        let (head, rest) = bytes.split_first_chunk::<4>()?;
+        bytes = rest;
+        Some(u32::from_be_bytes(*head))
+    };
+    let (sent, zero, same) = (word()?, word()?, word()?);
+    let mut packed = Packed { zero, same, ..Packed::default() };
+    for _ in 0..sent {
+        let (index, rest) = bytes.split_first_chunk::<4>()?;
+        let (hash, rest) = rest.split_first_chunk::<16>()?;
+        packed.sent.push((u32::from_be_bytes(*index), *hash));
+        bytes = rest;
+    }
+    packed.chunk = bytes.to_vec();
+    Some(packed)
+}
+
+/// A job's output as bytes: an empty vector when the chunk was refused.
+#[must_use]
+pub fn unpacked_to_bytes(unpacked: &Result<Unpacked, Refusal>) -> Vec<u8> {
+    let Ok(unpacked) = unpacked else { return Vec::new() };
+    let mut bytes = Vec::new();
+    for number in [unpacked.zeros.len() as u32, unpacked.data.len() as u32] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    for index in unpacked.zeros.iter().chain(&unpacked.data) {
+        bytes.extend_from_slice(&index.to_be_bytes());
+    }
+    unpacked.hashes.iter().for_each(|hash| bytes.extend_from_slice(hash));
+    bytes.extend_from_slice(&unpacked.body);
+    bytes
+}
+
+/// The way back from [`unpacked_to_bytes`].
+#[must_use]
+pub fn unpacked_from_bytes(mut bytes: &[u8]) -> Option<Unpacked> {
+    let mut word = || {
+        let (head, rest) = bytes.split_first_chunk::<4>()?;
+        bytes = rest;
+        Some(u32::from_be_bytes(*head))
+    };
+    let (zeros, data) = (word()?, word()?);
+    let zeros: Vec<u32> = (0..zeros).map_while(|_| word()).collect();
+    let data: Vec<u32> = (0..data).map_while(|_| word()).collect();
+    let (hashes, body) = bytes.split_at_checked((zeros.len() + data.len()) * 16)?;
+    let hashes = hashes.as_chunks::<16>().0.to_vec();
+    Some(Unpacked { zeros, data, body: body.to_vec(), hashes })
+}
+
+#[cfg(test)]
+mod test {
+    use super::{
+        CHUNK_PAGES, Packed, Page, Unpacked, pack, packed_from_bytes, packed_to_bytes, sequence,
+        unpack, unpacked_from_bytes, unpacked_to_bytes, zero_hash,
+    };
+    use crate::migrate::pages::{PAGE, PageMap, Stretch, page_hash};
+    use proptest::prelude::{any, prop};
+    use sun4v::addr::Ra;
+
+    fn map() -> PageMap {
+        PageMap::new(&[Stretch { ra: Ra(0x800_0000), bytes: 5000 << 13 }]).unwrap()
+    }
+
+    fn page(index: u32, fill: u8) -> Page {
+        let content = (fill != 0).then(|| vec![fill; PAGE]);
+        Page { index, content, hash: None, before: None }
+    }
+
+    #[test]
+    fn zero_pages_cost_bits_and_pages_that_repeat_cost_little() {
+        let zeros: Vec<Page> = (0..4096).map(|index| page(index, 0)).collect();
+        let packed = pack(1, &zeros, 1);
+        assert_eq!((packed.zero, packed.chunk.len()), (4096, 14 + 1024));
+        let alike: Vec<Page> = (0..16).map(|index| page(index, 7)).collect();
+        assert!(pack(1, &alike, 1).chunk.len() < 200);
+    }
+
+    #[test]
+    fn pages_that_the_other_end_has_are_left_out() {
+        let mut pages = [page(5, 1), page(6, 2), page(7, 0)];
+        pages[0].before = Some(page_hash(&[1; PAGE]));
+        pages[2].before = Some(zero_hash());
+        let packed = pack(9, &pages, 1);
+        assert_eq!((packed.same, packed.sent.len()), (2, 1));
+        let unpacked = unpack(&packed.chunk, &map()).unwrap();
+        assert_eq!((unpacked.data, unpacked.zeros), (vec![6], vec![]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(
+            fills in prop::collection::vec(0u8..4, 1..CHUNK_PAGES + 1),
+            step in 1u32..200,
+            number in any::<u64>(),
+        ) {
+            let pages: Vec<Page> =
+                (0..).step_by(step as usize).zip(&fills).map(|(at, &fill)| page(at, fill)).collect();
+            let packed = pack(number, &pages, 1);
+            proptest::prop_assert_eq!(packed_from_bytes(&packed_to_bytes(&packed)), Some(packed.clone()));
+            proptest::prop_assert_eq!(sequence(&packed.chunk), Ok(number));
+            let unpacked = unpack(&packed.chunk, &map()).unwrap();
+            let job = unpacked_to_bytes(&Ok(unpacked.clone()));
+            proptest::prop_assert_eq!(unpacked_from_bytes(&job), Some(unpacked.clone()));
+            let Unpacked { zeros, data, body, hashes } = unpacked;
+            let mut told: Vec<_> = zeros.iter().chain(&data).copied().zip(hashes).collect();
+            told.sort_unstable();
+            proptest::prop_assert_eq!(told, packed.sent);
+            let mut contents = body.chunks(PAGE);
+            for page in pages.iter().filter(|page| page.content.is_some()) {
+                proptest::prop_assert_eq!(contents.next(), page.content.as_deref());
+            }
+        }
+
+        #[test]
+        fn no_chunk_of_whatever_bytes_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..300), span in any::<u8>()) {
+            let _ = unpack(&bytes, &map());
+            // The same with a span that fits the bytes.
+            if bytes.len() > 14 {
+                bytes[8..14].copy_from_slice(&[0, 0, 0, 0, 0, span]);
+                let _ = unpack(&bytes, &map());
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_that_lie_are_refused() {
+        let good = pack(0, &[page(0, 1), page(1, 0), page(2, 2)], 1).chunk;
+        let bitmaps = |zeros, data| {
+            let mut chunk = good.clone();
+            (chunk[14], chunk[15]) = (zeros, data);
+            chunk
+        };
+        assert!(unpack(&bitmaps(0b10, 0b101), &map()).is_ok());
+        for (bad, why) in [
+            (bitmaps(0b11, 0b101), "a page both zero and not"),
+            (bitmaps(0, 0b111), "fewer pages than promised"),
+            (bitmaps(0b10, 0b001), "more pages than promised"),
+            (bitmaps(0b10, 0), "a body for no page"),
+            (good[..16].to_vec(), "no body"),
+        ] {
+            assert!(unpack(&bad, &map()).is_err(), "{why}");
+        }
+        let beyond = pack(0, &[page(4999, 1), page(5000, 1)], 1).chunk;
+        assert!(unpack(&beyond, &map()).is_err(), "a page that does not exist");
+        assert_eq!(unpacked_from_bytes(&unpacked_to_bytes(&unpack(&beyond, &map()))), None);
+        assert_eq!(
+            packed_from_bytes(&packed_to_bytes(&Packed::default())),
+            Some(Packed::default())
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Migration: a domain moves from one chassis to another.
+//!
+//! Both ends are state machines (the source and the target) that go through the same
+//! [`Phase`]s. They touch nothing but [`port`]s: a wire to the other end, the
+//! hypervisor, the manager, a cipher, and the ports of a native program. Whoever
+//! owns them hands in what happens ([`Input`]) and may ask how far they are.
+//!
+//! ```text
+//!            source                                target
+//! connect    hello, nonce           ──────▶
+//!            keys                   ◀──────        hello, nonce
+//! check      offer                  ──────▶        every check
+//!                                   ◀──────        problems, or none
+//! prepare    prepare                ──────▶        a shell that holds what the domain needs
+//!            dirty log on           ◀──────        prepared
+//! pre-copy   chunks of pages        ──────▶        open, expand, write
+//!            (domain runs)          ◀──────        acknowledged
+//!            … rounds, until what is left is small or stops shrinking
+//! suspend    domain stands still
+//!            the rest, state        ──────▶        write, load
+//! digest     digest of everything   ──────▶        compare
+//!                                   ◀──────        verified
+//! hand-off   commit                 ──────▶        domain runs
+//!            destroy what is left   ◀──────        committed
+//! ```
+//!
+//! **Who owns the domain.** Until the source has sent *commit*, the source: every
+//! failure ends with the domain running there, its dirty log off, the shell gone.
+//! From then on the source never runs it again unless the target says that it
+//! does not have it. A source that lost the wire after *commit* asks over a new
+//! connection ; a target that has said *verified*
+//! keeps the shell until it is told.
+//!
+//! A domain that is not active has no memory to send: after *prepare* comes
+//! hand-off.
+//!
+//! **Order.** Chunks are numbered when they are cut, and sealed, sent, expanded and
+//! written in that order, whichever strand or crypto unit was done first; so the
+//! bytes on the wire do not depend on that.
+//!
+//! **Sent, not acknowledged.** The hypervisor clears the dirty bit of a page when
+//! it hands the page out. The source keeps the page in a set of its own until the
+//! target says that it has written it, and hands over only when that set is empty.
+
+pub mod codec;
+pub mod compress;
+pub mod cost;
+pub mod fixed_time;
+pub mod pages;
+pub mod port;
+pub mod rounds;
+pub mod seal;
+mod soft;
+
+use cost::Cost;
+use fixed_time::FixedTime;
+use rounds::Policy;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use port::{Input, Io};
+pub use soft::SoftCipher;
+
+/// The TCP port of a manager that takes domains in.
+pub const TCP_PORT: u16 = 8101;
+
+/// Where a migration stands; both ends go through these in this order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Phase {
+    /// The ends meet, and everything that can be checked is checked.
+    #[default]
+    Check,
+    /// The target makes room.
+    Prepare,
+    /// Memory moves while the domain runs.
+    PreCopy,
+    /// The domain stands still; the rest moves.
+    Suspend,
+    /// Both ends compare what they have.
+    Digest,
+    /// The domain changes hands.
+    HandOff,
+    /// Nothing is left to do.
+    Done,
+}
+
+impl Phase {
+    /// Its name in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Prepare => "prepare",
+            Self::PreCopy => "pre-copy",
+            Self::Suspend => "suspend",
+            Self::Digest => "digest",
+            Self::HandOff => "hand-off",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// Why something that came over the wire was refused. All end the migration.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// It does not parse, or says what cannot be.
+    #[error("malformed message")]
+    Malformed,
+    /// A record whose number is not the next one: replayed, reordered or lost.
+    #[error("record out of order")]
+    OutOfOrder,
+    /// A record that was altered, or sealed with other keys: a wrong password.
+    #[error("authentication failed")]
+    Forged,
+    /// A domain's memory that cannot be.
+    #[error("impossible memory layout")]
+    Memory,
+    /// A message that has no place in this phase.
+    #[error("unexpected message")]
+    Unexpected,
+}
+
+/// How to migrate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// When to stop copying.
+    pub policy: Policy,
+    /// Steps that take time without work of ours.
+    pub fixed: FixedTime,
+    /// What work costs.
+    pub cost: Cost,
+    /// Level of compression, 1 to 19; 0 is 3, as zstd has it.
+    pub level: i32,
+}

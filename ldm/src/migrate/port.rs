@@ -1,0 +1,251 @@
+//! What a migration needs of the world: five ports, and what happens.
+//!
+//! Calls that take time return a [`Tag`] or a [`Ticket`] at once; their result
+//! comes later. Nothing here blocks.
+
+use super::Refusal;
+use super::pages::Stretch;
+use super::seal::Keys;
+use serde::{Deserialize, Serialize};
+use sun4v::addr::Ra;
+use sun4v::id::GuestId;
+use sun4v::native::{JobId, Ports};
+
+/// Names a request to the hypervisor or the manager until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag(pub u64);
+
+/// Names a record that a cipher works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Everything a migration may touch, for the time of one call.
+pub struct Io<'a> {
+    /// Time, memory, jobs, timers, the log: as any native program has them.
+    pub ports: &'a mut dyn Ports,
+    /// The connection to the other end.
+    pub wire: &'a mut dyn Wire,
+    /// The hypervisor.
+    pub hv: &'a mut dyn Hv,
+    /// The manager.
+    pub manager: &'a mut dyn Manager,
+    /// Whoever seals and opens records.
+    pub cipher: &'a mut dyn Cipher,
+}
+
+/// What happens to a migration.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The wire stands. At the target: somebody has connected.
+    Connected,
+    /// Bytes arrived.
+    Bytes(Vec<u8>),
+    /// The wire takes more bytes again.
+    Room,
+    /// The wire is gone, in whatever way.
+    Closed,
+    /// A job has ended.
+    JobDone {
+        /// Which one.
+        job: JobId,
+        /// What it computed.
+        output: Vec<u8>,
+    },
+    /// The cipher has finished something.
+    Cipher,
+    /// A time that was asked for may have come.
+    Timer,
+    /// The hypervisor has answered.
+    Hv(Tag, Result<HvReply, String>),
+    /// The manager has answered.
+    Manager(Tag, Result<ManagerReply, String>),
+}
+
+/// A stream of bytes to the other end.
+pub trait Wire {
+    /// Queues bytes, as many as it takes: how many that were.
+    fn send(&mut self, ports: &mut dyn Ports, bytes: &[u8]) -> usize;
+    /// Ends the connection once what is queued is gone.
+    fn close(&mut self, ports: &mut dyn Ports);
+}
+
+/// Seals and opens records, in hardware or in software. Results come in any order
+/// and wait until they are taken.
+pub trait Cipher {
+    /// Begins to seal `plain` as record `sequence`.
+    fn seal(&mut self, ports: &mut dyn Ports, keys: &Keys, sequence: u64, plain: Vec<u8>)
+    -> Ticket;
+    /// Begins to open a whole record, which must be record `sequence`.
+    fn open(
+        &mut self,
+        ports: &mut dyn Ports,
+        keys: &Keys,
+        sequence: u64,
+        record: Vec<u8>,
+    ) -> Ticket;
+    /// The result, once there is one.
+    fn take(&mut self, ticket: Ticket) -> Option<Result<Vec<u8>, Refusal>>;
+    /// Gives up on a result.
+    fn forget(&mut self, ticket: Ticket);
+}
+
+/// What a migration asks of the hypervisor: the extension of hvctl. Buffers lie in
+/// the control domain's own memory. Answers come in the order of the requests.
+pub trait Hv {
+    /// Asks; the answer comes as [`Input::Hv`].
+    fn request(&mut self, ports: &mut dyn Ports, request: HvRequest) -> Tag;
+}
+
+/// Most pages in one request.
+pub const HV_PAGES_MAX: usize = 512;
+
+/// A request to the hypervisor about one guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HvRequest {
+    /// Begin to log which of its pages are written; all are clean.
+    LogStart(GuestId),
+    /// Stop, and forget.
+    LogStop(GuestId),
+    /// Which of `pages` pages from `first` on are dirty: a bit a page, lowest bit of
+    /// the first byte first. The log stays as it is. Answer: [`HvReply::Done`].
+    DirtyRead {
+        /// The guest.
+        guest: GuestId,
+        /// Real address of the first page.
+        first: Ra,
+        /// How many.
+        pages: u64,
+        /// Where the bits go, a multiple of eight bytes.
+        buffer: Ra,
+    },
+    /// Copies pages into the buffer, one behind the other, and makes them clean.
+    PagesOut {
+        /// The guest.
+        guest: GuestId,
+        /// Real addresses, at most [`HV_PAGES_MAX`].
+        pages: Vec<Ra>,
+        /// Where they go.
+        buffer: Ra,
+    },
+    /// Copies the buffer into pages.
+    PagesIn {
+        /// The guest.
+        guest: GuestId,
+        /// Real addresses, at most [`HV_PAGES_MAX`].
+        pages: Vec<Ra>,
+        /// Where they come from.
+        buffer: Ra,
+    },
+    /// Fills pages with zeros.
+    PagesZero {
+        /// The guest.
+        guest: GuestId,
+        /// Real addresses, at most [`HV_PAGES_MAX`].
+        pages: Vec<Ra>,
+    },
+    /// Stops all virtual CPUs of the guest where they are.
+    Suspend(GuestId),
+    /// Lets them go on; for a guest whose state was loaded, begin.
+    Resume(GuestId),
+    /// Writes the state records of a suspended guest into the buffer. Answer:
+    /// [`HvReply::State`].
+    StateOut {
+        /// The guest.
+        guest: GuestId,
+        /// Where they go.
+        buffer: Ra,
+        /// Room.
+        bytes: u64,
+    },
+    /// Loads state records into a guest that never ran.
+    StateIn {
+        /// The guest.
+        guest: GuestId,
+        /// Where they come from.
+        buffer: Ra,
+        /// How many bytes.
+        bytes: u64,
+    },
+}
+
+/// An answer of the hypervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HvReply {
+    /// It is done.
+    Done,
+    /// State records were written.
+    State {
+        /// How many bytes.
+        bytes: u64,
+    },
+}
+
+/// What state a domain is in, which decides how it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Constraints only; cold, at once.
+    Inactive,
+    /// Resources, but nothing runs; cold.
+    Bound,
+    /// It runs.
+    Active,
+}
+
+/// A domain as its manager describes it to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its name at the source.
+    pub name: String,
+    /// Its name at the target, when it is to be another.
+    pub new_name: Option<String>,
+    /// How it moves.
+    pub kind: Kind,
+    /// Its real memory; empty unless it is active.
+    pub memory: Vec<Stretch>,
+    /// Constraints, variables, identity, and facts about the source: the manager's
+    /// own bytes, unread here.
+    pub description: Vec<u8>,
+}
+
+/// What the manager shows of a migration (`ldm list`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This end is the source.
+    pub source: bool,
+    /// Host name of the other end.
+    pub peer: String,
+    /// How far, 0 to 100; never falls.
+    pub percent: u8,
+    /// The domain may be at the other end, and nobody can tell now.
+    pub doubtful: bool,
+}
+
+/// The manager, as far as a migration needs it. Answers of calls that return a
+/// [`Tag`] come as [`Input::Manager`].
+pub trait Manager {
+    /// Source: describes a domain, if it may leave; and its guest, if it has one.
+    fn offer(&mut self, domain: &str) -> Result<(Offer, Option<GuestId>), String>;
+    /// Target: everything that stands against taking a domain in; none is good.
+    fn check_incoming(&mut self, offer: &Offer) -> Vec<String>;
+    /// Target: makes the shell: a domain that holds what the offer needs and does
+    /// not run. Answer: [`ManagerReply::Prepared`].
+    fn prepare_incoming(&mut self, ports: &mut dyn Ports, offer: &Offer) -> Tag;
+    /// Target: takes the shell apart.
+    fn discard(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag;
+    /// Target: the shell is a domain now, in the state that its kind says; an active
+    /// one runs already.
+    fn activate(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag;
+    /// Source: destroys what is left of a domain that has gone.
+    fn release(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag;
+    /// Both: shows a migration of `domain`, or none.
+    fn status(&mut self, domain: &str, status: Option<Status>);
+}
+
+/// An answer of the manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagerReply {
+    /// The shell stands; it is this guest, if it is to be active.
+    Prepared(Option<GuestId>),
+    /// It is done.
+    Done,
+}
