@@ -1,1 +1,3 @@
 //! Two servers and what holds them together.
+
+pub mod cpus;

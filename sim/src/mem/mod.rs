@@ -1,1 +1,9 @@
-//! Physical memory of a chassis, and its dirty log.
+//! Physical memory of a chassis, its dirty log, and which pages hold code that an
+//! engine has decoded.
+
+mod code;
+mod dirty;
+mod ram;
+
+pub use dirty::DirtyLog;
+pub use ram::{Ram, Word};

@@ -1,0 +1,360 @@
+//! Physical memory of a chassis: one anonymous mapping, reserved and not
+//! committed, so that untouched pages cost nothing.
+//!
+//! All doors take `&self`, because domains on several host threads share one
+//! memory by partition: a [`Pa`] comes from the `RealMap` of the guest that is
+//! served, and no two guests' maps overlap. Should two threads meet on a byte after
+//! all, the outcome is some interleaving of their loads and stores, never undefined
+//! behaviour: every access is a relaxed atomic one, which costs nothing on the
+//! hosts we have.
+//!
+//! **Shapes.** Addresses run from 0 to [`Ram::bytes`]. Words are big-endian. A
+//! scalar access ignores the address bits below its size; whoever may not be
+//! misaligned checks first.
+//!
+//! **Errors.** An address outside the memory is a mistake of ours and panics.
+//!
+//! **Unsafe.** This is room 1 of the ledger: a pointer into the mapping is made in
+//! [`Ram::cell`] alone, after its bounds check.
+
+use super::code::CodePages;
+use super::dirty::{DirtyLog, pages};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Pa};
+
+/// An unsigned integer of 1, 2, 4 or 8 bytes.
+pub trait Word: Copy + Into<u64> {
+    /// The atomic cell of the same size.
+    type Cell;
+    /// Bytes.
+    const BYTES: u64;
+    /// Loads a big-endian word.
+    fn load(cell: &Self::Cell) -> Self;
+    /// Stores a big-endian word.
+    fn store(self, cell: &Self::Cell);
+    /// The low bits of a doubleword.
+    fn truncate(word: u64) -> Self;
+    /// The other byte order.
+    fn swapped(self) -> Self;
+}
+
+macro_rules! word {
+    ($($int:ty, $cell:ty;)*) => {$(
+        impl Word for $int {
+            type Cell = $cell;
+            const BYTES: u64 = std::mem::size_of::<$int>() as u64;
+            fn load(cell: &$cell) -> Self {
+                Self::from_be(cell.load(Relaxed))
+            }
+            fn store(self, cell: &$cell) {
+                cell.store(self.to_be(), Relaxed);
+            }
+            fn truncate(word: u64) -> Self {
+                word as Self
+            }
+            fn swapped(self) -> Self {
+                self.swap_bytes()
+            }
+        }
+    )*};
+}
+
+word! {
+    u8, AtomicU8;
+    u16, AtomicU16;
+    u32, AtomicU32;
+    u64, AtomicU64;
+}
+
+/// The memory of one chassis.
+pub struct Ram {
+    map: MmapRaw,
+    /// Bytes, a multiple of 8 KiB.
+    bytes: u64,
+    log: DirtyLog,
+    code: CodePages,
+}
+
+impl Ram {
+    /// Reserves `bytes`, rounded up to whole pages, all zero. Fails when the host
+    /// has no such stretch of address space.
+    pub fn new(bytes: u64) -> std::io::Result<Self> {
+        let bytes = bytes.max(1).next_multiple_of(PAGE_BYTES);
+        let length = usize::try_from(bytes).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+        let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
+        // A host without huge pages is slower and nothing else.
+        let _ = map.advise(Advice::HugePage);
+        let pages = bytes >> PAGE_SHIFT;
+        Ok(Self {
+            map: MmapRaw::from(map),
+            bytes,
+            log: DirtyLog::new(pages),
+            code: CodePages::new(pages),
+        })
+    }
+
+    /// Bytes of the memory.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The dirty log.
+    pub fn log(&self) -> &DirtyLog {
+        &self.log
+    }
+
+    /// The cell of the word that holds `pa`.
+    #[inline(always)]
+    fn cell<W: Word>(&self, pa: u64) -> &W::Cell {
+        assert!(pa < self.bytes, "physical address {pa:#x} is outside the memory");
+        let offset = (pa & !(W::BYTES - 1)) as usize;
+        #[expect(unsafe_code, reason = "ledger room 1: the one place that points into the mapping")]
+        // SAFETY: the mapping is `self.bytes` long, a multiple of 8 KiB, and begins
+        // on a page; `offset` is a multiple of the word's size below it, so the word
+        // lies inside and is aligned. It lives as long as `self.map`, is initialised
+        // (anonymous pages are zero), and is only ever touched through atomic cells.
+        unsafe {
+            &*self.map.as_mut_ptr().add(offset).cast::<W::Cell>()
+        }
+    }
+
+    /// Loads the word that holds `pa`.
+    #[inline(always)]
+    pub fn load<W: Word>(&self, pa: Pa) -> W {
+        W::load(self.cell::<W>(pa.0))
+    }
+
+    /// Stores to the word that holds `pa`.
+    pub fn store<W: Word>(&self, pa: Pa, word: W) {
+        self.touched(pa, W::BYTES);
+        word.store(self.cell::<W>(pa.0));
+    }
+
+    /// Stores without a look at the dirty log and at code pages. For an engine that
+    /// holds the permission ([`Ram::may_store_unmarked`]).
+    #[inline(always)]
+    pub fn store_unmarked<W: Word>(&self, pa: Pa, word: W) {
+        word.store(self.cell::<W>(pa.0));
+    }
+
+    /// May a caller store to the page that holds `pa` with nobody having to know,
+    /// until the log's generation or the code epoch changes?
+    pub fn may_store_unmarked(&self, pa: Pa) -> bool {
+        !self.log.is_waiting(pa) && !self.code.is_marked(pa)
+    }
+
+    /// Copies bytes out.
+    pub fn read(&self, pa: Pa, bytes: &mut [u8]) {
+        self.check(pa, bytes.len() as u64);
+        let head = (pa.0.wrapping_neg() as usize & 7).min(bytes.len());
+        let (head, rest) = bytes.split_at_mut(head);
+        let mut at = pa.0;
+        for byte in head {
+            *byte = u8::load(self.cell::<u8>(at));
+            at += 1;
+        }
+        let (words, tail) = rest.as_chunks_mut::<8>();
+        for word in words {
+            *word = u64::load(self.cell::<u64>(at)).to_be_bytes();
+            at += 8;
+        }
+        for byte in tail {
+            *byte = u8::load(self.cell::<u8>(at));
+            at += 1;
+        }
+    }
+
+    /// Copies bytes in, and marks their pages.
+    pub fn write(&self, pa: Pa, bytes: &[u8]) {
+        self.touched(pa, bytes.len() as u64);
+        let head = (pa.0.wrapping_neg() as usize & 7).min(bytes.len());
+        let (head, rest) = bytes.split_at(head);
+        let mut at = pa.0;
+        for byte in head {
+            byte.store(self.cell::<u8>(at));
+            at += 1;
+        }
+        let (words, tail) = rest.as_chunks::<8>();
+        for word in words {
+            u64::from_be_bytes(*word).store(self.cell::<u64>(at));
+            at += 8;
+        }
+        for byte in tail {
+            byte.store(self.cell::<u8>(at));
+            at += 1;
+        }
+    }
+
+    /// Zeroes a stretch and marks its pages; pages that lie whole inside it are
+    /// given back to the host.
+    pub fn zero(&self, pa: Pa, bytes: u64) {
+        self.touched(pa, bytes);
+        let end = pa.0 + bytes;
+        let whole = pa.0.next_multiple_of(PAGE_BYTES)..end & !(PAGE_BYTES - 1);
+        if whole.is_empty() || !self.give_back(&whole) {
+            return self.fill_zero(pa.0..end);
+        }
+        self.fill_zero(pa.0..whole.start);
+        self.fill_zero(whole.end..end);
+    }
+
+    fn fill_zero(&self, range: std::ops::Range<u64>) {
+        let mut at = range.start;
+        while at < range.end {
+            if at.is_multiple_of(8) && range.end - at >= 8 {
+                0u64.store(self.cell::<u64>(at));
+                at += 8;
+            } else {
+                0u8.store(self.cell::<u8>(at));
+                at += 1;
+            }
+        }
+    }
+
+    /// Lets the host forget whole pages, which then read as zero.
+    fn give_back(&self, pages: &std::ops::Range<u64>) -> bool {
+        if pages.start >= pages.end || pages.end > self.bytes {
+            return false;
+        }
+        let (offset, length) = (pages.start as usize, (pages.end - pages.start) as usize);
+        #[expect(unsafe_code, reason = "ledger room 1: giving pages back to the host")]
+        // SAFETY: the range lies inside the mapping, which is private and anonymous,
+        // so its pages read as zero afterwards, a valid value of every cell; no Rust
+        // reference other than to atomic cells points into the mapping.
+        let given =
+            unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
+        given.is_ok()
+    }
+
+    fn check(&self, pa: Pa, bytes: u64) {
+        let inside = pa.0 <= self.bytes && bytes <= self.bytes - pa.0;
+        assert!(inside, "physical addresses {pa}+{bytes:#x} are outside the memory");
+    }
+
+    /// Notes that somebody stores to a stretch.
+    fn touched(&self, pa: Pa, bytes: u64) {
+        self.check(pa, bytes);
+        for page in pages(pa, bytes) {
+            let pa = Pa(page << PAGE_SHIFT);
+            self.log.mark(pa);
+            self.code.stored(pa);
+        }
+    }
+
+    /// Notes that an engine holds decoded instructions of the page that holds `pa`:
+    /// the next store by anybody but that engine raises [`Ram::code_epoch`].
+    pub fn mark_code(&self, pa: Pa) {
+        self.code.mark(pa);
+    }
+
+    /// Takes the mark away.
+    pub fn unmark_code(&self, pa: Pa) {
+        self.code.unmark(pa);
+    }
+
+    /// Is the page still as it was when it was marked?
+    pub fn is_code(&self, pa: Pa) -> bool {
+        self.code.is_marked(pa)
+    }
+
+    /// A number that changes when a marked page was stored to.
+    pub fn code_epoch(&self) -> u64 {
+        self.code.epoch()
+    }
+}
+
+impl std::fmt::Debug for Ram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ram").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::Ram;
+    use proptest::prelude::{prop_assert_eq, proptest};
+    use sun4v::addr::Pa;
+
+    #[test]
+    fn words_are_big_endian() {
+        let ram = Ram::new(0x4000).unwrap();
+        ram.store(Pa(0x10), 0x0123_4567_89ab_cdef_u64);
+        assert_eq!(ram.load::<u8>(Pa(0x10)), 0x01);
+        assert_eq!(ram.load::<u16>(Pa(0x12)), 0x4567);
+        assert_eq!(ram.load::<u32>(Pa(0x14)), 0x89ab_cdef);
+        let mut bytes = [0; 3];
+        ram.read(Pa(0x13), &mut bytes);
+        assert_eq!(bytes, [0x67, 0x89, 0xab]);
+    }
+
+    #[test]
+    fn sixty_four_gigabytes_cost_nothing_until_touched() {
+        let ram = Ram::new(64 << 30).unwrap();
+        ram.store(Pa((64 << 30) - 8), 7u64);
+        assert_eq!(ram.load::<u64>(Pa((64 << 30) - 8)), 7);
+        assert_eq!(ram.load::<u64>(Pa(32 << 30)), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the memory")]
+    fn a_load_outside_panics() {
+        let ram = Ram::new(0x2000).unwrap();
+        let _ = ram.load::<u8>(Pa(0x2000));
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the memory")]
+    fn a_write_that_ends_outside_panics() {
+        let ram = Ram::new(0x2000).unwrap();
+        ram.write(Pa(0x1fff), &[1, 2]);
+    }
+
+    #[test]
+    fn zeroing_clears_exactly_its_stretch() {
+        let ram = Ram::new(0x10000).unwrap();
+        ram.write(Pa(0), &vec![0xff; 0x10000]);
+        ram.zero(Pa(0x1ffd), 0x6006);
+        let mut bytes = vec![0; 0x10000];
+        ram.read(Pa(0), &mut bytes);
+        let zeros: Vec<_> = (0..0x10000).filter(|&at| bytes[at] == 0).collect();
+        assert_eq!((zeros[0], zeros.len()), (0x1ffd, 0x6006));
+    }
+
+    #[test]
+    fn every_kind_of_store_marks_its_pages() {
+        let ram = Ram::new(0x10000).unwrap();
+        ram.log().start(Pa(0), 0x10000);
+        ram.store(Pa(0x2008), 1u8);
+        ram.write(Pa(0x5fff), &[1, 2]);
+        ram.zero(Pa(0xa000), 0x4000);
+        let dirty: Vec<_> = (0..8).filter(|page| ram.log().is_dirty(Pa(page << 13))).collect();
+        assert_eq!(dirty, [1, 2, 3, 5, 6]);
+    }
+
+    #[test]
+    fn a_foreign_store_to_decoded_code_raises_the_epoch_once() {
+        let ram = Ram::new(0x10000).unwrap();
+        ram.mark_code(Pa(0x4010));
+        assert!(!ram.may_store_unmarked(Pa(0x5ff8)));
+        let before = ram.code_epoch();
+        ram.write(Pa(0x5ff0), &[0; 8]);
+        ram.write(Pa(0x5ff0), &[0; 8]);
+        assert_eq!(ram.code_epoch(), before + 1);
+        assert!(!ram.is_code(Pa(0x4000)) && ram.may_store_unmarked(Pa(0x4000)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(at in 0u64..64, bytes: Vec<u8>) {
+            let ram = Ram::new(0x10000).unwrap();
+            ram.write(Pa(at), &bytes);
+            let mut back = vec![0xa5; bytes.len()];
+            ram.read(Pa(at), &mut back);
+            prop_assert_eq!(&back, &bytes);
+            for (n, byte) in bytes.iter().enumerate() {
+                prop_assert_eq!(ram.load::<u8>(Pa(at + n as u64)), *byte);
+            }
+        }
+    }
+}
