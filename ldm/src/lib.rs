@@ -5,6 +5,7 @@
 pub mod channel;
 pub mod memory;
 pub mod migrate;
+pub mod service;
 pub mod stack;
 
 #[cfg(test)]

@@ -1,0 +1,4 @@
+//! What the control domain does for its guests: disks, networks, consoles.
+
+pub mod nfs;
+pub mod volume;

@@ -1,0 +1,65 @@
+//! Volumes: what is behind a virtual disk, as the disk server sees it.
+//!
+//! **Shapes.** Offsets and sizes are bytes. A request is answered once, in any
+//! order, by a [`Completion`] with its token.
+//!
+//! **Errors.** Solaris error numbers, as a virtual disk reports them. A server
+//! that is away delays completions and fails none.
+
+use sun4v::vio::vdisk::Errno;
+
+/// An open volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VolumeId(pub u32);
+
+/// What is asked of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Reads.
+    Read {
+        /// First byte.
+        offset: u64,
+        /// How many.
+        bytes: u32,
+    },
+    /// Writes.
+    Write {
+        /// First byte.
+        offset: u64,
+        /// What.
+        data: Vec<u8>,
+        /// Durable before it completes.
+        durable: bool,
+    },
+    /// Every write that was submitted before becomes durable.
+    Flush,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// A volume was opened.
+    Opened {
+        /// Which.
+        volume: VolumeId,
+        /// Its size in bytes.
+        size: Result<u64, Errno>,
+    },
+    /// A request is done.
+    Done {
+        /// Which.
+        token: u64,
+        /// What was read; empty otherwise.
+        result: Result<Vec<u8>, Errno>,
+    },
+}
+
+/// Something that keeps volumes.
+pub trait Backend {
+    /// Opens what lies at `path`; [`Completion::Opened`] follows.
+    fn open(&mut self, path: &str) -> VolumeId;
+    /// Forgets a volume; nothing more is asked of it.
+    fn close(&mut self, volume: VolumeId);
+    /// Submits a request.
+    fn submit(&mut self, volume: VolumeId, token: u64, request: Request);
+}
