@@ -1,0 +1,182 @@
+//! The record of a run: facts, one JSON object per line.
+//!
+//! Everything that is said about a run is computed from its record, so whoever
+//! doubts a verdict reads the lines, and whoever changes a line changes it.
+//!
+//! **Shapes.** A fact has a time in picoseconds, the place where it was noted (a
+//! chassis or a host of the lab), a subject, what happened, which thing it happened
+//! to, its figures by name with their units at the end, and sometimes a text.
+//! Facts stand in the order in which they were noted; those of one place are in
+//! order of time.
+//!
+//! **Errors.** [`ReadError`] names the line.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::path::Path;
+use sun4v::native::Observation;
+use sun4v::time::SimTime;
+use thiserror::Error;
+
+/// Name of the record in the folder of a run.
+pub const FILE: &str = "record.jsonl";
+
+/// Something that happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// When.
+    pub time: SimTime,
+    /// The chassis or host that noted it.
+    pub place: String,
+    /// What it is about, such as `ping` or `migration`.
+    pub subject: String,
+    /// What happened, such as `reply` or `round`.
+    pub what: String,
+    /// To which thing: a domain, a host, an image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Figures.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, u64>,
+    /// Words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+}
+
+impl Fact {
+    /// A fact without figures or words.
+    #[must_use]
+    pub fn new(time: SimTime, place: &str, subject: &str, what: &str, name: &str) -> Self {
+        Self {
+            time,
+            place: place.to_owned(),
+            subject: subject.to_owned(),
+            what: what.to_owned(),
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// With a figure.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: u64) -> Self {
+        self.values.insert(key.to_owned(), value);
+        self
+    }
+
+    /// With words.
+    #[must_use]
+    pub fn saying(mut self, text: impl Into<String>) -> Self {
+        self.text = text.into();
+        self
+    }
+
+    /// What a program of a chassis observed.
+    #[must_use]
+    pub fn observed(time: SimTime, place: &str, observation: Observation) -> Self {
+        let mut fact =
+            Self::new(time, place, observation.subject, observation.what, &observation.name);
+        for (key, value) in observation.values {
+            fact.values.insert(key.to_owned(), value);
+        }
+        fact
+    }
+
+    /// A figure; zero if it has none of that name.
+    #[must_use]
+    pub fn value(&self, key: &str) -> u64 {
+        self.values.get(key).copied().unwrap_or(0)
+    }
+
+    /// True for a fact of this subject in which this happened.
+    #[must_use]
+    pub fn is(&self, subject: &str, what: &str) -> bool {
+        self.subject == subject && self.what == what
+    }
+}
+
+/// Why a record could not be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("{file}: {why}")]
+    File {
+        /// Which file.
+        file: String,
+        /// Why.
+        why: io::Error,
+    },
+    /// A line is no fact.
+    #[error("{file}:{line}: {why}")]
+    Line {
+        /// Which file.
+        file: String,
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        why: serde_json::Error,
+    },
+}
+
+/// Writes one fact as a line.
+pub fn write(fact: &Fact, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, fact)?;
+    out.write_all(b"\n")
+}
+
+/// Reads the record in the folder `dir`.
+pub fn read(dir: &Path) -> Result<Vec<Fact>, ReadError> {
+    let path = dir.join(FILE);
+    let name = || path.display().to_string();
+    let file = std::fs::File::open(&path).map_err(|why| ReadError::File { file: name(), why })?;
+    let mut facts = Vec::new();
+    for (n, line) in io::BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(|why| ReadError::File { file: name(), why })?;
+        if line.is_empty() {
+            continue;
+        }
+        let fact = serde_json::from_str(&line).map_err(|why| ReadError::Line {
+            file: name(),
+            line: n + 1,
+            why,
+        })?;
+        facts.push(fact);
+    }
+    Ok(facts)
+}
+
+#[cfg(test)]
+mod test {
+    use super::{FILE, Fact, read, write};
+    use sun4v::native::Observation;
+    use sun4v::time::SimTime;
+
+    #[test]
+    fn a_record_reads_as_it_was_written_and_names_a_bad_line() {
+        let observation = Observation {
+            subject: "migration",
+            what: "round",
+            name: "rover".to_owned(),
+            values: vec![("pages", 7)],
+        };
+        let facts = [
+            Fact::observed(SimTime::ms(3), "t5120", observation),
+            Fact::new(SimTime::ms(4), "t5220", "console", "line", "rover").saying("up \"now\""),
+        ];
+        let dir = std::env::temp_dir().join(format!("ldomlab-record-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut bytes = Vec::new();
+        facts.iter().for_each(|fact| write(fact, &mut bytes).unwrap());
+        std::fs::write(dir.join(FILE), &bytes).unwrap();
+        assert_eq!(read(&dir).unwrap(), facts);
+        bytes.extend(b"{\"time\":1}\n");
+        std::fs::write(dir.join(FILE), &bytes).unwrap();
+        let error = read(&dir).unwrap_err().to_string();
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(error.contains("record.jsonl:3: missing field `place`"), "{error}");
+        assert!(read(&dir).unwrap_err().to_string().contains("record.jsonl: "));
+        assert_eq!((facts[0].value("pages"), facts[0].value("bytes")), (7, 0));
+    }
+}
