@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod cost;
 pub mod memory;
 pub mod migrate;
 pub mod service;

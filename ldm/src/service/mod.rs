@@ -1,4 +1,6 @@
 //! What the control domain does for its guests: disks, networks, consoles.
 
+pub mod host;
 pub mod nfs;
+pub mod vds;
 pub mod volume;

@@ -1,0 +1,184 @@
+//! The virtual disk server: one port a disk, each with a session of its client and
+//! a volume behind it.
+//!
+//! **Protocol.** vdisk 1.0 and 1.1 as server, descriptor rings (`xfer_mode` 3).
+//! The server answers and never begins; the client's session id serves both
+//! directions. A ring message names a bounded run of descriptors and gets one
+//! acknowledgement with the same indices (state STOPPED) when all are DONE.
+//!
+//! **Order.** Requests run side by side; descriptors become DONE and messages are
+//! acknowledged in the order in which they came. A flush answers when what was
+//! written before is durable. With the write cache off (SET_WCE 0) every write is.
+//!
+//! **Sessions.** A link that goes down, a new VER or a violation ends a session;
+//! what it had under way is let run out before the next one is let in, so that an
+//! old write never lands on a newer one.
+//!
+//! **Suspended guests.** [`DiskServer::hold`] stops a port from touching its
+//! guest; [`DiskServer::is_quiet`] tells when its volume has nothing under way and
+//! everything durable. [`DiskServer::release`] goes on where it stopped.
+//!
+//! **Errors.** A request that cannot be done gets a Solaris error number as its
+//! status (ENOTSUP for operations that the server lacks); a violation of the
+//! protocol gets a NACK, and a full reset of the link where Solaris's server does
+//! one. Nothing that a guest sends panics.
+//!
+//! **Source.** illumos `vds.c`, `vdsk_mailbox.h`; Linux `sunvdc.c` for what a
+//! client bears.
+
+mod label;
+mod port;
+mod session;
+#[cfg(test)]
+pub(crate) mod test;
+
+pub use port::DiskConf;
+
+use super::host::Host;
+use super::volume::{Backend, Completion, Request, VolumeId};
+use crate::channel::OpenError;
+use port::DiskPort;
+use std::collections::BTreeMap;
+use sun4v::time::SimTime;
+
+/// Names a port to the control domain: the cookie of its mondos.
+pub type PortKey = u64;
+
+/// Who waits for a completion.
+#[derive(Clone, Copy, Debug)]
+enum Waiter {
+    /// A port.
+    Port(PortKey),
+    /// Nobody: the volume is to be closed.
+    Close(VolumeId),
+}
+
+/// Numbers requests and remembers whose they are.
+#[derive(Debug, Default)]
+struct Tokens {
+    next: u64,
+    waiters: BTreeMap<u64, Waiter>,
+}
+
+impl Tokens {
+    fn submit(
+        &mut self,
+        backend: &mut dyn Backend,
+        waiter: Waiter,
+        volume: VolumeId,
+        request: Request,
+    ) -> u64 {
+        let token = self.next;
+        self.next += 1;
+        self.waiters.insert(token, waiter);
+        backend.submit(volume, token, request);
+        token
+    }
+}
+
+/// The server.
+#[derive(Debug, Default)]
+pub struct DiskServer {
+    ports: BTreeMap<PortKey, DiskPort>,
+    tokens: Tokens,
+}
+
+impl DiskServer {
+    /// Opens a port; mondos with cookie `key` are its.
+    ///
+    /// # Errors
+    /// As [`crate::channel::Endpoint::open`].
+    pub fn attach(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        key: PortKey,
+        conf: DiskConf,
+    ) -> Result<(), OpenError> {
+        let port = DiskPort::open(host, backend, key, conf)?;
+        self.ports.insert(key, port);
+        Ok(())
+    }
+
+    /// Closes a port. Its volume is closed when what it was given is durable.
+    pub fn detach(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, key: PortKey) {
+        if let Some(port) = self.ports.remove(&key) {
+            let volume = port.close(host);
+            self.tokens.submit(backend, Waiter::Close(volume), volume, Request::Flush);
+        }
+    }
+
+    /// The port at this channel.
+    #[must_use]
+    pub fn find(&self, channel: sun4v::id::LdcId) -> Option<PortKey> {
+        self.ports
+            .iter()
+            .find_map(|(key, port)| (port.conf().channel.id == channel).then_some(*key))
+    }
+
+    /// Handles a port's mondo.
+    pub fn mondo(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, key: PortKey) {
+        if let Some(port) = self.ports.get_mut(&key) {
+            port.service(host, backend, &mut self.tokens);
+        }
+    }
+
+    /// Handles what a volume completed.
+    pub fn complete(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        completion: Completion,
+    ) {
+        match completion {
+            Completion::Opened { volume, size } => {
+                if let Some(port) = self.ports.values_mut().find(|port| port.volume() == volume) {
+                    port.opened(host, size);
+                }
+            }
+            Completion::Done { token, result } => match self.tokens.waiters.remove(&token) {
+                Some(Waiter::Port(key)) => {
+                    if let Some(port) = self.ports.get_mut(&key) {
+                        port.complete(host, token, result);
+                    }
+                }
+                Some(Waiter::Close(volume)) => backend.close(volume),
+                None => {}
+            },
+        }
+    }
+
+    /// Does what time brings: volumes that could not be opened are tried again,
+    /// channels without room too.
+    pub fn tick(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend) {
+        for port in self.ports.values_mut() {
+            port.tick(host, backend);
+        }
+    }
+
+    /// When [`DiskServer::tick`] is due.
+    #[must_use]
+    pub fn next_tick(&self, now: SimTime) -> SimTime {
+        self.ports.values().map(|port| port.next_tick(now)).min().unwrap_or(SimTime::NEVER)
+    }
+
+    /// Stops a port from touching its guest, and makes its volume durable.
+    pub fn hold(&mut self, backend: &mut dyn Backend, key: PortKey) {
+        if let Some(port) = self.ports.get_mut(&key) {
+            port.hold(backend, &mut self.tokens);
+        }
+    }
+
+    /// True when a held port's volume has nothing under way.
+    #[must_use]
+    pub fn is_quiet(&self, key: PortKey) -> bool {
+        self.ports.get(&key).is_none_or(DiskPort::is_quiet)
+    }
+
+    /// Lets a held port go on.
+    pub fn release(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, key: PortKey) {
+        if let Some(port) = self.ports.get_mut(&key) {
+            port.release(host, backend, &mut self.tokens);
+        }
+    }
+}
