@@ -1,3 +1,7 @@
 //! What a T2-class chip has.
 
 pub mod cwq;
+pub mod regs;
+pub mod stick;
+pub mod strand;
+pub mod tlb;

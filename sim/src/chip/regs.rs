@@ -1,0 +1,382 @@
+//! Integer registers: eight windows, three sets of globals, and the condition
+//! codes.
+//!
+//! **Shapes.** [`Regs::r`] is the view that an instruction sees: `r[0]` is zero,
+//! `r[1..8]` the globals, `r[8..16]` the outs, `r[16..24]` the locals, `r[24..32]`
+//! the ins. `r[32]` ([`SINK`]) takes what is written to `%g0`; the rest is there so
+//! that a six-bit index needs no check. Everything that is not in view lies in the
+//! backing arrays; the outs of window n are the ins of window n + 1.
+//!
+//! **Source.** T2: window state is three bits a register, unchecked.
+
+/// Register windows.
+pub const WINDOWS: u8 = 8;
+/// Levels of globals that a guest has: GL 0 to 2.
+pub const GLOBAL_SETS: usize = 3;
+/// Index of the register that takes writes to `%g0`.
+pub const SINK: usize = 32;
+
+/// The integer registers of one strand.
+#[derive(Clone)]
+pub struct Regs {
+    /// The current view.
+    pub r: [u64; 64],
+    globals: [[u64; 8]; GLOBAL_SETS],
+    /// Locals, then ins.
+    windows: [[u64; 16]; WINDOWS as usize],
+    gl: u8,
+    cwp: u8,
+    /// Windows that `save` may take before it spills.
+    pub cansave: u8,
+    /// Windows that `restore` may take before it fills.
+    pub canrestore: u8,
+    /// Windows that hold nothing of another program.
+    pub cleanwin: u8,
+    /// Windows of another address space.
+    pub otherwin: u8,
+    /// Spill and fill vectors: NORMAL in bits 2:0, OTHER in 5:3.
+    pub wstate: u8,
+}
+
+impl Default for Regs {
+    fn default() -> Self {
+        Self {
+            r: [0; 64],
+            globals: [[0; 8]; GLOBAL_SETS],
+            windows: [[0; 16]; WINDOWS as usize],
+            gl: 0,
+            cwp: 0,
+            cansave: WINDOWS - 2,
+            canrestore: 0,
+            cleanwin: WINDOWS - 2,
+            otherwin: 0,
+            wstate: 0,
+        }
+    }
+}
+
+const fn next(window: u8) -> usize {
+    ((window + 1) % WINDOWS) as usize
+}
+
+impl Regs {
+    /// Global level.
+    #[inline]
+    pub fn gl(&self) -> u8 {
+        self.gl
+    }
+
+    /// Changes the global level; above 2 is 2.
+    pub fn set_gl(&mut self, gl: u8) {
+        let gl = gl.min(GLOBAL_SETS as u8 - 1);
+        if gl != self.gl {
+            self.globals[usize::from(self.gl)].copy_from_slice(&self.r[..8]);
+            self.r[..8].copy_from_slice(&self.globals[usize::from(gl)]);
+            self.gl = gl;
+        }
+    }
+
+    /// Current window.
+    #[inline]
+    pub fn cwp(&self) -> u8 {
+        self.cwp
+    }
+
+    fn put_away(&mut self) {
+        self.windows[next(self.cwp)][8..].copy_from_slice(&self.r[8..16]);
+        self.windows[usize::from(self.cwp)].copy_from_slice(&self.r[16..32]);
+    }
+
+    fn take_out(&mut self) {
+        self.r[8..16].copy_from_slice(&self.windows[next(self.cwp)][8..]);
+        self.r[16..32].copy_from_slice(&self.windows[usize::from(self.cwp)]);
+    }
+
+    /// Changes the current window, modulo 8.
+    pub fn set_cwp(&mut self, cwp: u8) {
+        if cwp % WINDOWS != self.cwp {
+            self.put_away();
+            self.cwp = cwp % WINDOWS;
+            self.take_out();
+        }
+    }
+
+    /// To the next window: outs become ins. Counters are the caller's.
+    #[inline]
+    pub fn to_next(&mut self) {
+        let new = next(self.cwp);
+        self.windows[usize::from(self.cwp)].copy_from_slice(&self.r[16..32]);
+        self.cwp = new as u8;
+        let outs: [u64; 8] = self.r[8..16].try_into().unwrap_or_default();
+        self.r[24..32].copy_from_slice(&outs);
+        self.r[16..24].copy_from_slice(&self.windows[new][..8]);
+        self.r[8..16].copy_from_slice(&self.windows[next(self.cwp)][8..]);
+    }
+
+    /// To the previous window: ins become outs. Counters are the caller's.
+    #[inline]
+    pub fn to_previous(&mut self) {
+        self.windows[next(self.cwp)][8..].copy_from_slice(&self.r[8..16]);
+        self.windows[usize::from(self.cwp)][..8].copy_from_slice(&self.r[16..24]);
+        self.cwp = (self.cwp + WINDOWS - 1) % WINDOWS;
+        let ins: [u64; 8] = self.r[24..32].try_into().unwrap_or_default();
+        self.r[8..16].copy_from_slice(&ins);
+        self.r[16..32].copy_from_slice(&self.windows[usize::from(self.cwp)]);
+    }
+
+    /// The ASR-like view of WSTATE and the counters, for records: CWP, CANSAVE,
+    /// CANRESTORE, CLEANWIN, OTHERWIN, WSTATE.
+    pub fn window_state(&self) -> [u8; 6] {
+        [self.cwp, self.cansave, self.canrestore, self.cleanwin, self.otherwin, self.wstate]
+    }
+
+    /// All globals, set by set, and all windows (locals, then ins).
+    pub fn save(&self) -> (Vec<u64>, Vec<u64>) {
+        let mut all = self.clone();
+        all.put_away();
+        all.globals[usize::from(all.gl)].copy_from_slice(&all.r[..8]);
+        (all.globals.concat(), all.windows.concat())
+    }
+
+    /// Puts them back; `None` when a count or a value is not as [`Regs::save`]
+    /// makes it.
+    pub fn load(globals: &[u64], windows: &[u64], state: [u8; 6], gl: u8) -> Option<Self> {
+        let [cwp, cansave, canrestore, cleanwin, otherwin, wstate] = state;
+        let counters = [cwp, cansave, canrestore, cleanwin, otherwin];
+        let sound = globals.len() == 8 * GLOBAL_SETS
+            && windows.len() == 16 * usize::from(WINDOWS)
+            && globals.iter().step_by(8).all(|&zero| zero == 0)
+            && counters.iter().all(|&counter| counter < WINDOWS)
+            && wstate < 64
+            && usize::from(gl) < GLOBAL_SETS;
+        if !sound {
+            return None;
+        }
+        let mut regs =
+            Self { cwp, cansave, canrestore, cleanwin, otherwin, wstate, gl, ..Self::default() };
+        for (set, from) in regs.globals.iter_mut().zip(globals.chunks_exact(8)) {
+            set.copy_from_slice(from);
+        }
+        for (window, from) in regs.windows.iter_mut().zip(windows.chunks_exact(16)) {
+            window.copy_from_slice(from);
+        }
+        regs.r[..8].copy_from_slice(&regs.globals[usize::from(gl)]);
+        regs.take_out();
+        Some(regs)
+    }
+}
+
+/// Condition codes, in the form in which they come: the bits are taken out when
+/// somebody asks. Bits 63 of `n`, `v` and `c` are `xcc`'s, bits 31 `icc`'s.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cc {
+    /// Negative.
+    pub n: u64,
+    /// `xcc.Z` is set when this is zero.
+    pub zx: u64,
+    /// `icc.Z` is set when this is zero.
+    pub zi: u32,
+    /// Overflow.
+    pub v: u64,
+    /// Carry.
+    pub c: u64,
+}
+
+/// Bits of a four-bit code.
+pub const N: u8 = 8;
+/// Zero.
+pub const Z: u8 = 4;
+/// Overflow.
+pub const V: u8 = 2;
+/// Carry.
+pub const C: u8 = 1;
+
+impl Cc {
+    /// Of a logical result: V and C clear.
+    #[inline(always)]
+    pub fn logic(result: u64) -> Self {
+        Self { n: result, zx: result, zi: result as u32, v: 0, c: 0 }
+    }
+    /// Of `a + b (+ carry) = result`.
+    #[inline(always)]
+    pub fn add(a: u64, b: u64, result: u64) -> Self {
+        let v = (a ^ result) & (b ^ result);
+        let c = (a & b) | ((a | b) & !result);
+        Self { n: result, zx: result, zi: result as u32, v, c }
+    }
+    /// Of `a - b (- carry) = result`.
+    #[inline(always)]
+    pub fn sub(a: u64, b: u64, result: u64) -> Self {
+        let v = (a ^ b) & (a ^ result);
+        let c = (!a & b) | (!(a ^ b) & result);
+        Self { n: result, zx: result, zi: result as u32, v, c }
+    }
+    /// `icc` as N Z V C.
+    #[inline]
+    pub fn icc(&self) -> u8 {
+        let bit = |word: u64, to: u8| (word >> 31 & 1) as u8 * to;
+        bit(self.n, N) | (u8::from(self.zi == 0) << 2) | bit(self.v, V) | bit(self.c, C)
+    }
+    /// `xcc` as N Z V C.
+    #[inline]
+    pub fn xcc(&self) -> u8 {
+        let bit = |word: u64, to: u8| (word >> 63) as u8 * to;
+        bit(self.n, N) | (u8::from(self.zx == 0) << 2) | bit(self.v, V) | bit(self.c, C)
+    }
+    /// `icc.C` as 0 or 1.
+    #[inline(always)]
+    pub fn carry(&self) -> u64 {
+        self.c >> 31 & 1
+    }
+    /// The CCR.
+    #[inline]
+    pub fn ccr(&self) -> u8 {
+        self.xcc() << 4 | self.icc()
+    }
+    /// Of a CCR.
+    pub fn from_ccr(ccr: u8) -> Self {
+        let both = |bit: u8| u64::from(ccr >> 4 & bit != 0) << 63 | u64::from(ccr & bit != 0) << 31;
+        Self {
+            n: both(N),
+            zx: u64::from(ccr >> 4 & Z == 0),
+            zi: u32::from(ccr & Z == 0),
+            v: both(V),
+            c: both(C),
+        }
+    }
+}
+
+/// Does a four-bit code meet an integer condition (T2 reference: `Bicc` cond)?
+#[inline]
+pub fn meets(code: u8, cond: u8) -> bool {
+    let (n, z) = (code & N != 0, code & Z != 0);
+    let (v, c) = (code & V != 0, code & C != 0);
+    let base = match cond & 7 {
+        0 => false,
+        1 => z,
+        2 => z | (n != v),
+        3 => n != v,
+        4 => c | z,
+        5 => c,
+        6 => n,
+        _ => v,
+    };
+    base != (cond & 8 != 0)
+}
+
+#[cfg(test)]
+mod test {
+    use super::{Cc, Regs, meets};
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    #[test]
+    fn the_callers_outs_are_the_callees_ins() {
+        let mut regs = Regs::default();
+        for round in 0..3u64 {
+            for step in 0..8u64 {
+                regs.r[8] = round * 8 + step;
+                regs.r[17] = 100 + step;
+                regs.to_next();
+                assert_eq!(regs.r[24], round * 8 + step);
+            }
+        }
+        for step in (0..8u64).rev() {
+            regs.r[24] += 1000;
+            regs.to_previous();
+            assert_eq!((regs.r[8], regs.r[17]), (1000 + 16 + step, 100 + step));
+        }
+    }
+
+    #[test]
+    fn each_global_level_has_its_own_seven() {
+        let mut regs = Regs::default();
+        for gl in 0..3 {
+            regs.set_gl(gl);
+            regs.r[1] = u64::from(gl) + 1;
+        }
+        regs.set_gl(7);
+        assert_eq!((regs.gl(), regs.r[1]), (2, 3));
+        regs.set_gl(0);
+        assert_eq!((regs.r[0], regs.r[1]), (0, 1));
+    }
+
+    #[test]
+    fn a_far_jump_of_windows_is_the_same_as_steps() {
+        let mut stepped = Regs::default();
+        for n in 0..8u64 {
+            for (at, reg) in (8u64..).zip(&mut stepped.r[8..24]) {
+                *reg = n * 100 + at;
+            }
+            stepped.to_next();
+        }
+        let mut jumped = stepped.clone();
+        for _ in 0..5 {
+            stepped.to_next();
+        }
+        jumped.set_cwp(5);
+        assert_eq!(stepped.r, jumped.r);
+        assert_eq!(stepped.save(), jumped.save());
+    }
+
+    #[test]
+    fn a_saved_file_loads_and_one_with_a_value_in_g0_does_not() {
+        let mut regs = Regs::default();
+        regs.r[9] = 9;
+        regs.to_next();
+        regs.set_gl(1);
+        regs.r[3] = 3;
+        let (mut globals, windows) = regs.save();
+        let back = Regs::load(&globals, &windows, regs.window_state(), 1).unwrap();
+        assert_eq!(back.r, regs.r);
+        assert_eq!(back.save(), (globals.clone(), windows.clone()));
+        globals[8] = 1;
+        assert!(Regs::load(&globals, &windows, regs.window_state(), 1).is_none());
+        assert!(Regs::load(&windows, &windows, regs.window_state(), 1).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_ccr_is_kept(ccr: u8) {
+            prop_assert_eq!(Cc::from_ccr(ccr).ccr(), ccr);
+        }
+
+        #[test]
+        fn codes_of_a_sum_and_a_difference_are_those_of_wider_arithmetic(a: u64, b: u64) {
+            for (a, b) in [(a, b), (a, a), (a as u32 as u64, b as u32 as u64), (a, !a)] {
+                let sum = a.wrapping_add(b);
+                let flags = |wide: bool, v: bool, c: bool, r: u64| {
+                    let (n, z) = if wide { ((r as i64) < 0, r == 0) }
+                        else { ((r as i32) < 0, r as u32 == 0) };
+                    u8::from(n) << 3 | u8::from(z) << 2 | u8::from(v) << 1 | u8::from(c)
+                };
+                let (ai, bi) = (a as i32, b as i32);
+                let got = Cc::add(a, b, sum);
+                prop_assert_eq!(got.xcc(), flags(true,
+                    (a as i64).overflowing_add(b as i64).1, a.overflowing_add(b).1, sum));
+                prop_assert_eq!(got.icc(), flags(false,
+                    ai.overflowing_add(bi).1, (a as u32).overflowing_add(b as u32).1, sum));
+                let difference = a.wrapping_sub(b);
+                let got = Cc::sub(a, b, difference);
+                prop_assert_eq!(got.xcc(), flags(true,
+                    (a as i64).overflowing_sub(b as i64).1, a < b, difference));
+                prop_assert_eq!(got.icc(), flags(false,
+                    ai.overflowing_sub(bi).1, (a as u32) < (b as u32), difference));
+            }
+        }
+
+        #[test]
+        fn opposite_conditions_are_opposite(code in 0u8..16, cond in 0u8..8) {
+            prop_assert_eq!(meets(code, cond), !meets(code, cond | 8));
+        }
+
+        #[test]
+        fn conditions_are_comparisons(a in any::<i64>(), b in any::<i64>()) {
+            let code = Cc::sub(a as u64, b as u64, (a as u64).wrapping_sub(b as u64)).xcc();
+            prop_assert_eq!(meets(code, 3), a < b);
+            prop_assert_eq!(meets(code, 2), a <= b);
+            prop_assert_eq!(meets(code, 5), (a as u64) < (b as u64));
+            prop_assert_eq!(meets(code, 4), (a as u64) <= (b as u64));
+            prop_assert_eq!(meets(code, 1), a == b);
+        }
+    }
+}
