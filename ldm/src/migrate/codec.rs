@@ -83,15 +83,14 @@ pub enum Message {
     Final([u8; 32]),
     /// Target: it has the same digest, and the state is loaded.
     Verified,
-    /// Source: the domain is yours.
+    /// Source: the domain is yours. Said again over a new connection when no answer
+    /// came.
     Commit,
     /// Target: it runs here (or is bound or inactive here, as it was).
     Committed,
-    /// Source, over a new connection: did you take it?
-    Ask,
-    /// Target: no, and I will not.
+    /// Target, to *commit* or *abort*: I do not have it, and will not run it.
     NotHere,
-    /// Either: it is off, for this reason. Answered by closing.
+    /// Either: it is off, for this reason.
     Abort(String),
 }
 

@@ -1,6 +1,6 @@
 //! Migration: a domain moves from one chassis to another.
 //!
-//! Both ends are state machines (the source and the target) that go through the same
+//! Both ends are state machines ([`Source`], [`Target`]) that go through the same
 //! [`Phase`]s. They touch nothing but [`port`]s: a wire to the other end, the
 //! hypervisor, the manager, a cipher, and the ports of a native program. Whoever
 //! owns them hands in what happens ([`Input`]) and may ask how far they are.
@@ -28,7 +28,7 @@
 //! failure ends with the domain running there, its dirty log off, the shell gone.
 //! From then on the source never runs it again unless the target says that it
 //! does not have it. A source that lost the wire after *commit* asks over a new
-//! connection ; a target that has said *verified*
+//! connection ([`Source::wants_connection`]); a target that has said *verified*
 //! keeps the shell until it is told.
 //!
 //! A domain that is not active has no memory to send: after *prepare* comes
@@ -42,24 +42,33 @@
 //! it hands the page out. The source keeps the page in a set of its own until the
 //! target says that it has written it, and hands over only when that set is empty.
 
+mod arrive;
 pub mod codec;
 pub mod compress;
+mod copy;
 pub mod cost;
 pub mod fixed_time;
+mod in_order;
+mod link;
 pub mod pages;
 pub mod port;
 pub mod rounds;
 pub mod seal;
 mod soft;
+mod source;
+mod target;
 
 use cost::Cost;
 use fixed_time::FixedTime;
 use rounds::Policy;
 use serde::{Deserialize, Serialize};
+use sun4v::addr::Ra;
 use thiserror::Error;
 
 pub use port::{Input, Io};
 pub use soft::SoftCipher;
+pub use source::{Request, Source};
+pub use target::Target;
 
 /// The TCP port of a manager that takes domains in.
 pub const TCP_PORT: u16 = 8101;
@@ -122,6 +131,18 @@ pub enum Refusal {
     Unexpected,
 }
 
+/// Memory of the control domain that one end of a migration works in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffers {
+    /// Its first byte, page aligned.
+    pub ra: Ra,
+}
+
+impl Buffers {
+    /// Bytes that it must have.
+    pub const BYTES: u64 = 8 << 20;
+}
+
 /// How to migrate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -134,3 +155,8 @@ pub struct Config {
     /// Level of compression, 1 to 19; 0 is 3, as zstd has it.
     pub level: i32,
 }
+
+#[cfg(test)]
+mod test;
+#[cfg(test)]
+mod testing;

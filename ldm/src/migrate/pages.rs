@@ -194,6 +194,12 @@ impl PageHashes {
         Self { hashes: vec![None; pages as usize], known: 0, sum: [0; 4] }
     }
 
+    /// How many pages are known.
+    #[must_use]
+    pub const fn known(&self) -> u32 {
+        self.known
+    }
+
     /// What page `index` held.
     #[must_use]
     pub fn get(&self, index: u32) -> Option<PageHash> {

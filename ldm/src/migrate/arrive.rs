@@ -1,0 +1,180 @@
+//! Chunks on their way into a domain's memory: expanded side by side, written in
+//! order.
+
+use super::compress::{self, Unpacked};
+use super::copy::WINDOW_CHUNKS;
+use super::in_order::InOrder;
+use super::pages::{PAGE, PageHashes, PageMap};
+use super::port::{HV_PAGES_MAX, HvRequest, Io, Tag};
+use super::{Buffers, Config, Refusal};
+use std::collections::{BTreeMap, VecDeque};
+use sun4v::addr::Ra;
+use sun4v::id::GuestId;
+use sun4v::native::JobId;
+
+/// A chunk's body, in the control domain's memory until it is written.
+const BUFFER_BYTES: u64 = (compress::CHUNK_PAGES * PAGE) as u64;
+/// The source is told after so many chunks.
+const ACK_CHUNKS: u64 = 8;
+
+/// Takes chunks in.
+pub struct Arriver {
+    config: Config,
+    free: Vec<Ra>,
+    received: u64,
+    expanding: BTreeMap<JobId, u64>,
+    expanded: InOrder<Unpacked>,
+    /// Requests under way, oldest first: the buffer to give back with the answer,
+    /// and how many chunks are written then.
+    writing: VecDeque<(Tag, Option<Ra>, u64)>,
+    /// A chunk that found no buffer free.
+    next: Option<Unpacked>,
+    written: u64,
+    acknowledged: u64,
+    hashes: PageHashes,
+}
+
+impl Arriver {
+    /// Nothing has arrived.
+    pub fn new(config: Config, buffers: Buffers) -> Self {
+        let free = (0..Buffers::BYTES / BUFFER_BYTES).map(|n| buffers.ra.offset(n * BUFFER_BYTES));
+        Self {
+            config,
+            free: free.collect(),
+            received: 0,
+            expanding: BTreeMap::new(),
+            expanded: InOrder::default(),
+            writing: VecDeque::new(),
+            next: None,
+            written: 0,
+            acknowledged: 0,
+            hashes: PageHashes::new(0),
+        }
+    }
+
+    /// So many pages will come.
+    pub fn expect(&mut self, pages: u32) {
+        self.hashes = PageHashes::new(pages);
+    }
+
+    /// Forgets what is under way.
+    pub fn stop(&mut self) {
+        self.expanding.clear();
+        self.expanded = InOrder::default();
+        self.next = None;
+    }
+
+    /// Chunks that arrived.
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Chunks that are in the domain's memory.
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// What every page holds.
+    pub const fn hashes(&self) -> &PageHashes {
+        &self.hashes
+    }
+
+    /// A chunk arrived. Refused when it is not the next one, or when the source
+    /// does not wait for acknowledgements.
+    pub fn chunk(&mut self, io: &mut Io<'_>, map: &PageMap, chunk: Vec<u8>) -> Result<(), Refusal> {
+        if compress::sequence(&chunk)? != self.received {
+            return Err(Refusal::OutOfOrder);
+        }
+        if self.received - self.acknowledged > 2 * WINDOW_CHUNKS as u64 {
+            return Err(Refusal::Unexpected);
+        }
+        let cost = self.config.cost;
+        let bytes = (compress::data_pages(&chunk) * PAGE) as u64;
+        let cycles = cost.piece + bytes * (cost.expand + cost.sha256 + cost.copy);
+        let map = map.clone();
+        let job = io.ports.job(
+            cycles,
+            Box::new(move || compress::unpacked_to_bytes(&compress::unpack(&chunk, &map))),
+        );
+        self.expanding.insert(job, self.received);
+        self.received += 1;
+        Ok(())
+    }
+
+    /// A job has ended.
+    pub fn job_done(&mut self, job: JobId, output: &[u8]) -> Result<(), Refusal> {
+        if let Some(number) = self.expanding.remove(&job) {
+            let unpacked = compress::unpacked_from_bytes(output).ok_or(Refusal::Malformed)?;
+            self.expanded.put(number, unpacked);
+        }
+        Ok(())
+    }
+
+    /// The hypervisor has answered; true when it was a write of pages.
+    pub fn hv(&mut self, tag: Tag) -> bool {
+        let Some(at) = self.writing.iter().position(|&(held, ..)| held == tag) else {
+            return false;
+        };
+        if let Some((_, buffer, chunks)) = self.writing.remove(at) {
+            self.free.extend(buffer);
+            self.written += chunks;
+        }
+        true
+    }
+
+    /// Writes what is expanded, in order, as far as buffers go.
+    pub fn pump(&mut self, io: &mut Io<'_>, map: &PageMap, guest: GuestId) {
+        while let Some(unpacked) = self.next.take().or_else(|| self.expanded.pop()) {
+            let Some(buffer) = self.free.pop() else {
+                self.next = Some(unpacked);
+                break;
+            };
+            self.write(io, map, guest, &unpacked, buffer);
+        }
+    }
+
+    fn write(
+        &mut self,
+        io: &mut Io<'_>,
+        map: &PageMap,
+        guest: GuestId,
+        unpacked: &Unpacked,
+        buffer: Ra,
+    ) {
+        let all = unpacked.zeros.iter().chain(&unpacked.data);
+        for (&index, &hash) in all.zip(&unpacked.hashes) {
+            self.hashes.set(index, hash);
+        }
+        let ras = |indices: &[u32]| -> Vec<Ra> {
+            indices.iter().filter_map(|&index| map.ra(index)).collect()
+        };
+        for zeros in unpacked.zeros.chunks(HV_PAGES_MAX) {
+            let pages = ras(zeros);
+            let tag = io.hv.request(io.ports, HvRequest::PagesZero { guest, pages });
+            self.writing.push_back((tag, None, 0));
+        }
+        if unpacked.data.is_empty() {
+            self.free.push(buffer);
+        } else {
+            io.ports.write(buffer, &unpacked.body);
+            let pages = ras(&unpacked.data);
+            let tag = io.hv.request(io.ports, HvRequest::PagesIn { guest, pages, buffer });
+            self.writing.push_back((tag, Some(buffer), 0));
+        }
+        // Answers come in the order of requests: with the last one all is written. A
+        // chunk without pages is written when everything before it is.
+        match self.writing.back_mut() {
+            Some((.., chunks)) => *chunks += 1,
+            None => self.written += 1,
+        }
+    }
+
+    /// What to tell the source, if it is time: chunks that are written.
+    pub fn acknowledge(&mut self, now: bool) -> Option<u64> {
+        let news = self.written - self.acknowledged;
+        (news >= ACK_CHUNKS || now && news > 0).then(|| {
+            self.acknowledged = self.written;
+            self.written
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! The pages of a round on their way: read, packed, sealed, sent, acknowledged.
+//!
+//! Everything here goes on side by side, as far as buffers, strands and the wire
+//! allow: some groups of pages are being read by the hypervisor, some chunks are
+//! being packed by as many strands as there are, some are being sealed, some are
+//! on the wire.
+
+use super::codec::Plain;
+use super::compress::{self, CHUNK_PAGES, Packed, Page, SPAN_PAGES};
+use super::in_order::InOrder;
+use super::link::Link;
+use super::pages::{PAGE, PageHashes, PageMap, PageSet};
+use super::port::{HvReply, HvRequest, Io, Tag};
+use super::{Buffers, Config};
+use std::collections::{BTreeMap, VecDeque};
+use sun4v::addr::Ra;
+use sun4v::id::GuestId;
+use sun4v::native::JobId;
+
+/// Pages that are read with one request, a buffer's worth.
+const READ_PAGES: usize = 128;
+const READ_BYTES: u64 = READ_PAGES as u64 * PAGE as u64;
+/// Chunks packed beyond one a strand, so that no strand waits for the next.
+const SPARE_JOBS: usize = 4;
+/// Chunks that the target may not have acknowledged: 32 MB at most.
+pub const WINDOW_CHUNKS: usize = 256;
+/// Bytes that may wait for the wire.
+const OUTBOX_BYTES: usize = 4 << 20;
+/// Records that may wait for the cipher.
+const SEALING: usize = 64;
+
+/// Copies rounds of pages.
+pub struct Copier {
+    config: Config,
+    guest: GuestId,
+    free: Vec<Ra>,
+    /// Pages of this round that were not asked for yet, and where to go on.
+    todo: PageSet,
+    cursor: u32,
+    reading: BTreeMap<Tag, (Ra, Vec<u32>)>,
+    ready: VecDeque<Vec<Page>>,
+    packing: BTreeMap<JobId, u64>,
+    packed: InOrder<Packed>,
+    /// Chunks cut, chunks sent.
+    cut: u64,
+    sent: u64,
+    /// Pages of chunks that were not acknowledged, with the chunk's number.
+    in_flight: VecDeque<(u64, Vec<u32>)>,
+    unacknowledged: PageSet,
+    hashes: PageHashes,
+}
+
+impl Copier {
+    /// For a guest with so many pages.
+    pub fn new(config: Config, guest: GuestId, pages: u32, buffers: Buffers) -> Self {
+        let free = (0..Buffers::BYTES / READ_BYTES).map(|n| buffers.ra.offset(n * READ_BYTES));
+        Self {
+            config,
+            guest,
+            free: free.collect(),
+            todo: PageSet::none(pages),
+            cursor: 0,
+            reading: BTreeMap::new(),
+            ready: VecDeque::new(),
+            packing: BTreeMap::new(),
+            packed: InOrder::default(),
+            cut: 0,
+            sent: 0,
+            in_flight: VecDeque::new(),
+            unacknowledged: PageSet::none(pages),
+            hashes: PageHashes::new(pages),
+        }
+    }
+
+    /// Begins a round over these pages.
+    pub fn begin(&mut self, pages: PageSet) {
+        self.todo = pages;
+        self.cursor = 0;
+    }
+
+    /// Forgets what is under way; what still comes is dropped.
+    pub fn stop(&mut self) {
+        self.todo = PageSet::default();
+        self.ready.clear();
+        self.packing.clear();
+        self.packed = InOrder::default();
+    }
+
+    /// What every page held when it was last sent.
+    pub const fn hashes(&self) -> &PageHashes {
+        &self.hashes
+    }
+
+    /// Chunks sent so far.
+    pub const fn chunks(&self) -> u64 {
+        self.sent
+    }
+
+    /// Pages sent that the target has not written yet, as far as is known.
+    pub const fn unacknowledged(&self) -> u32 {
+        self.unacknowledged.count()
+    }
+
+    /// Pages that the target has, in some version.
+    pub const fn arrived(&self) -> u32 {
+        self.hashes.known() - self.unacknowledged.count()
+    }
+
+    /// The target has written all chunks below this number.
+    pub fn acknowledged(&mut self, chunks: u64) {
+        while self.in_flight.front().is_some_and(|&(number, _)| number < chunks) {
+            let Some((_, pages)) = self.in_flight.pop_front() else { break };
+            pages.into_iter().for_each(|index| self.unacknowledged.remove(index));
+        }
+    }
+
+    /// A job has ended.
+    pub fn job_done(&mut self, job: JobId, output: &[u8]) {
+        if let Some(number) = self.packing.remove(&job)
+            && let Some(packed) = compress::packed_from_bytes(output)
+        {
+            self.packed.put(number, packed);
+        }
+    }
+
+    /// The hypervisor has answered; true when it was a read of pages.
+    pub fn hv(&mut self, io: &mut Io<'_>, tag: Tag, reply: &Result<HvReply, String>) -> bool {
+        let Some((buffer, pages)) = self.reading.remove(&tag) else { return false };
+        self.free.push(buffer);
+        if reply.is_ok() {
+            let mut bytes = vec![0; pages.len() * PAGE];
+            io.ports.read(buffer, &mut bytes);
+            self.cut_chunks(&pages, &bytes);
+        }
+        true
+    }
+
+    fn cut_chunks(&mut self, pages: &[u32], bytes: &[u8]) {
+        let mut chunk: Vec<Page> = Vec::new();
+        let mut data = 0;
+        for (&index, content) in pages.iter().zip(bytes.chunks_exact(PAGE)) {
+            let zero = content.iter().all(|&byte| byte == 0);
+            let first = chunk.first().map_or(index, |page| page.index);
+            if index - first >= SPAN_PAGES || (!zero && data == CHUNK_PAGES) {
+                self.ready.push_back(std::mem::take(&mut chunk));
+                data = 0;
+            }
+            data += usize::from(!zero);
+            let content = (!zero).then(|| content.to_vec());
+            chunk.push(Page { index, content, hash: None, before: self.hashes.get(index) });
+        }
+        if !chunk.is_empty() {
+            self.ready.push_back(chunk);
+        }
+    }
+
+    /// Moves everything that can move; tells `each` of every chunk that is sent.
+    /// True when the round is sent to its end.
+    pub fn pump(
+        &mut self,
+        io: &mut Io<'_>,
+        map: &PageMap,
+        link: &mut Link,
+        each: &mut dyn FnMut(&Packed),
+    ) -> bool {
+        while let Some(packed) = self.packed.pop() {
+            self.send(io, link, &packed);
+            each(&packed);
+        }
+        let strands = io.ports.vcpus() + SPARE_JOBS;
+        let (outbox_bytes, sealing) = link.backlog();
+        let room = outbox_bytes < OUTBOX_BYTES && sealing < SEALING;
+        while room
+            && self.packing.len() + self.packed.waiting() < strands
+            && self.in_flight.len() + self.packing.len() < WINDOW_CHUNKS
+            && let Some(pages) = self.ready.pop_front()
+        {
+            self.pack(io, pages);
+        }
+        while self.ready.len() < 2 * strands
+            && self.todo.count() > 0
+            && let Some(buffer) = self.free.pop()
+        {
+            self.read(io, map, buffer);
+        }
+        self.todo.count() == 0
+            && self.reading.is_empty()
+            && self.ready.is_empty()
+            && self.packing.is_empty()
+            && self.packed.waiting() == 0
+    }
+
+    fn read(&mut self, io: &mut Io<'_>, map: &PageMap, buffer: Ra) {
+        let indices = self.todo.take(self.cursor, READ_PAGES);
+        self.cursor = indices.last().map_or(0, |&index| index + 1);
+        let pages = indices.iter().filter_map(|&index| map.ra(index)).collect();
+        let request = HvRequest::PagesOut { guest: self.guest, pages, buffer };
+        let tag = io.hv.request(io.ports, request);
+        self.reading.insert(tag, (buffer, indices));
+    }
+
+    fn pack(&mut self, io: &mut Io<'_>, pages: Vec<Page>) {
+        let cost = self.config.cost;
+        let data = pages.iter().filter(|page| page.content.is_some()).count();
+        let cycles = cost.piece
+            + (pages.len() * PAGE) as u64 * (cost.scan + cost.copy)
+            + (data * PAGE) as u64 * (cost.sha256 + cost.compress);
+        let (number, level) = (self.cut, self.config.level);
+        self.cut += 1;
+        let job = io.ports.job(
+            cycles,
+            Box::new(move || compress::packed_to_bytes(&compress::pack(number, &pages, level))),
+        );
+        self.packing.insert(job, number);
+    }
+
+    fn send(&mut self, io: &mut Io<'_>, link: &mut Link, packed: &Packed) {
+        for &(index, hash) in &packed.sent {
+            self.hashes.set(index, hash);
+            self.unacknowledged.insert(index);
+        }
+        let pages = packed.sent.iter().map(|&(index, _)| index).collect();
+        self.in_flight.push_back((self.sent, pages));
+        self.sent += 1;
+        link.send(io, &Plain::Chunk(packed.chunk.clone()));
+    }
+}

@@ -1,0 +1,299 @@
+//! Both ends against each other.
+
+use super::fixed_time::FixedTime;
+use super::port::{Kind, Status};
+use super::testing::{Fault, Setup, World, Writer};
+use super::{Config, Phase};
+use sun4v::native::Observation;
+use sun4v::time::SimTime;
+
+const LONG: SimTime = SimTime::secs(60);
+const BUSY: Writer = Writer { pages: 3, among: 40 };
+
+fn run(setup: &Setup) -> World {
+    let mut world = World::new(setup);
+    world.run(LONG);
+    world
+}
+
+/// Runs with a fault at the first, second, … thing that is sent, until there is
+/// no such thing any more.
+fn at_every_place(setup: &Setup, fault: fn(usize) -> Fault, mut check: impl FnMut(&World, usize)) {
+    for place in 0.. {
+        let world = run(&Setup { fault: Some(fault(place)), ..setup.clone() });
+        if !world.fault_happened {
+            assert!(place > 5, "faults happened");
+            return;
+        }
+        check(&world, place);
+    }
+}
+
+fn facts<'a>(world: &'a World, end: usize, what: &'a str) -> impl Iterator<Item = &'a Observation> {
+    world.ends[end].desk.facts.iter().filter(move |fact| fact.what == what)
+}
+
+fn value(fact: &Observation, name: &str) -> u64 {
+    fact.values.iter().find(|(key, _)| *key == name).expect(name).1
+}
+
+#[test]
+fn a_quiet_domain_arrives_whole() {
+    let world = run(&Setup::default());
+    assert_eq!(world.outcome, Some(Ok(())), "{:#?}", world.ends[0].desk.log);
+    assert_eq!(world.home(), 1);
+    assert!(world.source.is_finished() && world.target.is_finished());
+    assert_eq!((world.source.phase(), world.target.phase()), (Phase::Done, Phase::Done));
+    let figures: Vec<_> = facts(&world, 0, "round")
+        .map(|fact| (value(fact, "pages"), value(fact, "zero_pages")))
+        .collect();
+    assert_eq!(figures, [(160, 40), (0, 0)], "all pages once, and nothing in the pause");
+}
+
+#[test]
+fn a_domain_that_writes_all_the_time_arrives_whole() {
+    let world = run(&Setup { writer: BUSY, ..Setup::default() });
+    assert_eq!(world.outcome, Some(Ok(())), "{:#?}", world.ends[0].desk.log);
+    assert_eq!(world.home(), 1);
+    let moved: u64 = facts(&world, 0, "round").map(|fact| value(fact, "pages")).sum();
+    assert!(moved > 160, "some pages went twice: {moved}");
+    let state = world.ends[1].hv.guest.as_ref().unwrap().state;
+    assert!(state > 0, "its state came with it");
+}
+
+#[test]
+fn wherever_the_wire_is_cut_the_domain_runs_at_exactly_one_end() {
+    let mut homes = [0, 0];
+    let setup = Setup { writer: BUSY, ..Setup::default() };
+    at_every_place(&setup, Fault::Cut, |world, place| {
+        let home = world.home();
+        homes[home] += 1;
+        match &world.outcome {
+            Some(Ok(())) => assert_eq!(home, 1, "cut at {place}"),
+            Some(Err(_)) => assert_eq!(home, 0, "cut at {place}"),
+            None => panic!("cut at {place}: the operator waits for ever"),
+        }
+        assert!(world.source.is_finished() && world.target.is_finished(), "cut at {place}");
+    });
+    assert!(homes[0] > 10 && homes[1] > 0, "it ended at either end: {homes:?}");
+}
+
+#[test]
+fn a_cold_migration_that_is_cut_leaves_one_domain() {
+    for kind in [Kind::Bound, Kind::Inactive] {
+        let setup = Setup { kind, ..Setup::default() };
+        at_every_place(&setup, Fault::Cut, |world, place| {
+            let here = |end: usize| world.ends[end].manager.domain.is_some();
+            assert!(here(0) != here(1), "cut at {place}: {} {}", here(0), here(1));
+            assert_eq!(world.outcome, Some(if here(1) { Ok(()) } else { world.why() }));
+        });
+    }
+}
+
+#[test]
+fn whatever_is_altered_replayed_reordered_or_truncated_on_the_wire_is_noticed() {
+    let setup = Setup { writer: BUSY, ..Setup::default() };
+    for fault in [Fault::Alter, Fault::Replay, Fault::Swap, Fault::Truncate] {
+        at_every_place(&setup, fault, |world, place| {
+            let home = world.home();
+            let ok = world.outcome == Some(Ok(()));
+            assert_eq!(ok, home == 1, "{:?} at {place}", fault(place));
+            // Only what comes after the domain was handed over may be spoilt without
+            // stopping it.
+            let last = world.sent_by_source <= place + 2;
+            assert!(!ok || last || world.reconnected(), "{:?} at {place}", fault(place));
+        });
+    }
+}
+
+#[test]
+fn a_wrong_password_gets_nowhere() {
+    let world = run(&Setup { password: "guess", ..Setup::default() });
+    assert_eq!(world.home(), 0);
+    let why = world.outcome.unwrap().unwrap_err();
+    assert!(why[0].contains("password"), "{why:?}");
+    assert!(world.ends[1].manager.status.is_empty(), "the target's manager heard nothing");
+}
+
+#[test]
+fn nothing_of_the_domain_is_on_the_wire_in_the_clear() {
+    let world = run(&Setup::default());
+    for secret in [&b"rover"[..], b"constraints", &[0x5a; 16]] {
+        assert!(!world.tapped.windows(secret.len()).any(|bytes| bytes == secret));
+    }
+}
+
+#[test]
+fn the_same_bytes_are_sent_whichever_job_ends_first() {
+    let setup = Setup { pages: 600, ..Setup::default() };
+    let world = run(&setup);
+    assert_eq!(world.home(), 1);
+    for strands in [1, 3, 16] {
+        for backwards in [false, true] {
+            let mut other = World::new(&Setup { strands, ..setup.clone() });
+            other.backwards = backwards;
+            other.run(LONG);
+            assert_eq!(other.home(), 1);
+            assert!(other.tapped == world.tapped, "{strands} strands, backwards {backwards}");
+        }
+    }
+}
+
+#[test]
+fn more_strands_take_less_time() {
+    let took = |strands| {
+        let world = run(&Setup { strands, pages: 2000, ..Setup::default() });
+        value(facts(&world, 0, "handed over").next().unwrap(), "took_us")
+    };
+    let (one, eight) = (took(1), took(8));
+    assert!(one > 5 * eight, "{one} against {eight} us");
+}
+
+#[test]
+fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_help() {
+    let writer = Writer { pages: 400, among: 4000 };
+    let world = run(&Setup { writer, pages: 4000, strands: 1, ..Setup::default() });
+    assert_eq!(world.home(), 1);
+    let log = world.ends[0].desk.log.join("\n");
+    assert!(log.contains("another round would not help"), "{log}");
+}
+
+#[test]
+fn a_domain_that_writes_a_little_is_suspended_when_the_rest_fits() {
+    let writer = Writer { pages: 1, among: 50 };
+    let world = run(&Setup { writer, pages: 4000, strands: 8, ..Setup::default() });
+    assert_eq!(world.home(), 1);
+    let log = world.ends[0].desk.log.join("\n");
+    assert!(log.contains("the rest fits the pause"), "{log}");
+    let budget = Config::default().policy.pause_budget;
+    assert!(world.pause <= budget, "{:?} of {budget:?}", world.pause);
+}
+
+#[test]
+fn a_page_that_is_written_with_what_it_had_is_not_sent_again() {
+    let writer = Writer { pages: 1, among: 1 };
+    let mut world = World::new(&Setup { writer, ..Setup::default() });
+    // Page 0 is all zeros and stays so: the guest writes zeros.
+    world.write_zeros = true;
+    world.run(LONG);
+    assert_eq!(world.home(), 1);
+    let same: u64 = facts(&world, 0, "round").map(|fact| value(fact, "same_pages")).sum();
+    assert!(same > 0);
+}
+
+#[test]
+fn a_dry_run_checks_and_changes_nothing() {
+    let world = run(&Setup { check_only: true, writer: BUSY, ..Setup::default() });
+    assert_eq!(world.outcome, Some(Ok(())));
+    assert_eq!(world.home(), 0);
+    assert_eq!(world.ends[0].hv.pages_out, 0);
+    assert!(facts(&world, 0, "phase").next().is_none());
+}
+
+#[test]
+fn every_problem_that_the_target_has_is_reported() {
+    for check_only in [true, false] {
+        let mut world = World::new(&Setup { check_only, ..Setup::default() });
+        let problems = vec!["not enough memory".to_owned(), "no vol1@primary-vds0".to_owned()];
+        world.ends[1].manager.problems.clone_from(&problems);
+        world.run(LONG);
+        assert_eq!(world.outcome, Some(Err(problems)));
+        assert_eq!(world.home(), 0);
+    }
+}
+
+#[test]
+fn a_bound_or_inactive_domain_takes_the_short_way() {
+    for kind in [Kind::Bound, Kind::Inactive] {
+        let world = run(&Setup { kind, ..Setup::default() });
+        assert_eq!(world.outcome, Some(Ok(())));
+        assert_eq!(world.ends[0].manager.domain, None);
+        assert_eq!(world.ends[1].manager.domain, Some(("rover".into(), "domain")));
+        assert!(facts(&world, 0, "round").next().is_none());
+    }
+}
+
+#[test]
+fn a_hypervisor_that_refuses_leaves_the_domain_where_it_was() {
+    let names = ["LogStart", "DirtyRead", "PagesOut", "Suspend", "StateOut"];
+    for (end, name) in names
+        .map(|name| (0, name))
+        .into_iter()
+        .chain(["PagesIn", "PagesZero", "StateIn"].map(|name| (1, name)))
+    {
+        let mut world = World::new(&Setup { writer: BUSY, ..Setup::default() });
+        world.ends[end].hv.refuse = Some(name);
+        world.run(LONG);
+        assert!(matches!(world.outcome, Some(Err(_))), "{name}");
+        assert_eq!(world.home(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_migration_can_be_cancelled_until_the_domain_is_handed_over() {
+    let setup = Setup { writer: BUSY, ..Setup::default() };
+    let mut turns = 0;
+    let (mut cancelled, mut refused) = (0, 0);
+    loop {
+        let mut world = World::new(&setup);
+        let happened = (0..turns).all(|_| world.turn());
+        if !happened || world.outcome.is_some() {
+            break;
+        }
+        let cancel = world.source.cancel(&mut world.ends[0].io());
+        world.collect(0);
+        world.run(LONG);
+        match cancel {
+            Ok(()) => {
+                assert_eq!(world.home(), 0, "after {turns} turns");
+                cancelled += 1;
+            }
+            Err(_) => {
+                assert_eq!(world.home(), 1, "after {turns} turns");
+                refused += 1;
+            }
+        }
+        turns += 7;
+    }
+    assert!(cancelled > 10 && refused > 0, "{cancelled} cancelled, {refused} refused");
+}
+
+#[test]
+fn progress_never_falls_and_ends_at_a_hundred() {
+    let world = run(&Setup { writer: BUSY, pages: 2000, ..Setup::default() });
+    assert!(world.percents.is_sorted(), "{:?}", world.percents);
+    assert!(world.percents.len() > 10, "{:?}", world.percents);
+    assert_eq!(world.percents.last(), Some(&100));
+    let shown: Vec<&Status> = world.ends[1].manager.status.iter().flatten().collect();
+    assert!(shown.is_sorted_by_key(|status| status.percent), "{shown:?}");
+    assert!(shown.iter().all(|status| !status.source && status.peer == "t5120"));
+}
+
+#[test]
+fn the_fixed_time_is_waited_for_and_nothing_else_depends_on_it() {
+    let quick = run(&Setup::default());
+    let slow = run(&Setup { fixed: FixedTime::default(), ..Setup::default() });
+    assert_eq!(slow.home(), 1);
+    let took = |world: &World| value(facts(world, 0, "done").next().unwrap(), "took_us");
+    let fixed = FixedTime::default();
+    // What the target does to settle overlaps with what the source destroys.
+    let waited =
+        [fixed.connect, fixed.check, fixed.shell, fixed.quiesce, fixed.resume, fixed.destroy]
+            .map(SimTime::as_us)
+            .iter()
+            .sum::<u64>();
+    assert_eq!(took(&slow) - took(&quick), waited);
+    assert!(slow.tapped == quick.tapped);
+}
+
+#[test]
+fn a_migration_is_refused_for_a_domain_that_is_not_there() {
+    let mut world = World::new(&Setup::default());
+    world.ends[0].manager.domain = None;
+    world.ends[0].hv.guest = None;
+    let request = world.request.clone();
+    let buffers = world.buffers;
+    let mut io = world.ends[0].io();
+    let refused = super::Source::new(Config::default(), request, buffers, &mut io);
+    assert_eq!(refused.err().as_deref(), Some("LDom \"rover\" was not found"));
+}

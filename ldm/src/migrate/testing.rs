@@ -1,0 +1,755 @@
+//! Two ends, a wire that can be cut and tampered with, and a guest that writes:
+//! enough of a world to migrate in.
+
+use super::fixed_time::FixedTime;
+use super::port::{
+    Hv, HvReply, HvRequest, Input, Io, Kind, Manager, ManagerReply, Offer, Status, Tag, Wire,
+};
+use super::{Buffers, Config, Request, SoftCipher, Source, Target};
+use crate::migrate::pages::Stretch;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use sun4v::addr::{PAGE_BYTES, Ra};
+use sun4v::hcall::HvError;
+use sun4v::id::GuestId;
+use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
+use sun4v::time::{SimTime, T2_HZ};
+
+const ARENA: Ra = Ra(0x800_0000);
+const GUEST: GuestId = GuestId(3);
+/// Between an hvctl message and its answer.
+const HV_DELAY: SimTime = SimTime::us(10);
+const LATENCY: SimTime = SimTime::us(100);
+pub(crate) const TIMER: u64 = 77;
+
+/// A deterministic stream of numbers.
+#[derive(Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 >> 24
+    }
+}
+
+/// The native program's side of one end.
+pub(crate) struct Desk {
+    now: SimTime,
+    memory: Vec<u8>,
+    strands: Vec<SimTime>,
+    next_job: u64,
+    jobs: Vec<(SimTime, JobId, Work)>,
+    timers: Vec<SimTime>,
+    pub(crate) log: Vec<String>,
+    pub(crate) facts: Vec<Observation>,
+}
+
+impl Ports for Desk {
+    fn now(&self) -> SimTime {
+        self.now
+    }
+    fn hcall(&mut self, _: u64, _: [u64; 5]) -> Result<Rets, HvError> {
+        Err(HvError::BadTrap)
+    }
+    fn core_call(&mut self, _: u64, _: [u64; 5]) -> Result<Rets, HvError> {
+        Err(HvError::BadTrap)
+    }
+    fn memory(&self) -> (Ra, u64) {
+        (ARENA, self.memory.len() as u64)
+    }
+    fn read(&self, ra: Ra, bytes: &mut [u8]) {
+        let at = (ra.0 - ARENA.0) as usize;
+        bytes.copy_from_slice(&self.memory[at..at + bytes.len()]);
+    }
+    fn write(&mut self, ra: Ra, bytes: &[u8]) {
+        let at = (ra.0 - ARENA.0) as usize;
+        self.memory[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    fn send_frame(&mut self, _: u8, _: Vec<u8>) {}
+    fn set_timer(&mut self, at: SimTime, token: u64) {
+        assert_eq!(token, TIMER);
+        self.timers.push(at);
+    }
+    fn job(&mut self, cycles: u64, work: Work) -> JobId {
+        let strand = self.strands.iter_mut().min().unwrap();
+        *strand = (*strand).max(self.now).plus(SimTime::of_ticks(cycles, T2_HZ));
+        self.jobs.push((*strand, JobId(self.next_job), work));
+        self.next_job += 1;
+        JobId(self.next_job - 1)
+    }
+    fn charge(&mut self, _: u64) {}
+    fn vcpus(&self) -> usize {
+        self.strands.len()
+    }
+    fn busy(&self) -> Vec<SimTime> {
+        Vec::new()
+    }
+    fn reply(&mut self, _: u64, _: Reply) {}
+    fn log(&mut self, line: String) {
+        self.log.push(line);
+    }
+    fn observe(&mut self, fact: Observation) {
+        self.facts.push(fact);
+    }
+}
+
+/// A guest's memory and what a hypervisor knows of it.
+#[derive(Clone, Default)]
+pub(crate) struct Guest {
+    pub(crate) memory: BTreeMap<u64, Vec<u8>>,
+    pub(crate) running: bool,
+    pub(crate) logging: bool,
+    dirty: BTreeSet<u64>,
+    pub(crate) state: u64,
+}
+
+/// The hypervisor of one end.
+#[derive(Default)]
+pub(crate) struct FakeHv {
+    pub(crate) guest: Option<Guest>,
+    asked: VecDeque<(SimTime, Tag, HvRequest)>,
+    next: u64,
+    /// Fails the next request of this kind (by its `Debug` name).
+    pub(crate) refuse: Option<&'static str>,
+    pub(crate) pages_out: u64,
+}
+
+impl Hv for FakeHv {
+    fn request(&mut self, ports: &mut dyn Ports, request: HvRequest) -> Tag {
+        self.next += 1;
+        self.asked.push_back((ports.now().plus(HV_DELAY), Tag(self.next), request));
+        Tag(self.next)
+    }
+}
+
+impl FakeHv {
+    fn serve(&mut self, desk: &mut Desk, request: &HvRequest) -> Result<HvReply, String> {
+        if let Some(name) = self.refuse
+            && format!("{request:?}").starts_with(name)
+        {
+            return Err("a fault was asked for".into());
+        }
+        let guest = self.guest.as_mut().ok_or("no such guest")?;
+        match request {
+            HvRequest::LogStart(_) => {
+                guest.logging = true;
+                guest.dirty.clear();
+            }
+            HvRequest::LogStop(_) => guest.logging = false,
+            HvRequest::DirtyRead { first, pages, buffer, .. } => {
+                assert!(guest.logging);
+                let mut bits = vec![0u8; pages.div_ceil(64) as usize * 8];
+                for page in &guest.dirty {
+                    if let Some(n) = page.checked_sub(first.0).map(|bytes| bytes / PAGE_BYTES)
+                        && n < *pages
+                    {
+                        bits[n as usize / 8] |= 1 << (n % 8);
+                    }
+                }
+                desk.write(*buffer, &bits);
+            }
+            HvRequest::PagesOut { pages, buffer, .. } => {
+                for (at, page) in (0..).step_by(PAGE_BYTES as usize).zip(pages) {
+                    desk.write(buffer.offset(at), &guest.memory[&page.0]);
+                    guest.dirty.remove(&page.0);
+                    self.pages_out += 1;
+                }
+            }
+            HvRequest::PagesIn { pages, buffer, .. } => {
+                for (at, page) in (0..).step_by(PAGE_BYTES as usize).zip(pages) {
+                    let memory = guest.memory.get_mut(&page.0).ok_or("not its memory")?;
+                    desk.read(buffer.offset(at), memory);
+                }
+            }
+            HvRequest::PagesZero { pages, .. } => {
+                for page in pages {
+                    guest.memory.get_mut(&page.0).ok_or("not its memory")?.fill(0);
+                }
+            }
+            HvRequest::Suspend(_) => guest.running = false,
+            HvRequest::Resume(_) => guest.running = true,
+            HvRequest::StateOut { buffer, .. } => {
+                assert!(!guest.running);
+                desk.write(*buffer, &guest.state.to_be_bytes());
+                return Ok(HvReply::State { bytes: 8 });
+            }
+            HvRequest::StateIn { buffer, bytes, .. } => {
+                let mut state = [0; 8];
+                assert_eq!(*bytes, 8);
+                desk.read(*buffer, &mut state);
+                guest.state = u64::from_be_bytes(state);
+            }
+        }
+        Ok(HvReply::Done)
+    }
+}
+
+/// The manager of one end: one domain, or none.
+#[derive(Default)]
+pub(crate) struct FakeManager {
+    pub(crate) domain: Option<(String, &'static str)>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) problems: Vec<String>,
+    memory: Vec<Stretch>,
+    pub(crate) status: Vec<Option<Status>>,
+    asked: VecDeque<(SimTime, Tag, Deed)>,
+    next: u64,
+}
+
+enum Deed {
+    Prepare(Offer),
+    Discard,
+    Activate,
+    Release,
+}
+
+impl FakeManager {
+    fn ask(&mut self, ports: &mut dyn Ports, deed: Deed) -> Tag {
+        self.next += 1;
+        self.asked.push_back((ports.now().plus(HV_DELAY), Tag(self.next), deed));
+        Tag(self.next)
+    }
+
+    fn serve(&mut self, hv: &mut FakeHv, deed: Deed) -> Result<ManagerReply, String> {
+        match deed {
+            Deed::Prepare(offer) => {
+                assert!(self.domain.is_none());
+                let name = offer.new_name.unwrap_or(offer.name);
+                self.domain = Some((name, "shell"));
+                self.kind = Some(offer.kind);
+                if offer.kind != Kind::Active {
+                    return Ok(ManagerReply::Prepared(None));
+                }
+                hv.guest = Some(guest_of(&offer.memory));
+                return Ok(ManagerReply::Prepared(Some(GUEST)));
+            }
+            Deed::Discard | Deed::Release => {
+                assert!(self.domain.take().is_some());
+                hv.guest = None;
+            }
+            Deed::Activate => self.domain.as_mut().unwrap().1 = "domain",
+        }
+        Ok(ManagerReply::Done)
+    }
+}
+
+impl Manager for FakeManager {
+    fn offer(&mut self, domain: &str) -> Result<(Offer, Option<GuestId>), String> {
+        match &self.domain {
+            Some((name, _)) if name == domain => {}
+            _ => return Err(format!("LDom \"{domain}\" was not found")),
+        }
+        let kind = self.kind.unwrap();
+        let offer = Offer {
+            name: domain.into(),
+            new_name: None,
+            kind,
+            memory: self.memory.clone(),
+            description: b"constraints".to_vec(),
+        };
+        Ok((offer, (kind == Kind::Active).then_some(GUEST)))
+    }
+    fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
+        assert_eq!(offer.description, b"constraints");
+        self.problems.clone()
+    }
+    fn prepare_incoming(&mut self, ports: &mut dyn Ports, offer: &Offer) -> Tag {
+        self.ask(ports, Deed::Prepare(offer.clone()))
+    }
+    fn discard(&mut self, ports: &mut dyn Ports, _: &str) -> Tag {
+        self.ask(ports, Deed::Discard)
+    }
+    fn activate(&mut self, ports: &mut dyn Ports, _: &str) -> Tag {
+        self.ask(ports, Deed::Activate)
+    }
+    fn release(&mut self, ports: &mut dyn Ports, _: &str) -> Tag {
+        self.ask(ports, Deed::Release)
+    }
+    fn status(&mut self, _: &str, status: Option<Status>) {
+        if self.status.last() != Some(&status) {
+            self.status.push(status);
+        }
+    }
+}
+
+fn guest_of(memory: &[Stretch]) -> Guest {
+    let pages = memory
+        .iter()
+        .flat_map(|part| (part.ra.0..part.ra.0 + part.bytes).step_by(PAGE_BYTES as usize));
+    Guest { memory: pages.map(|ra| (ra, vec![0; 8192])).collect(), ..Guest::default() }
+}
+
+/// What one end puts on the wire, until the world takes it.
+#[derive(Default)]
+pub(crate) struct FakeWire {
+    sent: Vec<Vec<u8>>,
+    closed: bool,
+}
+
+impl Wire for FakeWire {
+    fn send(&mut self, _: &mut dyn Ports, bytes: &[u8]) -> usize {
+        if !bytes.is_empty() {
+            self.sent.push(bytes.to_vec());
+        }
+        bytes.len()
+    }
+    fn close(&mut self, _: &mut dyn Ports) {
+        self.closed = true;
+    }
+}
+
+/// One end.
+pub(crate) struct End {
+    pub(crate) desk: Desk,
+    pub(crate) hv: FakeHv,
+    pub(crate) manager: FakeManager,
+    cipher: SoftCipher,
+    wire: FakeWire,
+}
+
+impl End {
+    fn new(strands: usize) -> Self {
+        let desk = Desk {
+            now: SimTime::ZERO,
+            memory: vec![0; Buffers::BYTES as usize],
+            strands: vec![SimTime::ZERO; strands],
+            next_job: 0,
+            jobs: Vec::new(),
+            timers: Vec::new(),
+            log: Vec::new(),
+            facts: Vec::new(),
+        };
+        Self {
+            desk,
+            hv: FakeHv::default(),
+            manager: FakeManager::default(),
+            cipher: SoftCipher::new(super::cost::Cost::default()),
+            wire: FakeWire::default(),
+        }
+    }
+
+    pub(crate) fn io(&mut self) -> Io<'_> {
+        Io {
+            ports: &mut self.desk,
+            wire: &mut self.wire,
+            hv: &mut self.hv,
+            manager: &mut self.manager,
+            cipher: &mut self.cipher,
+        }
+    }
+
+    /// Does the domain run here?
+    pub(crate) fn runs(&self) -> bool {
+        self.hv.guest.as_ref().is_some_and(|guest| guest.running)
+    }
+}
+
+/// What happens to the `n`th thing that is sent, counted over both directions or,
+/// for tampering, from the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The wire is cut, and this is lost.
+    Cut(usize),
+    /// One bit of it is turned.
+    Alter(usize),
+    /// It comes twice.
+    Replay(usize),
+    /// It comes after the next one.
+    Swap(usize),
+    /// Half of it is missing.
+    Truncate(usize),
+}
+
+/// How the guest writes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Writer {
+    /// Pages a millisecond.
+    pub(crate) pages: u64,
+    /// Out of so many.
+    pub(crate) among: u64,
+}
+
+pub(crate) struct World {
+    now: SimTime,
+    pub(crate) ends: [End; 2],
+    pub(crate) source: Source,
+    pub(crate) target: Target,
+    /// Bytes on their way to each end.
+    flying: [VecDeque<(SimTime, Vec<u8>)>; 2],
+    /// Everything the source has put on the wire.
+    pub(crate) tapped: Vec<u8>,
+    connected: bool,
+    sent: usize,
+    pub(crate) sent_by_source: usize,
+    fault: Option<Fault>,
+    held: Option<Vec<u8>>,
+    pub(crate) fault_happened: bool,
+    redial_at: SimTime,
+    /// The content that the guest believes it has.
+    pub(crate) shadow: BTreeMap<u64, Vec<u8>>,
+    writer: Writer,
+    next_write: SimTime,
+    random: Random,
+    /// Jobs end latest first.
+    pub(crate) backwards: bool,
+    pub(crate) outcome: Option<Result<(), Vec<String>>>,
+    /// Longest time that nobody ran it, and since when nobody does.
+    pub(crate) pause: SimTime,
+    stopped_at: Option<SimTime>,
+    pub(crate) percents: Vec<u8>,
+    pub(crate) request: Request,
+    pub(crate) buffers: Buffers,
+    /// The guest writes zeros only.
+    pub(crate) write_zeros: bool,
+    connections: u32,
+}
+
+/// What to build.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) kind: Kind,
+    pub(crate) pages: u64,
+    pub(crate) writer: Writer,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) check_only: bool,
+    pub(crate) password: &'static str,
+    pub(crate) fixed: FixedTime,
+    pub(crate) rounds_max: u32,
+    pub(crate) strands: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Active,
+            pages: 160,
+            writer: Writer::default(),
+            fault: None,
+            check_only: false,
+            password: "secret",
+            fixed: FixedTime::none(),
+            rounds_max: 30,
+            strands: 4,
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new(setup: &Setup) -> Self {
+        let mut ends = [End::new(setup.strands), End::new(setup.strands)];
+        let mut random = Random(42);
+        let half = setup.pages / 2 * PAGE_BYTES;
+        let memory = vec![
+            Stretch { ra: Ra(0x800_0000), bytes: half },
+            Stretch { ra: Ra(0x4000_0000), bytes: setup.pages * PAGE_BYTES - half },
+        ];
+        ends[0].manager.domain = Some(("rover".into(), "domain"));
+        ends[0].manager.kind = Some(setup.kind);
+        ends[0].manager.memory.clone_from(&memory);
+        if setup.kind == Kind::Active {
+            let mut guest = guest_of(&memory);
+            guest.running = true;
+            for (n, page) in guest.memory.values_mut().enumerate() {
+                match n % 4 {
+                    0 => {}
+                    1 => page.fill(0x5a),
+                    2 => page.iter_mut().for_each(|byte| *byte = random.next() as u8),
+                    _ => page.iter_mut().for_each(|byte| *byte = b'a' + (random.next() % 5) as u8),
+                }
+            }
+            ends[0].hv.guest = Some(guest);
+        }
+        let shadow = ends[0].hv.guest.clone().unwrap_or_default().memory;
+        let mut config = Config { fixed: setup.fixed, level: 1, ..Config::default() };
+        config.policy.rounds_max = setup.rounds_max;
+        let buffers = Buffers { ra: ARENA };
+        let request = Request {
+            domain: "rover".into(),
+            new_name: None,
+            peer: "t5220".into(),
+            host: "t5120".into(),
+            password: setup.password.into(),
+            check_only: setup.check_only,
+            entropy: [1; 32],
+            timer: TIMER,
+        };
+        let asked = request.clone();
+        let source = Source::new(config, request, buffers, &mut ends[0].io()).unwrap();
+        let password = "secret".to_owned();
+        let target = Target::new(config, "t5220".into(), password, [2; 32], TIMER, buffers);
+        Self {
+            now: SimTime::ZERO,
+            ends,
+            source,
+            target,
+            flying: [VecDeque::new(), VecDeque::new()],
+            tapped: Vec::new(),
+            connected: false,
+            sent: 0,
+            sent_by_source: 0,
+            fault: setup.fault,
+            held: None,
+            fault_happened: false,
+            redial_at: SimTime::ZERO,
+            shadow,
+            writer: setup.writer,
+            next_write: SimTime::ms(1),
+            random,
+            backwards: false,
+            outcome: None,
+            pause: SimTime::ZERO,
+            stopped_at: None,
+            percents: Vec::new(),
+            request: asked,
+            buffers,
+            write_zeros: false,
+            connections: 0,
+        }
+    }
+
+    fn tell(&mut self, end: usize, input: Input) {
+        let mut io = self.ends[end].io();
+        if end == 0 {
+            self.source.event(&mut io, input);
+        } else {
+            self.target.event(&mut io, input);
+        }
+        self.collect(end);
+    }
+
+    /// Puts on the wire what an end has sent.
+    pub(crate) fn collect(&mut self, end: usize) {
+        let sent = std::mem::take(&mut self.ends[end].wire.sent);
+        for bytes in sent {
+            if self.connected {
+                self.fly(end, bytes);
+            }
+        }
+        if std::mem::take(&mut self.ends[end].wire.closed) && self.connected {
+            self.fly(end, Vec::new());
+        }
+        self.outcome = self.source.take_outcome().or(self.outcome.take());
+    }
+
+    fn fly(&mut self, from: usize, mut bytes: Vec<u8>) {
+        let closes = bytes.is_empty();
+        let number = self.sent;
+        self.sent += 1;
+        let at = self.now.plus(LATENCY);
+        if self.fault == Some(Fault::Cut(number)) {
+            self.fault_happened = true;
+            self.connected = false;
+            self.flying = Default::default();
+            for end in [0, 1] {
+                self.flying[end].push_back((at, Vec::new()));
+            }
+            self.redial_at = self.now.plus(SimTime::secs(1));
+            return;
+        }
+        if from == 0 && !closes {
+            let number = self.sent_by_source;
+            self.sent_by_source += 1;
+            self.tapped.extend_from_slice(&bytes);
+            if let Some(held) = self.held.take() {
+                self.flying[1].push_back((at, bytes));
+                self.flying[1].push_back((at, held));
+                return;
+            }
+            let happens = match self.fault {
+                Some(Fault::Alter(n) | Fault::Replay(n) | Fault::Swap(n) | Fault::Truncate(n)) => {
+                    n == number
+                }
+                _ => false,
+            };
+            if happens {
+                self.fault_happened = true;
+                let middle = bytes.len() / 2;
+                match self.fault {
+                    Some(Fault::Alter(_)) => bytes[middle] ^= 4,
+                    Some(Fault::Replay(_)) => self.flying[1].push_back((at, bytes.clone())),
+                    Some(Fault::Truncate(_)) => bytes.truncate(middle),
+                    _ => {
+                        self.held = Some(bytes);
+                        return;
+                    }
+                }
+            }
+        }
+        self.flying[1 - from].push_back((at, bytes));
+        if closes {
+            // Both see the end of it; what was on its way still arrives.
+            self.flying[from].push_back((at, Vec::new()));
+            self.connected = false;
+            self.redial_at = self.now.plus(SimTime::secs(1));
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(end) = [0, 1].into_iter().find(|&end| self.ends[end].runs()) else { return };
+        let guest = self.ends[end].hv.guest.as_mut().unwrap();
+        guest.state += 1;
+        let pages: Vec<u64> = guest.memory.keys().copied().collect();
+        for _ in 0..self.writer.pages {
+            let among = self.writer.among.min(pages.len() as u64);
+            let page = pages[(self.random.next() % among) as usize];
+            let at = (self.random.next() % PAGE_BYTES) as usize;
+            let byte = if self.write_zeros { 0 } else { self.random.next() as u8 };
+            guest.memory.get_mut(&page).unwrap()[at] = byte;
+            if guest.logging {
+                guest.dirty.insert(page);
+            }
+            self.shadow.get_mut(&page).unwrap()[at] = byte;
+        }
+    }
+
+    /// The next thing that happens; false when nothing will.
+    pub(crate) fn turn(&mut self) -> bool {
+        let mut next = SimTime::NEVER;
+        for (end, flying) in self.ends.iter().zip(&self.flying) {
+            let jobs = end.desk.jobs.iter().map(|&(due, ..)| due).min();
+            let timers = end.desk.timers.iter().copied().min();
+            let hv = end.hv.asked.front().map(|&(due, ..)| due);
+            let manager = end.manager.asked.front().map(|&(due, ..)| due);
+            let wire = flying.front().map(|&(due, _)| due);
+            for due in [jobs, timers, hv, manager, wire].into_iter().flatten() {
+                next = next.min(due);
+            }
+        }
+        if self.source.wants_connection() && !self.connected {
+            next = next.min(self.redial_at);
+        }
+        if next == SimTime::NEVER && self.connected && !self.source.is_finished() {
+            // Both wait for what will not come, until somebody's TCP gives up.
+            self.connected = false;
+            self.flying.iter_mut().for_each(|flying| flying.push_back((self.now, Vec::new())));
+            return true;
+        }
+        if next == SimTime::NEVER {
+            return false;
+        }
+        if self.writer.pages > 0 && self.next_write <= next {
+            self.now = self.next_write;
+            self.next_write = self.now.plus(SimTime::ms(1));
+            self.write();
+            return true;
+        }
+        self.now = self.now.max(next);
+        self.ends.iter_mut().for_each(|end| end.desk.now = self.now);
+        self.happen();
+        self.watch();
+        true
+    }
+
+    fn happen(&mut self) {
+        let now = self.now;
+        if self.source.wants_connection() && !self.connected && self.redial_at <= now {
+            self.flying = Default::default();
+            self.connected = true;
+            self.connections += 1;
+            self.tell(1, Input::Connected);
+            self.tell(0, Input::Connected);
+            return;
+        }
+        for end in [0, 1] {
+            if let Some((_, tag, request)) =
+                self.ends[end].hv.asked.pop_front_if(|&mut (due, ..)| due <= now)
+            {
+                let End { desk, hv, .. } = &mut self.ends[end];
+                let reply = hv.serve(desk, &request);
+                self.tell(end, Input::Hv(tag, reply));
+                return;
+            }
+            if let Some((_, tag, deed)) =
+                self.ends[end].manager.asked.pop_front_if(|&mut (due, ..)| due <= now)
+            {
+                let End { manager, hv, .. } = &mut self.ends[end];
+                let reply = manager.serve(hv, deed);
+                self.tell(end, Input::Manager(tag, reply));
+                return;
+            }
+            if let Some((_, bytes)) = self.flying[end].pop_front_if(|&mut (due, _)| due <= now) {
+                if bytes.is_empty() {
+                    self.connected = false;
+                    self.tell(end, Input::Closed);
+                } else {
+                    self.tell(end, Input::Bytes(bytes));
+                }
+                return;
+            }
+            if let Some(at) = self.ends[end].desk.timers.iter().position(|&due| due <= now) {
+                self.ends[end].desk.timers.swap_remove(at);
+                self.tell(end, Input::Timer);
+                return;
+            }
+            let jobs = &mut self.ends[end].desk.jobs;
+            let due: Vec<_> = (0..jobs.len()).filter(|&at| jobs[at].0 <= now).collect();
+            let pick = if self.backwards {
+                // Whatever is under way may end first; nothing may depend on it.
+                (!due.is_empty()).then(|| jobs.len() - 1)
+            } else {
+                due.first().copied()
+            };
+            if let Some(at) = pick {
+                let (_, job, work) = jobs.remove(at);
+                let output = work();
+                if self.ends[end].cipher.job_done(job, &output) {
+                    self.tell(end, Input::Cipher);
+                } else {
+                    self.tell(end, Input::JobDone { job, output });
+                }
+                return;
+            }
+        }
+    }
+
+    /// What must hold at every moment.
+    fn watch(&mut self) {
+        let running = self.ends.iter().filter(|end| end.runs()).count();
+        assert!(running <= 1, "it runs at both ends");
+        match (running, self.stopped_at) {
+            (0, None) => self.stopped_at = Some(self.now),
+            (1, Some(since)) => {
+                self.pause = self.pause.max(self.now.since(since));
+                self.stopped_at = None;
+            }
+            _ => {}
+        }
+        let percent = self.source.percent();
+        if self.percents.last() != Some(&percent) {
+            self.percents.push(percent);
+        }
+    }
+
+    /// Until nothing happens any more, or `limit` has passed.
+    pub(crate) fn run(&mut self, limit: SimTime) {
+        while self.now < limit && self.turn() {}
+        // The guest goes on writing for ever; what it has is compared now.
+    }
+
+    /// The ends met more than once.
+    pub(crate) fn reconnected(&self) -> bool {
+        self.connections > 1
+    }
+
+    /// The outcome, when it is a failure.
+    pub(crate) fn why(&self) -> Result<(), Vec<String>> {
+        match &self.outcome {
+            Some(Err(why)) => Err(why.clone()),
+            other => panic!("not a failure: {other:?}"),
+        }
+    }
+
+    /// The end where the domain is whole: it runs there, its memory is what the
+    /// guest believes, and the other end has nothing.
+    pub(crate) fn home(&self) -> usize {
+        let home = [0, 1].into_iter().find(|&end| self.ends[end].runs()).expect("it is lost");
+        let guest = self.ends[home].hv.guest.as_ref().unwrap();
+        assert!(guest.memory == self.shadow, "memory differs");
+        assert!(!guest.logging, "the dirty log is on");
+        assert_eq!(self.ends[home].manager.domain, Some(("rover".into(), "domain")));
+        assert_eq!(self.ends[home].manager.status.last().unwrap_or(&None), &None);
+        assert!(self.ends[1 - home].hv.guest.is_none(), "the other end has a guest");
+        assert_eq!(self.ends[1 - home].manager.domain, None, "the other end has a domain");
+        home
+    }
+}
