@@ -13,7 +13,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{AnySocket, icmp, tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address, Ipv4Cidr};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use sun4v::time::SimTime;
 
 /// The software of a host.
@@ -47,6 +47,28 @@ pub struct Address {
     pub prefix: u8,
     /// Largest payload of a frame.
     pub mtu: u16,
+}
+
+/// Addresses of hosts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(pub BTreeMap<String, [u8; 4]>);
+
+impl Names {
+    /// The address of a host that is named, or written as four numbers with dots.
+    pub fn find(&self, host: &str) -> Result<[u8; 4], String> {
+        let known = self.0.get(host).copied();
+        known
+            .or_else(|| host.parse::<std::net::Ipv4Addr>().ok().map(|address| address.octets()))
+            .ok_or_else(|| format!("no host `{host}`"))
+    }
+
+    /// What a host is called, or its address.
+    #[must_use]
+    pub fn name_of(&self, address: [u8; 4]) -> String {
+        let named = self.0.iter().find(|(_, known)| **known == address);
+        named
+            .map_or_else(|| std::net::Ipv4Addr::from(address).to_string(), |(name, _)| name.clone())
+    }
 }
 
 /// The two lists of frames between a stack and its port.
@@ -199,5 +221,75 @@ impl Host {
     /// Frames that the stack sent since the last call.
     pub fn take_frames(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.wire.sent)
+    }
+}
+
+/// Hosts that tests talk to.
+#[cfg(test)]
+pub(crate) mod test {
+    use super::{Address, Host, LabHost, Names};
+    use crate::lab::record::Fact;
+    use crate::time::rng::Seed;
+    use sun4v::time::SimTime;
+
+    /// A place on the lab's network.
+    pub fn address(last: u8) -> Address {
+        Address { mac: [2, 0, 0, 0, 1, last], ip: [192, 168, 1, last], prefix: 24, mtu: 1500 }
+    }
+
+    /// The lab's names.
+    pub fn names() -> Names {
+        let names = [("workstation", 10), ("pinger", 11), ("rover", 50)];
+        Names(names.map(|(name, last)| (name.to_owned(), [192, 168, 1, last])).into())
+    }
+
+    /// A host that only answers pings.
+    pub struct Echo {
+        name: String,
+        host: Host,
+        next: SimTime,
+    }
+
+    impl Echo {
+        pub fn new(name: &str, last: u8) -> Self {
+            let host = Host::new(name, &address(last), Seed(9));
+            Self { name: name.to_owned(), host, next: SimTime::NEVER }
+        }
+    }
+
+    impl LabHost for Echo {
+        fn name(&self) -> &str {
+            &self.name
+        }
+        fn frame(&mut self, frame: Vec<u8>) {
+            self.host.frame(frame);
+            self.next = SimTime::ZERO;
+        }
+        fn run(&mut self, now: SimTime) {
+            self.host.poll(now);
+            self.next = self.host.next_time();
+        }
+        fn next_time(&self) -> SimTime {
+            self.next
+        }
+        fn take_frames(&mut self) -> Vec<Vec<u8>> {
+            self.host.take_frames()
+        }
+        fn take_facts(&mut self) -> Vec<Fact> {
+            Vec::new()
+        }
+        fn command(&mut self, _: &str, _: SimTime) -> Result<String, String> {
+            Err("an echo has no commands".to_owned())
+        }
+    }
+
+    #[test]
+    fn names_are_found_both_ways() {
+        let names = names();
+        assert_eq!(names.find("rover"), Ok([192, 168, 1, 50]));
+        assert_eq!(names.find("10.0.0.1"), Ok([10, 0, 0, 1]));
+        assert_eq!(names.find("mars"), Err("no host `mars`".to_owned()));
+        assert_eq!(names.name_of([192, 168, 1, 11]), "pinger");
+        assert_eq!(names.name_of([10, 0, 0, 1]), "10.0.0.1");
     }
 }

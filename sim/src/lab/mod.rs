@@ -6,7 +6,10 @@
 
 pub mod host;
 pub mod nas;
+pub mod pinger;
+pub mod quantity;
 pub mod record;
+pub mod workstation;
 
 use crate::net::fabric::{Delivery, Fabric, PortId};
 use crate::net::link::Link;
