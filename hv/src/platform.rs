@@ -116,6 +116,11 @@ pub trait Cpus {
     fn watchdog(&mut self, vcpu: VcpuId, pc: u64);
     /// Turns the MMU on or off and goes on at `pc`.
     fn mmu_enable(&mut self, vcpu: VcpuId, on: bool, pc: u64);
+    /// Is it on?
+    fn mmu_is_on(&self, vcpu: VcpuId) -> bool;
+    /// The answer to a call that waited for the boundary: `%o0` and `%o1..`; the
+    /// vCPU goes on after its trap instruction.
+    fn answer(&mut self, vcpu: VcpuId, status: u64, rets: &[u64]);
     /// TL and GL of the vCPU at its trap.
     fn levels(&self, vcpu: VcpuId) -> (u8, u8);
     /// Loads a translation whose page lies at `pa`.
