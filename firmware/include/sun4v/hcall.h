@@ -46,6 +46,7 @@ enum hv_function {
     HV_MMU_MAP_PERM_ADDR = 0x25,
     HV_MMU_FAULT_AREA_CONF = 0x26,
     HV_MMU_ENABLE = 0x27,
+    HV_MEM_SCRUB = 0x31,
     HV_CPU_MONDO_SEND = 0x42,
     HV_TOD_GET = 0x50,
     HV_CONS_PUTCHAR = 0x61,
@@ -175,6 +176,14 @@ static inline u64 hv_tod_get(u64 *seconds)
 {
     struct hv_ret r = hv_call(HV_TOD_GET, 0, 0, 0, 0, 0);
     *seconds = r.ret1;
+    return r.status;
+}
+
+/* Zeroes memory; may do less than asked, `*done` says how much. */
+static inline u64 hv_mem_scrub(u64 ra, u64 bytes, u64 *done)
+{
+    struct hv_ret r = hv_call(HV_MEM_SCRUB, ra, bytes, 0, 0, 0);
+    *done = r.ret1;
     return r.status;
 }
 
