@@ -1,6 +1,8 @@
 //! The instruction set: one table, and what is read off it.
 
 pub mod asi;
+pub mod disas;
+pub mod reg;
 mod table;
 pub mod tt;
 mod word;
