@@ -12,6 +12,7 @@
 
 use crate::addr::Ra;
 use crate::hcall::HvError;
+use crate::id::VcpuId;
 use crate::time::SimTime;
 
 /// Names a job that was given to [`Ports::job`].
@@ -87,6 +88,11 @@ pub trait Ports {
     /// A fast-trap hypercall (`ta 0x80`) made by vCPU 0: `nr` in `%o5`, `args` in
     /// `%o0..=%o4`. Calls that SPARC guests wait for complete at once.
     fn hcall(&mut self, nr: u64, args: [u64; 5]) -> Result<Rets, HvError>;
+    /// A fast-trap hypercall made by another vCPU: some calls are about the core
+    /// that they are made on (`ncs_qconf`). ENOCPU where there is only vCPU 0.
+    fn hcall_on(&mut self, vcpu: VcpuId, nr: u64, args: [u64; 5]) -> Result<Rets, HvError> {
+        if vcpu == VcpuId(0) { self.hcall(nr, args) } else { Err(HvError::NoCpu) }
+    }
     /// A core-trap hypercall (`ta 0xff`), such as `api_set_version`.
     fn core_call(&mut self, nr: u64, args: [u64; 5]) -> Result<Rets, HvError>;
     /// Real address of the domain's first byte of memory, and its bytes.
