@@ -2,9 +2,27 @@
 //!
 //! It owns the resources of a chassis and answers the sun4v hypervisor API. The
 //! machine under it is behind [`platform`]; it knows nothing of simulators or
-//! managers.
+//! managers. [`Guest`] is one domain, inside a slice; [`Hypervisor`] is the whole
+//! chassis, at a slice boundary. Start reading at `hcall/mod.rs`.
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod console;
+pub mod crypto;
+mod guest;
+mod hcall;
+mod hypervisor;
+pub mod intr;
+pub mod ldc;
+pub mod mmu;
 pub mod platform;
 pub mod testing;
+pub mod trace;
+mod trap;
+mod vcpu;
+
+pub use guest::{Deferred, Guest, GuestState, Pending, SoftState};
+pub use hypervisor::{Hypervisor, StartError};
+pub use trap::{Answer, Failure, Outcome, Trap, fault};
+pub use vcpu::{QueueMemory, Vcpu, VcpuState};

@@ -1,364 +1,208 @@
-//! A machine without a simulator: memory in a vector, strands that are nothing but
-//! their registers. With it a test makes a hypercall in three lines.
+//! A machine without a simulator, for tests of hypercalls.
 //!
-//! What the hypervisor asked of a strand is to be read off [`TestStrand`]; what it
-//! told the machine, off [`Board`]'s fields.
+//! [`Board`] has memory, and virtual CPUs that execute nothing but remember what
+//! the hypervisor did to them. [`Lab`] puts a hypervisor on it:
+//!
+//! ```
+//! use hv::testing::Lab;
+//!
+//! let mut lab = Lab::new();
+//! assert_eq!(lab.call(0x16, [0; 5]).rets[0], 0); // cpu_myid
+//! ```
 
 use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, StartState, Tlbs};
+use crate::{Answer, Hypervisor, Outcome, Trap};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use sun4v::addr::{PAGE_SHIFT, Pa, RealMap};
-use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
+use sun4v::addr::{Pa, Ra, RealMap, RealRange};
+use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
+use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
-use sun4v::record::{LoadError, StrandV1, TsbV1};
-use sun4v::time::{SimTime, T2_HZ};
+use sun4v::record::{LoadError, StrandV1};
+use sun4v::time::SimTime;
 
-/// Physical memory from address zero on, with a dirty log.
+/// Memory of a test: sparse pages, zero where nothing was written.
 #[derive(Clone, Default)]
-pub struct TestRam {
-    inner: Rc<RefCell<RamState>>,
+pub struct Pages {
+    pages: Rc<RefCell<BTreeMap<u64, Box<[u8; 8192]>>>>,
+    logged: Rc<RefCell<BTreeMap<u64, bool>>>,
 }
 
-#[derive(Default)]
-struct RamState {
-    bytes: Vec<u8>,
-    /// Pages whose stores are logged, by page number: dirty or clean.
-    log: BTreeMap<u64, bool>,
-}
-
-impl RamState {
-    fn stretch(&self, pa: Pa, bytes: usize) -> std::ops::Range<usize> {
-        let start = pa.0 as usize;
-        assert!(
-            start.checked_add(bytes).is_some_and(|end| end <= self.bytes.len()),
-            "{pa}+{bytes:#x} is outside the machine"
-        );
-        start..start + bytes
-    }
-
-    fn stored(&mut self, pa: Pa, bytes: u64) {
-        if bytes == 0 {
-            return;
-        }
-        let pages = pa.0 >> PAGE_SHIFT..=(pa.0 + bytes - 1) >> PAGE_SHIFT;
-        self.log.range_mut(pages).for_each(|(_, dirty)| *dirty = true);
-    }
-}
-
-impl TestRam {
-    /// Memory of so many bytes, all zero.
-    #[must_use]
-    pub fn new(bytes: usize) -> Self {
-        let state = RamState { bytes: vec![0; bytes], log: BTreeMap::new() };
-        Self { inner: Rc::new(RefCell::new(state)) }
-    }
-
-    /// Everything in it.
-    #[must_use]
-    pub fn contents(&self) -> Vec<u8> {
-        self.inner.borrow().bytes.clone()
-    }
-}
-
-impl Memory for TestRam {
+impl Memory for Pages {
     fn read(&self, pa: Pa, bytes: &mut [u8]) {
-        let state = self.inner.borrow();
-        let place = state.stretch(pa, bytes.len());
-        bytes.copy_from_slice(&state.bytes[place]);
+        let pages = self.pages.borrow();
+        for (at, byte) in (pa.0..).zip(bytes) {
+            *byte = pages.get(&(at >> 13)).map_or(0, |page| page[(at & 8191) as usize]);
+        }
     }
-
     fn write(&self, pa: Pa, bytes: &[u8]) {
-        let mut state = self.inner.borrow_mut();
-        let place = state.stretch(pa, bytes.len());
-        state.bytes[place].copy_from_slice(bytes);
-        state.stored(pa, bytes.len() as u64);
+        let (mut pages, mut logged) = (self.pages.borrow_mut(), self.logged.borrow_mut());
+        for (at, &byte) in (pa.0..).zip(bytes) {
+            pages.entry(at >> 13).or_insert_with(|| Box::new([0; 8192]))[(at & 8191) as usize] =
+                byte;
+            if let Some(dirty) = logged.get_mut(&(at >> 13)) {
+                *dirty = true;
+            }
+        }
     }
-
     fn zero(&self, pa: Pa, bytes: u64) {
-        let mut state = self.inner.borrow_mut();
-        let place = state.stretch(pa, bytes as usize);
-        state.bytes[place].fill(0);
-        state.stored(pa, bytes);
+        let first = pa.0 >> 13;
+        let kept = |page: &u64| !(first..(pa.0 + bytes).div_ceil(8192)).contains(page);
+        self.pages.borrow_mut().retain(|page, _| kept(page));
+        for (page, dirty) in self.logged.borrow_mut().iter_mut() {
+            *dirty |= !kept(page);
+        }
     }
-
     fn log_start(&self, pa: Pa, bytes: u64) {
-        let mut state = self.inner.borrow_mut();
-        let pages = pa.0 >> PAGE_SHIFT..(pa.0 + bytes) >> PAGE_SHIFT;
-        state.log.extend(pages.map(|page| (page, false)));
+        let pages = pa.0 >> 13..(pa.0 + bytes) >> 13;
+        self.logged.borrow_mut().extend(pages.map(|page| (page, false)));
     }
-
     fn log_stop(&self, pa: Pa, bytes: u64) {
-        let pages = pa.0 >> PAGE_SHIFT..(pa.0 + bytes) >> PAGE_SHIFT;
-        self.inner.borrow_mut().log.retain(|page, _| !pages.contains(page));
+        let pages = pa.0 >> 13..(pa.0 + bytes) >> 13;
+        self.logged.borrow_mut().retain(|page, _| !pages.contains(page));
     }
-
     fn log_is_dirty(&self, pa: Pa) -> bool {
-        self.inner.borrow().log.get(&(pa.0 >> PAGE_SHIFT)).is_some_and(|&dirty| dirty)
+        self.logged.borrow().get(&(pa.0 >> 13)).copied().unwrap_or(false)
     }
-
     fn log_clean(&self, pa: Pa) {
-        if let Some(dirty) = self.inner.borrow_mut().log.get_mut(&(pa.0 >> PAGE_SHIFT)) {
+        if let Some(dirty) = self.logged.borrow_mut().get_mut(&(pa.0 >> 13)) {
             *dirty = false;
         }
     }
-
     fn log_dirty(&self, pa: Pa) {
-        if let Some(dirty) = self.inner.borrow_mut().log.get_mut(&(pa.0 >> PAGE_SHIFT)) {
+        if let Some(dirty) = self.logged.borrow_mut().get_mut(&(pa.0 >> 13)) {
             *dirty = true;
         }
     }
 }
 
-/// A translation in a test strand's TLB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TestTranslation {
-    /// In which TLBs.
-    pub tlbs: Tlbs,
-    /// First address of the page.
-    pub va: u64,
-    /// Its context.
-    pub context: u16,
-    /// As the guest wrote it.
-    pub tte: Tte,
-    /// Where the page lies.
-    pub pa: Pa,
-}
-
-/// A strand that executes nothing.
+/// What was done to one virtual CPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TestStrand {
-    /// Its registers.
-    pub state: StrandV1,
-    /// How it was started, if it was.
-    pub start: Option<StartState>,
-    /// Traps that the hypervisor delivered.
+pub struct Seen {
+    /// How it was started last.
+    pub started: Option<StartState>,
+    /// It is parked.
+    pub parked: bool,
+    /// Traps that were reflected to it.
     pub reflected: Vec<u16>,
-    /// Where the guest watchdog took it.
-    pub watchdogs: Vec<u64>,
-    /// Translations loaded by calls.
-    pub tlb: Vec<TestTranslation>,
-    /// Status and results of a call that waited for the boundary, until taken.
-    pub answer: Option<(u64, Vec<u64>)>,
-    /// Time that it was not parked.
-    pub busy: SimTime,
+    /// Where it was sent by the watchdog.
+    pub watchdog: Option<u64>,
+    /// MMU on.
+    pub mmu_on: bool,
+    /// Translations loaded: address, context, data word, physical address.
+    pub loaded: Vec<(u64, u16, u64, u64)>,
+    /// Answers that came at a boundary.
+    pub answers: Vec<(u64, Vec<u64>)>,
+    queues: BTreeMap<Queue, (u64, u64)>,
 }
 
-/// The strands of one guest.
-pub struct TestCpus {
+/// The virtual CPUs of one guest.
+#[derive(Default)]
+pub struct Seats {
+    memory: Pages,
     now: SimTime,
-    ram: TestRam,
-    stick_offset: i64,
-    /// By vCPU number.
-    pub strands: BTreeMap<VcpuId, TestStrand>,
+    /// What was done to each.
+    pub seen: BTreeMap<VcpuId, Seen>,
 }
 
-impl TestCpus {
-    /// The strand of `vcpu`; panics when there is none, a mistake of the test.
-    pub fn strand(&mut self, vcpu: VcpuId) -> &mut TestStrand {
-        self.strands.get_mut(&vcpu).unwrap_or_else(|| panic!("no strand for vCPU {vcpu}"))
-    }
-
-    fn strand_ref(&self, vcpu: VcpuId) -> &TestStrand {
-        self.strands.get(&vcpu).unwrap_or_else(|| panic!("no strand for vCPU {vcpu}"))
-    }
-
-    fn demap(&mut self, vcpu: VcpuId, tlbs: Tlbs, gone: impl Fn(&TestTranslation) -> bool) {
-        self.strand(vcpu).tlb.retain_mut(|entry| {
-            if gone(entry) {
-                entry.tlbs.data &= !tlbs.data;
-                entry.tlbs.instruction &= !tlbs.instruction;
-            }
-            entry.tlbs.data || entry.tlbs.instruction
-        });
+impl Seats {
+    fn at(&mut self, vcpu: VcpuId) -> &mut Seen {
+        self.seen.entry(vcpu).or_default()
     }
 }
 
-impl Cpus for TestCpus {
+impl Cpus for Seats {
     fn now(&self) -> SimTime {
         self.now
     }
-
     fn memory(&self) -> &dyn Memory {
-        &self.ram
+        &self.memory
     }
-
-    fn start(&mut self, vcpu: VcpuId, start: StartState) {
-        let state = StrandV1 {
-            pc: start.pc,
-            npc: start.pc.wrapping_add(4),
-            tl: 2,
-            gl: 2,
-            pil: 15,
-            globals: vec![0; 24],
-            windows: vec![0; 128],
-            fp: vec![0; 32],
-            ..StrandV1::default()
-        };
-        let busy = self.strand(vcpu).busy;
-        *self.strand(vcpu) =
-            TestStrand { state, start: Some(start), busy, ..TestStrand::default() };
+    fn start(&mut self, vcpu: VcpuId, state: StartState) {
+        *self.at(vcpu) = Seen { started: Some(state), ..Seen::default() };
     }
-
     fn stop(&mut self, vcpu: VcpuId) {
-        let busy = self.strand(vcpu).busy;
-        let state = StrandV1 { stopped: true, ..StrandV1::default() };
-        *self.strand(vcpu) = TestStrand { state, busy, ..TestStrand::default() };
+        *self.at(vcpu) = Seen::default();
     }
-
     fn park(&mut self, vcpu: VcpuId) {
-        self.strand(vcpu).state.parked = true;
+        self.at(vcpu).parked = true;
     }
-
     fn wake(&mut self, vcpu: VcpuId) {
-        self.strand(vcpu).state.parked = false;
+        self.at(vcpu).parked = false;
     }
-
     fn reflect(&mut self, vcpu: VcpuId, tt: u16) {
-        let strand = self.strand(vcpu);
-        strand.reflected.push(tt);
-        strand.state.tl += 1;
+        self.at(vcpu).reflected.push(tt);
     }
-
     fn watchdog(&mut self, vcpu: VcpuId, pc: u64) {
-        let strand = self.strand(vcpu);
-        strand.watchdogs.push(pc);
-        (strand.state.pc, strand.state.mmu_on) = (pc, false);
-        (strand.state.tl, strand.state.gl) = (2, 2);
+        self.at(vcpu).watchdog = Some(pc);
     }
-
-    fn mmu_enable(&mut self, vcpu: VcpuId, on: bool, pc: u64) {
-        let state = &mut self.strand(vcpu).state;
-        (state.pc, state.npc, state.mmu_on) = (pc, pc.wrapping_add(4), on);
+    fn mmu_enable(&mut self, vcpu: VcpuId, on: bool, _: u64) {
+        self.at(vcpu).mmu_on = on;
     }
-
     fn mmu_is_on(&self, vcpu: VcpuId) -> bool {
-        self.strand_ref(vcpu).state.mmu_on
+        self.seen.get(&vcpu).is_some_and(|seen| seen.mmu_on)
     }
-
     fn answer(&mut self, vcpu: VcpuId, status: u64, rets: &[u64]) {
-        self.strand(vcpu).answer = Some((status, rets.to_vec()));
+        self.at(vcpu).answers.push((status, rets.to_vec()));
     }
-
-    fn levels(&self, vcpu: VcpuId) -> (u8, u8) {
-        let state = &self.strand_ref(vcpu).state;
-        (state.tl, state.gl)
+    fn levels(&self, _: VcpuId) -> (u8, u8) {
+        (0, 0)
     }
-
-    fn tlb_insert(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16, tte: Tte, pa: Pa) {
-        self.strand(vcpu).tlb.push(TestTranslation { tlbs, va, context, tte, pa });
+    fn tlb_insert(&mut self, vcpu: VcpuId, _: Tlbs, va: u64, context: u16, tte: Tte, pa: Pa) {
+        self.at(vcpu).loaded.push((va, context, tte.0, pa.0));
     }
-
-    fn demap_page(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16) {
-        self.demap(vcpu, tlbs, |entry| {
-            let bytes = entry.tte.size().map_or(0, |size| size.bytes());
-            entry.context == context && va.wrapping_sub(entry.va) < bytes
-        });
-    }
-
-    fn demap_context(&mut self, vcpu: VcpuId, tlbs: Tlbs, context: u16) {
-        self.demap(vcpu, tlbs, |entry| entry.context == context);
-    }
-
-    fn demap_all(&mut self, vcpu: VcpuId, tlbs: Tlbs) {
-        self.demap(vcpu, tlbs, |_| true);
-    }
-
-    fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]) {
-        let records = tsbs.iter().map(|tsb| TsbV1 {
-            ra: tsb.ra,
-            entries: tsb.entries,
-            index_size: tsb.index_size as u8,
-            size_mask: tsb.size_mask,
-            any_context: tsb.any_context,
-        });
-        self.strand(vcpu).state.tsbs[usize::from(nonzero_contexts)] = records.collect();
-    }
-
+    fn demap_page(&mut self, _: VcpuId, _: Tlbs, _: u64, _: u16) {}
+    fn demap_context(&mut self, _: VcpuId, _: Tlbs, _: u16) {}
+    fn demap_all(&mut self, _: VcpuId, _: Tlbs) {}
+    fn set_tsbs(&mut self, _: VcpuId, _: bool, _: &[Tsb]) {}
     fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64) {
-        let [head, tail] = self.strand_ref(vcpu).state.queues[queue as usize];
-        (u64::from(head), u64::from(tail))
+        let queue = self.seen.get(&vcpu).and_then(|seen| seen.queues.get(&queue));
+        queue.copied().unwrap_or((0, 0))
     }
-
     fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
-        self.strand(vcpu).state.queues[queue as usize] = [head as u32, tail as u32];
+        self.at(vcpu).queues.insert(queue, (head, tail));
     }
-
-    fn busy(&self, vcpu: VcpuId) -> SimTime {
-        self.strand_ref(vcpu).busy
+    fn busy(&self, _: VcpuId) -> SimTime {
+        SimTime::ZERO
     }
-
-    fn save(&self, vcpu: VcpuId) -> StrandV1 {
-        self.strand_ref(vcpu).state.clone()
+    fn save(&self, _: VcpuId) -> StrandV1 {
+        StrandV1::default()
     }
-
-    fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError> {
-        if state.tl > 2 || state.gl > 2 || state.pil > 15 {
-            return Err(LoadError::Inconsistent {
-                kind: "chip/strand",
-                why: "a level is too high",
-            });
-        }
-        self.strand(vcpu).state = state.clone();
+    fn load(&mut self, _: VcpuId, _: &StrandV1) -> Result<(), LoadError> {
         Ok(())
     }
-
-    fn set_stick_offset(&mut self, ticks: i64) {
-        self.stick_offset = ticks;
-    }
-
+    fn set_stick_offset(&mut self, _: i64) {}
     fn stick(&self) -> u64 {
-        self.now.ticks(T2_HZ).wrapping_add_signed(self.stick_offset)
+        0
     }
 }
 
-/// A chassis that executes nothing.
+/// A machine that remembers.
+#[derive(Default)]
 pub struct Board {
+    /// Its memory.
+    pub memory: Pages,
     now: SimTime,
-    /// Physical memory.
-    pub ram: TestRam,
-    /// Strands by guest.
-    pub guests: BTreeMap<GuestId, TestCpus>,
-    /// Guests that were started, in order.
-    pub started: Vec<GuestId>,
+    /// The virtual CPUs of each guest.
+    pub seats: BTreeMap<GuestId, Seats>,
+    /// What the guests wrote to service processor consoles.
+    pub console: String,
+    /// Guests that were started.
+    pub started: BTreeSet<GuestId>,
     /// Guests that ended, with their codes.
     pub exited: Vec<(GuestId, u64)>,
-    /// Characters for the service processor's consoles.
-    pub console: BTreeMap<GuestId, Vec<u8>>,
-    /// Control words that the crypto units were given.
-    pub crypto: Vec<(CoreId, ControlWord)>,
-    /// The hypercall trace, a line a call.
+    /// Control words that were submitted.
+    pub words: Vec<(CoreId, ControlWord)>,
+    /// The hypercall trace.
     pub trace: String,
 }
 
 impl Board {
-    /// Seconds since 1970 at simulated time zero.
-    pub const EPOCH: u64 = 1_300_000_000;
-
-    /// A machine with so many bytes of memory.
-    #[must_use]
-    pub fn new(memory_bytes: usize) -> Self {
-        Self {
-            now: SimTime::ZERO,
-            ram: TestRam::new(memory_bytes),
-            guests: BTreeMap::new(),
-            started: Vec::new(),
-            exited: Vec::new(),
-            console: BTreeMap::new(),
-            crypto: Vec::new(),
-            trace: String::new(),
-        }
-    }
-
-    /// Lets time pass.
+    /// Moves its time on.
     pub fn advance(&mut self, span: SimTime) {
         self.now = self.now.plus(span);
-        self.guests.values_mut().for_each(|cpus| cpus.now = self.now);
-    }
-
-    /// The strands of `guest`; panics when it has none, a mistake of the test.
-    pub fn guest(&mut self, guest: GuestId) -> &mut TestCpus {
-        self.guests.get_mut(&guest).unwrap_or_else(|| panic!("guest {guest} has no strands"))
+        self.seats.values_mut().for_each(|seats| seats.now = self.now);
     }
 }
 
@@ -366,81 +210,168 @@ impl Machine for Board {
     fn now(&self) -> SimTime {
         self.now
     }
-
     fn time_of_day(&self) -> u64 {
-        Self::EPOCH + self.now.0 / SimTime::secs(1).0
+        1_308_301_456
     }
-
     fn memory(&self) -> &dyn Memory {
-        &self.ram
+        &self.memory
     }
-
     fn cpus(&mut self, guest: GuestId) -> &mut dyn Cpus {
-        self.guest(guest)
+        let (memory, now) = (self.memory.clone(), self.now);
+        self.seats.entry(guest).or_insert_with(|| Seats { memory, now, seen: BTreeMap::new() })
     }
-
-    fn assign(&mut self, guest: GuestId, strands: &[(VcpuId, StrandId)], _memory: &RealMap) {
-        let (now, ram) = (self.now, &self.ram);
-        let cpus = self.guests.entry(guest).or_insert_with(|| TestCpus {
-            now,
-            ram: ram.clone(),
-            stick_offset: 0,
-            strands: BTreeMap::new(),
-        });
-        let wanted: BTreeSet<VcpuId> = strands.iter().map(|&(vcpu, _)| vcpu).collect();
-        cpus.strands.retain(|vcpu, _| wanted.contains(vcpu));
-        for vcpu in wanted {
-            cpus.strands.entry(vcpu).or_insert_with(|| TestStrand {
-                state: StrandV1 { stopped: true, ..StrandV1::default() },
-                ..TestStrand::default()
-            });
-        }
-    }
-
+    fn assign(&mut self, _: GuestId, _: &[(VcpuId, StrandId)], _: &RealMap) {}
     fn unassign(&mut self, guest: GuestId) {
-        self.guests.remove(&guest);
+        self.seats.remove(&guest);
     }
-
     fn guest_started(&mut self, guest: GuestId) {
-        self.started.push(guest);
+        self.started.insert(guest);
     }
-
     fn guest_exited(&mut self, guest: GuestId, code: u64) {
         self.exited.push((guest, code));
     }
-
     fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]) {
-        self.crypto.extend(words.iter().map(|&word| (core, word)));
+        self.words.extend(words.iter().map(|&word| (core, word)));
     }
-
-    fn sp_console(&mut self, guest: GuestId, byte: u8) {
-        self.console.entry(guest).or_default().push(byte);
+    fn sp_console(&mut self, _: GuestId, byte: u8) {
+        self.console.push(char::from(byte));
     }
-
     fn trace(&mut self, line: &str) {
         self.trace.push_str(line);
         self.trace.push('\n');
     }
 }
 
-#[cfg(test)]
-mod test {
-    use super::TestRam;
-    use crate::platform::Memory;
-    use sun4v::addr::Pa;
+/// The first real address of a guest of [`Lab`].
+pub const BASE: u64 = 0x800_0000;
+/// Bytes of memory of each.
+pub const BYTES: u64 = 16 << 20;
 
-    #[test]
-    fn a_log_notices_stores_to_its_pages_and_to_no_others() {
-        let ram = TestRam::new(0x8000);
-        ram.log_start(Pa(0x2000), 0x4000);
-        ram.write(Pa(0x1ffc), &[1; 8]);
-        assert!(ram.log_is_dirty(Pa(0x2000)) && !ram.log_is_dirty(Pa(0x4000)));
-        ram.log_clean(Pa(0x2008));
-        ram.zero(Pa(0x6000), 8);
-        assert!(!ram.log_is_dirty(Pa(0x3fff)) && !ram.log_is_dirty(Pa(0x6000)));
-        ram.copy(Pa(0), Pa(0x5ff8), 8);
-        assert!(ram.log_is_dirty(Pa(0x4000)));
-        ram.log_stop(Pa(0x2000), 0x4000);
-        assert!(!ram.log_is_dirty(Pa(0x4000)));
+/// A hypervisor on a board, with two running guests of two virtual CPUs each that
+/// share channel 0 and have opened every group.
+pub struct Lab {
+    /// The hypervisor.
+    pub hv: Hypervisor,
+    /// The machine.
+    pub board: Board,
+    /// Who calls.
+    pub caller: (GuestId, VcpuId),
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lab {
+    /// Powers it on.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut config = HvConfig::default();
+        for id in 0..2u8 {
+            let guest = GuestId(id);
+            config.guests.push(GuestConf {
+                id: guest,
+                name: format!("guest{id}"),
+                md_pa: Pa(0x1000),
+                rom_pa: Pa(0),
+                rom_bytes: 0,
+                tod_offset: 0,
+            });
+            for vcpu in 0..2 {
+                let strand = StrandId(id * 8 + vcpu);
+                config.vcpus.push(VcpuConf { strand, guest, vid: VcpuId(vcpu) });
+            }
+            let pa = Pa(0x1000_0000 + u64::from(id) * BYTES);
+            config
+                .mblocks
+                .push(MblockConf { guest, range: RealRange { ra: Ra(BASE), pa, size: BYTES } });
+            let target = LdcTarget::Guest { guest: GuestId(1 - id), channel: LdcId(0) };
+            config.ldc_endpoints.push(LdcConf {
+                guest,
+                channel: LdcId(0),
+                target,
+                tx_ino: 0,
+                rx_ino: 1,
+                private_console: false,
+            });
+            config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint: None });
+        }
+        let (mut hv, mut board) = (Hypervisor::new(), Board::default());
+        hv.apply(config, &mut board);
+        hv.set_trace(true);
+        // A machine description of one empty node list.
+        let md = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
+        board.memory.write(Pa(0x1000), &md);
+        let mut lab = Self { hv, board, caller: (GuestId(0), VcpuId(0)) };
+        for id in 0..2 {
+            lab.caller = (GuestId(id), VcpuId(0));
+            let started = lab.hv.boot(GuestId(id), Ra(BASE), &mut lab.board);
+            assert_eq!(started, Ok(()));
+            for (group, major) in [(1, 1), (2, 1), (3, 1), (0x101, 1), (0x103, 2)] {
+                lab.core(0, [group, major, 9, 0, 0]);
+            }
+        }
+        lab.hv.boundary(&mut lab.board);
+        lab.board.trace.clear();
+        lab.caller = (GuestId(0), VcpuId(0));
+        lab
+    }
+
+    /// Hands a trap of the caller to the hypervisor.
+    pub fn trap(&mut self, trap: Trap) -> Outcome {
+        let (id, vcpu) = self.caller;
+        let Some(mut guest) = self.hv.take(id) else { return Outcome::Blocked };
+        let outcome = guest.htrap(vcpu, trap, self.board.cpus(id));
+        self.hv.put(guest);
+        outcome
+    }
+
+    /// A fast-trap call; one that waits for the boundary gets one.
+    pub fn call(&mut self, nr: u64, args: [u64; 5]) -> Answer {
+        self.number(0x80, nr, args)
+    }
+
+    /// A core-trap call.
+    pub fn core(&mut self, nr: u64, args: [u64; 5]) -> Answer {
+        self.number(0xff, nr, args)
+    }
+
+    /// A call by any software trap number.
+    pub fn number(&mut self, number: u8, nr: u64, [a, b, c, d, e]: [u64; 5]) -> Answer {
+        match self.trap(Trap::Hypercall { number, args: [a, b, c, d, e, nr] }) {
+            Outcome::Done(answer) | Outcome::Parked(answer) => answer,
+            Outcome::Resumed => Answer::default(),
+            Outcome::Blocked => {
+                self.hv.boundary(&mut self.board);
+                let (id, vcpu) = self.caller;
+                let seats = self.board.seats.get_mut(&id);
+                let answers = seats.and_then(|seats| seats.at(vcpu).answers.pop());
+                let Some((status, rets)) = answers else { return Answer::default() };
+                Answer { status, ..Answer::ok(&rets) }
+            }
+        }
+    }
+
+    /// Writes the caller's memory.
+    pub fn poke(&mut self, ra: u64, bytes: &[u8]) {
+        if let Some(pa) = self.place(ra, bytes.len()) {
+            self.board.memory.write(pa, bytes);
+        }
+    }
+
+    /// Reads the caller's memory.
+    #[must_use]
+    pub fn peek<const N: usize>(&self, ra: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        if let Some(pa) = self.place(ra, N) {
+            self.board.memory.read(pa, &mut bytes);
+        }
+        bytes
+    }
+
+    fn place(&self, ra: u64, bytes: usize) -> Option<Pa> {
+        self.hv.guest(self.caller.0)?.map.resolve(Ra(ra), bytes as u64)
     }
 }

@@ -1,0 +1,225 @@
+//! A guest: everything that its own calls may see and change inside a slice.
+//!
+//! A `Guest` goes with its strands to whichever host thread runs them. What
+//! crosses to another domain is noted here and done at the slice boundary
+//! ([`crate::Hypervisor::boundary`]).
+
+use crate::api::Api;
+use crate::console::Console;
+use crate::crypto::CryptoQueue;
+use crate::intr::Interrupt;
+use crate::ldc::{Copy, Endpoint};
+use crate::mmu::PermanentMap;
+use crate::platform::{Cpus, Queue};
+use crate::trace::Trace;
+use crate::trap::{Answer, Failure};
+use crate::vcpu::Vcpu;
+use std::collections::{BTreeMap, BTreeSet};
+use sun4v::addr::{Pa, Ra, RealMap};
+use sun4v::hcall::HvError;
+use sun4v::hvmd::GuestConf;
+use sun4v::id::{GuestId, LdcId, VcpuId};
+use sun4v::time::SimTime;
+
+/// States of a guest, numbered as hvctl reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum GuestState {
+    /// Not started.
+    #[default]
+    Stopped = 0,
+    /// Runs.
+    Normal = 2,
+    /// Held: none of its virtual CPUs executes.
+    Suspended = 3,
+    /// Ends at the next boundary.
+    Exiting = 4,
+}
+
+/// What a guest says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoftState {
+    /// 1 normal, 2 transition.
+    pub state: u8,
+    /// A description, ended by a zero byte.
+    pub text: [u8; 32],
+}
+
+impl Default for SoftState {
+    fn default() -> Self {
+        Self { state: 2, text: [0; 32] }
+    }
+}
+
+/// Work of a guest's virtual CPU that the boundary does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// `ldc_copy`, checked as far as the caller's own state goes.
+    LdcCopy {
+        /// The caller's endpoint.
+        channel: LdcId,
+        /// What to copy.
+        wanted: Copy,
+    },
+    /// `mach_exit`.
+    Exit {
+        /// The guest's code.
+        code: u64,
+    },
+    /// `mach_sir`: the guest starts again.
+    Reset,
+}
+
+/// A piece of pending work and who waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    /// When it was asked for.
+    pub at: SimTime,
+    /// By whom.
+    pub vcpu: VcpuId,
+    /// In which order.
+    pub sequence: u64,
+    /// What.
+    pub work: Pending,
+}
+
+/// A guest.
+#[derive(Debug, Default)]
+pub struct Guest {
+    /// Its number.
+    pub id: GuestId,
+    /// Its configuration.
+    pub conf: Option<GuestConf>,
+    /// Its state.
+    pub state: GuestState,
+    /// Its real memory.
+    pub map: RealMap,
+    /// Its virtual CPUs.
+    pub vcpus: BTreeMap<VcpuId, Vcpu>,
+    /// The API groups it has negotiated.
+    pub api: Api,
+    /// Mappings that outlive demaps.
+    pub permanent: PermanentMap,
+    /// Its LDC endpoints.
+    pub endpoints: BTreeMap<LdcId, Endpoint>,
+    /// Its console.
+    pub console: Option<Console>,
+    /// Interrupts under cfg handle 0x100, by number: console and crypto units.
+    pub interrupts: BTreeMap<u16, Interrupt>,
+    /// Queues on crypto units, by handle.
+    pub crypto: BTreeMap<u64, CryptoQueue>,
+    /// What it says about itself.
+    pub soft_state: SoftState,
+    /// Set when the manager has not been told of `soft_state` or `state`.
+    pub news: bool,
+    /// Seconds added to the machine's time of day.
+    pub tod_offset: i64,
+    /// The machine's time of day at the last boundary, and that boundary.
+    pub tod: (u64, SimTime),
+    /// Work for the boundary.
+    pub deferred: Vec<Deferred>,
+    /// Endpoints that the boundary must look at.
+    pub stirred: BTreeSet<LdcId>,
+    /// Its console has something for the boundary.
+    pub console_stirred: bool,
+    /// Control words for crypto units: core and words.
+    pub crypto_words: Vec<(sun4v::id::CoreId, Vec<crate::platform::ControlWord>)>,
+    /// Lines of the hypercall trace since the last boundary.
+    pub trace: Trace,
+    /// Counts deferred work.
+    pub sequence: u64,
+}
+
+impl Guest {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.conf.as_ref().map_or("", |conf| conf.name.as_str())
+    }
+
+    /// The physical address of a buffer that the guest names.
+    pub fn resolve(&self, ra: Ra, bytes: u64) -> Result<Pa, HvError> {
+        self.map.resolve(ra, bytes).ok_or(HvError::NoRaddr)
+    }
+
+    /// The virtual CPU that `raw` names.
+    pub fn vcpu_id(&self, raw: u64) -> Result<VcpuId, HvError> {
+        let id = u8::try_from(raw).map(VcpuId).map_err(|_| HvError::NoCpu)?;
+        if self.vcpus.contains_key(&id) { Ok(id) } else { Err(HvError::NoCpu) }
+    }
+
+    /// Notes work for the boundary.
+    pub fn defer(&mut self, at: SimTime, vcpu: VcpuId, work: Pending) {
+        self.sequence += 1;
+        self.deferred.push(Deferred { at, vcpu, sequence: self.sequence, work });
+    }
+
+    /// Puts 64 bytes into a queue of `vcpu` and wakes it; false when the queue is
+    /// full or absent.
+    pub fn enqueue(&self, cpus: &mut dyn Cpus, vcpu: VcpuId, queue: Queue, entry: &[u8]) -> bool {
+        let Some(place) = self.vcpus.get(&vcpu).and_then(|v| v.queue(queue)) else { return false };
+        let mask = place.bytes() - 1;
+        let (head, tail) = cpus.queue(vcpu, queue);
+        let (head, tail) = (head & mask & !63, tail & mask & !63);
+        let next = (tail + 64) & mask;
+        if next == head {
+            return false;
+        }
+        cpus.memory().write(place.pa.offset(tail), entry);
+        cpus.set_queue(vcpu, queue, head, next);
+        cpus.wake(vcpu);
+        true
+    }
+
+    /// Sends a device mondo whose word 0 is `word`, to a vCPU that may not exist.
+    pub fn device_mondo(&self, cpus: &mut dyn Cpus, vcpu: VcpuId, word: u64) {
+        let mut entry = [0; 64];
+        entry[..8].copy_from_slice(&word.to_be_bytes());
+        // A full queue is a guest that sized it too small: the mondo is lost.
+        self.enqueue(cpus, vcpu, Queue::DevMondo, &entry);
+    }
+
+    /// Moves mondos from mailboxes to queues that have room again.
+    pub fn drain_mailboxes(&mut self, cpus: &mut dyn Cpus) {
+        let waiting: Vec<_> = self
+            .vcpus
+            .iter()
+            .filter_map(|(&id, vcpu)| vcpu.mailbox.map(|entry| (id, entry)))
+            .collect();
+        for (id, entry) in waiting {
+            if self.enqueue(cpus, id, Queue::CpuMondo, &entry)
+                && let Some(vcpu) = self.vcpus.get_mut(&id)
+            {
+                vcpu.mailbox = None;
+            }
+        }
+    }
+
+    /// Seconds since 1970, UTC, as the guest sees them.
+    #[must_use]
+    pub fn time_of_day(&self, now: SimTime) -> u64 {
+        let (seconds, at) = self.tod;
+        let since = now.since(at).0 / SimTime::secs(1).0;
+        (seconds + since).saturating_add_signed(self.tod_offset)
+    }
+}
+
+/// A call being served: who calls, and on what machine.
+pub struct Call<'a> {
+    /// The guest.
+    pub guest: &'a mut Guest,
+    /// Its virtual CPU.
+    pub vcpu: VcpuId,
+    /// Its strands.
+    pub cpus: &'a mut dyn Cpus,
+}
+
+/// What a call function gives.
+pub type CallResult = Result<Answer, Failure>;
+
+impl Call<'_> {
+    /// The calling virtual CPU. It exists: it calls.
+    pub fn me(&mut self) -> &mut Vcpu {
+        self.guest.vcpus.entry(self.vcpu).or_default()
+    }
+}

@@ -1,0 +1,86 @@
+//! Console services.
+
+use crate::console::{Console, Input, PACKET_CHARS};
+use crate::guest::{Call, CallResult};
+use crate::trap::Answer;
+use sun4v::addr::Ra;
+use sun4v::hcall::HvError;
+
+/// What `cons_getchar` and `cons_read` give for a break and a hang-up.
+const BREAK: u64 = u64::MAX;
+const HANG_UP: u64 = u64::MAX - 1;
+
+impl Call<'_> {
+    fn output(&mut self, bytes: &[u8]) -> Result<usize, HvError> {
+        let Some(console) = &mut self.guest.console else { return Ok(bytes.len()) };
+        let written = console.write(bytes).ok_or(HvError::WouldBlock)?;
+        self.guest.console_stirred = true;
+        Ok(written)
+    }
+
+    fn input(&mut self) -> Result<&mut Console, HvError> {
+        let console = self.guest.console.as_mut();
+        console.filter(|console| !console.input.is_empty()).ok_or(HvError::WouldBlock)
+    }
+
+    /// 60: the next character, break (-1) or hang-up (-2).
+    pub(super) fn cons_getchar(&mut self) -> CallResult {
+        let value = match self.input()?.input.pop_front() {
+            Some(Input::Char(byte)) => u64::from(byte),
+            Some(Input::Break) => BREAK,
+            Some(Input::HangUp) => HANG_UP,
+            None => return Err(HvError::WouldBlock.into()),
+        };
+        Ok(Answer::ok(&[value]))
+    }
+
+    /// 61: one character.
+    pub(super) fn cons_putchar(&mut self, character: u64) -> CallResult {
+        self.output(&[character as u8])?;
+        Ok(Answer::default())
+    }
+
+    /// 62: characters into a buffer; break and hang-up come alone.
+    pub(super) fn cons_read(&mut self, buffer: u64, bytes: u64) -> CallResult {
+        if bytes == 0 {
+            return Ok(Answer::ok(&[0]));
+        }
+        self.input()?;
+        let pa = self.guest.resolve(Ra(buffer), bytes)?;
+        let console = self.input()?;
+        let mut read = Vec::new();
+        while (read.len() as u64) < bytes {
+            match console.input.front() {
+                Some(&Input::Char(byte)) => read.push(byte),
+                Some(Input::Break) if read.is_empty() => {
+                    console.input.pop_front();
+                    return Ok(Answer::ok(&[BREAK]));
+                }
+                Some(Input::HangUp) if read.is_empty() => {
+                    console.input.pop_front();
+                    return Ok(Answer::ok(&[HANG_UP]));
+                }
+                _ => break,
+            }
+            console.input.pop_front();
+        }
+        self.cpus.memory().write(pa, &read);
+        Ok(Answer::ok(&[read.len() as u64]))
+    }
+
+    /// 63: characters from a buffer, 56 a call at most.
+    pub(super) fn cons_write(&mut self, buffer: u64, bytes: u64) -> CallResult {
+        if bytes == 0 {
+            return Ok(Answer::ok(&[0]));
+        }
+        let pa = self.guest.resolve(Ra(buffer), bytes)?;
+        if self.guest.console.is_none() {
+            return Ok(Answer::ok(&[bytes]));
+        }
+        let mut chars = [0; PACKET_CHARS];
+        let chars = &mut chars[..bytes.min(PACKET_CHARS as u64) as usize];
+        self.cpus.memory().read(pa, chars);
+        let written = self.output(chars)?;
+        Ok(Answer::ok(&[written as u64]))
+    }
+}

@@ -1,0 +1,88 @@
+//! Machine services: machine description, exit, reset, memory, time of day.
+
+use super::End;
+use crate::guest::{Call, CallResult, Pending};
+use crate::trap::{Answer, Failure};
+use sun4v::addr::Ra;
+use sun4v::hcall::HvError;
+
+/// The most that one call scrubs or synchronises.
+const MEM_STEP_BYTES: u64 = 4 << 20;
+
+impl Call<'_> {
+    /// 00: the guest ends. The code goes to whoever watches.
+    pub(super) fn mach_exit(&mut self, code: u64) -> End {
+        let now = self.cpus.now();
+        self.guest.defer(now, self.vcpu, Pending::Exit { code });
+        End::Block
+    }
+
+    /// 02: the guest starts again.
+    pub(super) fn mach_sir(&mut self) -> End {
+        let now = self.cpus.now();
+        self.guest.defer(now, self.vcpu, Pending::Reset);
+        End::Block
+    }
+
+    /// 01: copies the machine description; too small a buffer is EINVAL with the size
+    /// needed.
+    pub(super) fn mach_desc(&mut self, buffer: u64, bytes: u64) -> CallResult {
+        let Some(conf) = &self.guest.conf else { return Err(HvError::Inval.into()) };
+        let md = conf.md_pa;
+        let mut header = [0; 16];
+        self.cpus.memory().read(md, &mut header);
+        let word = |at: usize| {
+            u64::from(u32::from_be_bytes([
+                header[at],
+                header[at + 1],
+                header[at + 2],
+                header[at + 3],
+            ]))
+        };
+        let size = 16 + word(4) + word(8) + word(12);
+        let rounded = size.next_multiple_of(16);
+        if bytes < rounded {
+            return Err(Failure::with(HvError::Inval, &[rounded]));
+        }
+        if !buffer.is_multiple_of(16) {
+            return Err(HvError::BadAlign.into());
+        }
+        let to = self.guest.resolve(Ra(buffer), rounded)?;
+        self.cpus.memory().copy(md, to, rounded);
+        Ok(Answer::ok(&[rounded]))
+    }
+
+    /// 31: zeroes memory, 4 MiB a call.
+    pub(super) fn mem_scrub(&mut self, ra: u64, bytes: u64, unit: u64) -> CallResult {
+        if bytes == 0 {
+            return Err(HvError::Inval.into());
+        }
+        if !(ra | bytes).is_multiple_of(unit) {
+            return Err(HvError::BadAlign.into());
+        }
+        let pa = self.guest.resolve(Ra(ra), bytes)?;
+        let done = bytes.min(MEM_STEP_BYTES);
+        self.cpus.memory().zero(pa, done);
+        Ok(Answer::ok(&[done]))
+    }
+
+    /// 32: flushes memory: nothing to do, caches are not modelled.
+    pub(super) fn mem_sync(&mut self, ra: u64, bytes: u64) -> CallResult {
+        if bytes == 0 {
+            return Err(HvError::Inval.into());
+        }
+        if !(ra | bytes).is_multiple_of(8192) {
+            return Err(HvError::BadAlign.into());
+        }
+        self.guest.resolve(Ra(ra), bytes)?;
+        Ok(Answer::ok(&[bytes.min(MEM_STEP_BYTES)]))
+    }
+
+    /// 51: sets the guest's offset to the machine's time of day.
+    pub(super) fn tod_set(&mut self, seconds: u64) -> CallResult {
+        let now = self.cpus.now();
+        let shift = seconds.wrapping_sub(self.guest.time_of_day(now)) as i64;
+        self.guest.tod_offset = self.guest.tod_offset.wrapping_add(shift);
+        Ok(Answer::default())
+    }
+}

@@ -1,0 +1,208 @@
+//! Dispatch: from a trap and its registers to the function that serves it.
+//!
+//! A call that a guest has not opened, or that does not exist, is EBADTRAP and
+//! changes nothing else. Each file serves one group.
+
+mod cons;
+mod cpu;
+mod intr;
+mod ldc;
+mod mach;
+mod mmu;
+mod ncs;
+mod softstate;
+
+use crate::guest::{Call, CallResult, Guest};
+use crate::platform::Cpus;
+use crate::trap::{Answer, Failure, Outcome, Trap};
+use sun4v::hcall::{HvError, nr, row};
+use sun4v::id::VcpuId;
+
+/// Software trap numbers.
+const FAST_TRAP: u8 = 0x80;
+const MMU_MAP_ADDR: u8 = 0x83;
+const MMU_UNMAP_ADDR: u8 = 0x84;
+const TTRACE_ADDENTRY: u8 = 0x85;
+const CORE_TRAP: u8 = 0xff;
+
+/// How a call ends when it is not simply answered.
+pub(crate) enum End {
+    /// Answered.
+    Answer(CallResult),
+    /// Answered, and the virtual CPU is parked.
+    Park,
+    /// The strand goes on as it was left.
+    Resume,
+    /// The boundary answers.
+    Block,
+}
+
+impl From<CallResult> for End {
+    fn from(result: CallResult) -> Self {
+        Self::Answer(result)
+    }
+}
+
+impl Guest {
+    /// Serves one trap of `vcpu`, inside a slice.
+    pub fn htrap(&mut self, vcpu: VcpuId, trap: Trap, cpus: &mut dyn Cpus) -> Outcome {
+        let Trap::Hypercall { number, args } = trap else { return self.fault(vcpu, trap, cpus) };
+        let [a0, a1, a2, a3, a4, function] = args;
+        let args = [a0, a1, a2, a3, a4];
+        let at = cpus.now();
+        let (name, row) = match number {
+            FAST_TRAP => row(function).map_or(("unknown", None), |row| (row.name, Some(row))),
+            MMU_MAP_ADDR => ("mmu_map_addr", None),
+            MMU_UNMAP_ADDR => ("mmu_unmap_addr", None),
+            TTRACE_ADDENTRY => ("ttrace_addentry", None),
+            CORE_TRAP => (core_name(function), None),
+            _ => ("unknown", None),
+        };
+        let mut call = Call { guest: self, vcpu, cpus };
+        let end = match number {
+            FAST_TRAP => match row {
+                Some(row) if call.guest.api.opens(row) => call.fast(function, args),
+                _ => End::Answer(Err(HvError::BadTrap.into())),
+            },
+            MMU_MAP_ADDR if call.core_open() => call.mmu_map_addr(args).into(),
+            MMU_UNMAP_ADDR if call.core_open() => call.mmu_unmap_addr(args).into(),
+            CORE_TRAP => call.core(function, args),
+            _ => End::Answer(Err(HvError::BadTrap.into())),
+        };
+        let outcome = match end {
+            End::Answer(Ok(answer)) | End::Answer(Err(Failure(answer))) => Outcome::Done(answer),
+            End::Park => Outcome::Parked(Answer::default()),
+            End::Resume => Outcome::Resumed,
+            End::Block => Outcome::Blocked,
+        };
+        if self.trace.on {
+            let answer = match &outcome {
+                Outcome::Done(answer) | Outcome::Parked(answer) => Some(*answer),
+                Outcome::Resumed => Some(Answer::default()),
+                Outcome::Blocked => None,
+            };
+            let guest = self.conf.as_ref().map_or_else(String::new, |conf| conf.name.clone());
+            self.trace.call((at, &guest, vcpu), (name, row), &args, answer.as_ref());
+        }
+        outcome
+    }
+}
+
+const fn core_name(function: u64) -> &'static str {
+    match function {
+        0 => "api_set_version",
+        1 => "api_putchar",
+        2 => "api_exit",
+        3 => "api_get_version",
+        _ => "unknown",
+    }
+}
+
+impl Call<'_> {
+    /// Is the group open that the traps without a function number belong to?
+    fn core_open(&self) -> bool {
+        row(nr::cpu_start).is_some_and(|row| self.guest.api.opens(row))
+    }
+
+    /// A core trap: always open.
+    fn core(&mut self, function: u64, [a0, a1, a2, ..]: [u64; 5]) -> End {
+        match function {
+            0 => {
+                let minor = self.guest.api.set(a0, a1, a2);
+                minor.map(|minor| Answer::ok(&[minor])).map_err(Failure::from).into()
+            }
+            1 => self.cons_putchar(a0).into(),
+            2 => self.mach_exit(a0),
+            3 => {
+                let version = self.guest.api.get(a0);
+                version
+                    .map(|(major, minor)| Answer::ok(&[major, minor]))
+                    .map_err(Failure::from)
+                    .into()
+            }
+            _ => End::Answer(Err(HvError::BadTrap.into())),
+        }
+    }
+
+    /// A fast trap that the guest has opened.
+    fn fast(&mut self, function: u64, args: [u64; 5]) -> End {
+        let [a0, a1, a2, a3, a4] = args;
+        match function {
+            nr::mach_exit => self.mach_exit(a0),
+            nr::mach_desc => self.mach_desc(a0, a1).into(),
+            nr::mach_sir => self.mach_sir(),
+            nr::cpu_start => self.cpu_start(a0, a1, a2, a3).into(),
+            nr::cpu_stop => self.cpu_stop(a0).into(),
+            nr::cpu_yield => self.cpu_yield(),
+            nr::cpu_qconf => self.cpu_qconf(a0, a1, a2).into(),
+            nr::cpu_qinfo => self.cpu_qinfo(a0).into(),
+            nr::cpu_myid => Ok(Answer::ok(&[u64::from(self.vcpu.0)])).into(),
+            nr::cpu_state => self.cpu_state(a0).into(),
+            nr::cpu_set_rtba => self.cpu_set_rtba(a0).into(),
+            nr::cpu_get_rtba => {
+                let rtba = self.me().rtba;
+                Ok(Answer::ok(&[rtba])).into()
+            }
+            nr::mmu_tsb_ctx0 => self.mmu_tsb(0, a0, a1).into(),
+            nr::mmu_tsb_ctxnon0 => self.mmu_tsb(1, a0, a1).into(),
+            nr::mmu_demap_page => self.mmu_demap_page(args).into(),
+            nr::mmu_demap_ctx => self.mmu_demap_ctx(args).into(),
+            nr::mmu_demap_all => self.mmu_demap_all(args).into(),
+            nr::mmu_map_perm_addr => self.mmu_map_perm_addr(args).into(),
+            nr::mmu_fault_area_conf => self.mmu_fault_area_conf(a0).into(),
+            nr::mmu_enable => self.mmu_enable(a0, a1),
+            nr::mmu_unmap_perm_addr => self.mmu_unmap_perm_addr(args).into(),
+            nr::mmu_tsb_ctx0_info => self.mmu_tsb_info(0, a0, a1).into(),
+            nr::mmu_tsb_ctxnon0_info => self.mmu_tsb_info(1, a0, a1).into(),
+            nr::mmu_fault_area_info => {
+                let area = self.me().fault_area.map_or(0, |(ra, _)| ra.0);
+                Ok(Answer::ok(&[area])).into()
+            }
+            nr::mem_scrub => self.mem_scrub(a0, a1, 64).into(),
+            nr::mem_sync => self.mem_sync(a0, a1).into(),
+            nr::cpu_mondo_send => self.cpu_mondo_send(a0, a1, a2).into(),
+            nr::tod_get => {
+                let seconds = self.guest.time_of_day(self.cpus.now());
+                Ok(Answer::ok(&[seconds])).into()
+            }
+            nr::tod_set => self.tod_set(a0).into(),
+            nr::cons_getchar => self.cons_getchar().into(),
+            nr::cons_putchar => self.cons_putchar(a0).into(),
+            nr::cons_read => self.cons_read(a0, a1).into(),
+            nr::cons_write => self.cons_write(a0, a1).into(),
+            nr::intr_devino2sysino => self.intr_devino2sysino(a0, a1).into(),
+            nr::intr_getenabled => self.intr_getenabled(a0).into(),
+            nr::intr_setenabled => self.intr_setenabled(a0, a1).into(),
+            nr::intr_getstate => self.intr_getstate(a0).into(),
+            nr::intr_setstate => self.intr_setstate(a0, a1).into(),
+            nr::intr_gettarget => self.intr_gettarget(a0).into(),
+            nr::intr_settarget => self.intr_settarget(a0, a1).into(),
+            nr::vintr_getcookie..=nr::vintr_settarget => self.vintr(function, a0, a1, a2).into(),
+            nr::soft_state_set => self.soft_state_set(a0, a1).into(),
+            nr::soft_state_get => self.soft_state_get(a0).into(),
+            nr::ldc_tx_qconf => self.ldc_tx_qconf(a0, a1, a2).into(),
+            nr::ldc_tx_qinfo => self.ldc_qinfo(a0, true).into(),
+            nr::ldc_tx_get_state => self.ldc_get_state(a0, true).into(),
+            nr::ldc_tx_set_qtail => self.ldc_tx_set_qtail(a0, a1).into(),
+            nr::ldc_rx_qconf => self.ldc_rx_qconf(a0, a1, a2).into(),
+            nr::ldc_rx_qinfo => self.ldc_qinfo(a0, false).into(),
+            nr::ldc_rx_get_state => self.ldc_get_state(a0, false).into(),
+            nr::ldc_rx_set_qhead => self.ldc_rx_set_qhead(a0, a1).into(),
+            nr::ldc_set_map_table => self.ldc_set_map_table(a0, a1, a2).into(),
+            nr::ldc_get_map_table => self.ldc_get_map_table(a0).into(),
+            nr::ldc_copy => self.ldc_copy(a0, a1, a2, a3, a4),
+            nr::ldc_mapin => self.ldc_mapin(a0).into(),
+            // No region is ever mapped in, so every address is outside it.
+            nr::ldc_unmap => End::Answer(Err(HvError::NoRaddr.into())),
+            nr::ldc_revoke => End::Answer(Err(HvError::NotSupported.into())),
+            nr::ncs_qconf => self.ncs_qconf(a0, a1, a2).into(),
+            nr::ncs_qinfo => self.ncs_qinfo(a0).into(),
+            nr::ncs_gethead => self.ncs_gethead(a0).into(),
+            nr::ncs_gettail => self.ncs_gettail(a0).into(),
+            nr::ncs_settail => self.ncs_settail(a0, a1).into(),
+            nr::ncs_qhandle_to_devino => self.ncs_devino(a0).into(),
+            nr::ncs_sethead_marker => self.ncs_sethead_marker(a0, a1).into(),
+            _ => End::Answer(Err(HvError::BadTrap.into())),
+        }
+    }
+}

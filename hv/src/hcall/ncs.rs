@@ -1,0 +1,146 @@
+//! Crypto units: control word queues.
+
+use crate::crypto::{CryptoQueue, WORD_BYTES};
+use crate::guest::{Call, CallResult};
+use crate::platform::ControlWord;
+use crate::trap::Answer;
+use sun4v::addr::{Pa, Ra};
+use sun4v::hcall::HvError;
+use sun4v::id::CoreId;
+
+/// Queue types of `ncs_qconf`.
+const MAU: u64 = 1;
+const CWQ: u64 = 2;
+/// Entries of a control word queue at most.
+const CWQ_ENTRIES: u64 = 64;
+
+impl Call<'_> {
+    fn unit(&mut self, handle: u64) -> Result<&mut CryptoQueue, HvError> {
+        let unit = self.guest.crypto.get_mut(&handle);
+        unit.filter(|unit| unit.entries != 0).ok_or(HvError::Inval)
+    }
+
+    fn my_core(&self) -> Option<CoreId> {
+        self.guest.vcpus.get(&self.vcpu).map(|vcpu| vcpu.strand.core())
+    }
+
+    /// 111: gives the unit of the caller's core a queue; `entries` 0 takes it away.
+    pub(super) fn ncs_qconf(&mut self, kind: u64, base: u64, entries: u64) -> CallResult {
+        if kind != MAU && kind != CWQ {
+            return Err(HvError::Inval.into());
+        }
+        if entries == 0 {
+            let unit = self.unit(base)?;
+            if unit.head != unit.tail {
+                return Err(HvError::WouldBlock.into());
+            }
+            *unit = CryptoQueue::new(unit.core, unit.ino);
+            return Ok(Answer::default());
+        }
+        if entries < 2 || kind == CWQ && entries > CWQ_ENTRIES || !entries.is_power_of_two() {
+            return Err(HvError::Inval.into());
+        }
+        let core = self.my_core();
+        let handle = core.map(CryptoQueue::handle);
+        let handle = handle.filter(|handle| kind == CWQ && self.guest.crypto.contains_key(handle));
+        let handle = handle.ok_or(HvError::NoAccess)?;
+        if base & (entries * WORD_BYTES - 1) != 0 {
+            return Err(HvError::BadAlign.into());
+        }
+        let pa = self.guest.resolve(Ra(base), entries * WORD_BYTES)?;
+        let vcpu = self.vcpu;
+        if let Some(unit) = self.guest.crypto.get_mut(&handle) {
+            *unit = CryptoQueue {
+                ra: Ra(base),
+                pa,
+                entries,
+                vcpu,
+                ..CryptoQueue::new(unit.core, unit.ino)
+            };
+        }
+        Ok(Answer::ok(&[handle]))
+    }
+
+    /// 112.
+    pub(super) fn ncs_qinfo(&mut self, handle: u64) -> CallResult {
+        let unit = *self.unit(handle)?;
+        Ok(Answer::ok(&[CWQ, unit.ra.0, unit.entries]))
+    }
+
+    /// 113.
+    pub(super) fn ncs_gethead(&mut self, handle: u64) -> CallResult {
+        let head = self.unit(handle)?.head;
+        Ok(Answer::ok(&[head]))
+    }
+
+    /// 114.
+    pub(super) fn ncs_gettail(&mut self, handle: u64) -> CallResult {
+        let tail = self.unit(handle)?.tail;
+        Ok(Answer::ok(&[tail]))
+    }
+
+    /// 115: control words up to `tail` are ready. Every pointer of theirs is checked
+    /// before any is given to the unit.
+    pub(super) fn ncs_settail(&mut self, handle: u64, tail: u64) -> CallResult {
+        let unit = *self.unit(handle)?;
+        if self.my_core() != Some(unit.core)
+            || !tail.is_multiple_of(WORD_BYTES)
+            || tail >= unit.bytes()
+        {
+            return Err(HvError::Inval.into());
+        }
+        let mut words = Vec::new();
+        let mut at = unit.tail;
+        while at != tail {
+            words.push(self.control_word(unit.pa.offset(at))?);
+            at = (at + WORD_BYTES) & (unit.bytes() - 1);
+        }
+        self.unit(handle)?.tail = tail;
+        if !words.is_empty() {
+            self.guest.crypto_words.push((unit.core, words));
+        }
+        Ok(Answer::default())
+    }
+
+    /// Reads one control word and resolves its pointers.
+    fn control_word(&self, pa: Pa) -> Result<ControlWord, HvError> {
+        let memory = self.cpus.memory();
+        let word = |index: u64| memory.read_u64(pa.offset(index * 8));
+        let control = word(0);
+        let bytes = (control & 0xffff) + 1;
+        let key_bytes = (control >> 16 & 0xff) + 1;
+        let place = |index: u64, bytes: u64| match word(index) {
+            0 => Ok(Pa(0)),
+            ra => self.guest.resolve(Ra(ra), bytes),
+        };
+        if word(1) == 0 {
+            return Err(HvError::Inval);
+        }
+        Ok(ControlWord {
+            control,
+            source: place(1, bytes)?,
+            auth_key: place(2, key_bytes)?,
+            auth_iv: place(3, 32)?,
+            auth_state: place(4, 32)?,
+            key: place(5, 32)?,
+            iv: place(6, 32)?,
+            destination: place(7, bytes)?,
+        })
+    }
+
+    /// 116: the interrupt number of a unit.
+    pub(super) fn ncs_devino(&mut self, handle: u64) -> CallResult {
+        let ino = self.unit(handle)?.ino;
+        Ok(Answer::ok(&[u64::from(ino)]))
+    }
+
+    /// 117: consumed up to here; the interrupt is active while the head is elsewhere.
+    pub(super) fn ncs_sethead_marker(&mut self, handle: u64, marker: u64) -> CallResult {
+        let unit = self.unit(handle)?;
+        if !marker.is_multiple_of(WORD_BYTES) || marker >= unit.bytes() {
+            return Err(HvError::Inval.into());
+        }
+        unit.marker = marker;
+        Ok(Answer::default())
+    }
+}
