@@ -2,6 +2,7 @@
 
 pub mod chassis;
 pub mod chip;
+pub mod cli;
 pub mod engine;
 pub mod lab;
 pub mod mem;

@@ -64,7 +64,7 @@ impl Display for Insn {
                 }
                 Ok(())
             }
-            None if self.word >> 22 == 0 => write!(f, "illtrap  {:#x}", w.imm22()),
+            None if self.word >> 22 == 0 => write!(f, "illtrap  {}", Hex(u64::from(w.imm22()))),
             None => f.write_str("unknown"),
         }
     }

@@ -1,0 +1,66 @@
+//! The `ldomlab` command: one file a verb.
+//!
+//! A verb is a file here with `Args` (what clap reads) and `run` (what is done,
+//! writing to the stream it is given), and one line in [`Verb`].
+//!
+//! **Errors.** A verb that cannot do its work returns an error whose text names the
+//! file or the argument and says what is wrong with it; [`main`] prints it as one
+//! line and exits with status 1. A wrong command line exits with status 2.
+
+pub mod dis;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The simulated lab: two servers, their logical domains, and what runs in them.
+#[derive(Debug, Parser)]
+#[command(name = "ldomlab", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What `ldomlab` can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Print the instructions of a SPARC image
+    Dis(dis::Args),
+}
+
+impl Verb {
+    /// Does it, writing to `out`.
+    ///
+    /// # Errors
+    ///
+    /// As the verb says, and errors of `out`.
+    pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self {
+            Self::Dis(args) => dis::run(args, out),
+        }
+    }
+}
+
+/// The whole command: reads the command line, runs the verb, reports its error.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = cli.verb.run(&mut out).and_then(|()| Ok(out.flush()?));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ldomlab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
