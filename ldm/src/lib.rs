@@ -4,6 +4,7 @@
 
 pub mod channel;
 pub mod cost;
+pub mod crypto;
 pub mod memory;
 pub mod migrate;
 pub mod service;

@@ -83,10 +83,25 @@ pub trait Cipher {
         sequence: u64,
         record: Vec<u8>,
     ) -> Ticket;
+    /// Begins to hash whole pages of the control domain's own memory, which stay as
+    /// they are until the result is there: 16 bytes a page. `None` when there is no
+    /// hardware for it; whoever asks then does it with other work.
+    fn hash_pages(&mut self, ports: &mut dyn Ports, pages: &[Ra]) -> Option<Ticket>;
     /// The result, once there is one.
     fn take(&mut self, ticket: Ticket) -> Option<Result<Vec<u8>, Refusal>>;
     /// Gives up on a result.
     fn forget(&mut self, ticket: Ticket);
+    /// What hardware has done so far.
+    fn used(&self) -> Used;
+}
+
+/// Work that crypto units did, in bytes of source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Enciphered or deciphered.
+    pub ciphered_bytes: u64,
+    /// Hashed, for HMACs and page hashes.
+    pub hashed_bytes: u64,
 }
 
 /// What a migration asks of the hypervisor: the extension of hvctl. Buffers lie in

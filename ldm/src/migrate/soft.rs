@@ -2,9 +2,10 @@
 
 use super::Refusal;
 use super::cost::Cost;
-use super::port::{Cipher, Ticket};
+use super::port::{Cipher, Ticket, Used};
 use super::seal::{self, Keys};
 use std::collections::BTreeMap;
+use sun4v::addr::Ra;
 use sun4v::native::{JobId, Ports};
 
 /// Seals and opens records as jobs on the control domain's own strands.
@@ -82,6 +83,10 @@ impl Cipher for SoftCipher {
         self.begin(ports, record.len(), move || seal::open(&keys, sequence, &record))
     }
 
+    fn hash_pages(&mut self, _: &mut dyn Ports, _: &[Ra]) -> Option<Ticket> {
+        None
+    }
+
     fn take(&mut self, ticket: Ticket) -> Option<Result<Vec<u8>, Refusal>> {
         self.done.remove(&ticket)
     }
@@ -89,5 +94,9 @@ impl Cipher for SoftCipher {
     fn forget(&mut self, ticket: Ticket) {
         self.done.remove(&ticket);
         self.jobs.retain(|_, held| *held != ticket);
+    }
+
+    fn used(&self) -> Used {
+        Used::default()
     }
 }
