@@ -27,6 +27,8 @@ void line_char(struct line *line, char c);
 void line_text(struct line *line, const char *text);
 void line_decimal(struct line *line, u64 value);
 void line_hex(struct line *line, u64 value);
+/* Appends "2011-06-17 10:04:16" for seconds since 1970. */
+void line_date(struct line *line, u64 seconds);
 void line_vformat(struct line *line, const char *format, va_list args);
 void line_format(struct line *line, const char *format, ...);
 

@@ -44,10 +44,6 @@ static inline u64 uptime_ms(void)
 /* Seconds since 1970, UTC; 0 when the machine has no clock. */
 u64 time_of_day(void);
 
-struct line;
-/* Appends "2011-06-17 10:04:16" for seconds since 1970. */
-void line_date(struct line *line, u64 seconds);
-
 /* The program that says the time on the console every two seconds. */
 void clock_start(void);
 

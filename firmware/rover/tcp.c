@@ -249,8 +249,12 @@ static int take_ack(struct tcp *t, const struct header *in)
         else
             arm(t);
     }
-    if (!before(in->ack, t->una))
+    if (!before(in->ack, t->una)) {
+        /* It opens: what asked about it was likely dropped. */
+        if (!t->window && in->window)
+            t->next = t->una;
         t->window = in->window;
+    }
     return 1;
 }
 
