@@ -3,9 +3,13 @@
 //! The manager says what it wants by writing a *hypervisor MD* into the
 //! hypervisor's memory and sending `reconfigure`; the hypervisor parses it and
 //! commits it whole or refuses it whole. [`HvConfig`] is what such an MD means;
-//! `to_md` and `from_md` go between it and the binary form.
+//! [`HvConfig::to_md`] and [`HvConfig::from_md`] go between it and the graph.
 //!
 //! **Source.** Node and property names: the OpenSPARC hypervisor's `res_*.c`.
+
+mod codec;
+
+pub use codec::{CONTENT_VERSION, HvmdError};
 
 use crate::addr::{Pa, RealRange};
 use crate::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
