@@ -2,7 +2,5 @@
 
 pub mod host;
 pub mod nfs;
-pub mod ring;
 pub mod vds;
 pub mod volume;
-pub mod vsw;

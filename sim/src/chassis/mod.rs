@@ -1,3 +1,6 @@
 //! Two servers and what holds them together.
 
 pub mod cpus;
+pub mod desk;
+pub mod image;
+pub mod pool;
