@@ -9,6 +9,8 @@ pub mod nas;
 pub mod pinger;
 pub mod quantity;
 pub mod record;
+pub mod scenario;
+pub mod script;
 pub mod workstation;
 
 use crate::net::fabric::{Delivery, Fabric, PortId};

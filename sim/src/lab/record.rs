@@ -84,6 +84,72 @@ impl Fact {
         fact
     }
 
+    /// A command line was typed at `place`, a chassis or a host.
+    #[must_use]
+    pub fn typed(time: SimTime, place: &str, id: u64, line: &str) -> Self {
+        Self::new(time, place, "command", "typed", place).with("id", id).saying(line)
+    }
+
+    /// The answer to a command line, which stands in front of what it printed.
+    #[must_use]
+    pub fn answered(
+        time: SimTime,
+        place: &str,
+        id: u64,
+        line: &str,
+        status: u8,
+        printed: &str,
+    ) -> Self {
+        Self::new(time, place, "command", "answered", place)
+            .with("id", id)
+            .with("status", u64::from(status))
+            .saying(format!("{line}\n{printed}"))
+    }
+
+    /// A line of a domain's console.
+    #[must_use]
+    pub fn console(time: SimTime, place: &str, domain: &str, line: &str) -> Self {
+        Self::new(time, place, "console", "line", domain).saying(line)
+    }
+
+    /// How busy a domain's virtual CPUs were since the last sample, `span` ago:
+    /// busy times then and now.
+    #[must_use]
+    pub fn cpu(
+        time: SimTime,
+        place: &str,
+        domain: &str,
+        span: SimTime,
+        before: &[SimTime],
+        now: &[SimTime],
+    ) -> Self {
+        let busy = |n: usize, now: SimTime| {
+            let spent = now.since(before.get(n).copied().unwrap_or_default());
+            (u128::from(spent.0) * 1000 / u128::from(span.0.max(1))) as u64
+        };
+        let each: Vec<_> = now.iter().enumerate().map(|(n, now)| busy(n, *now)).collect();
+        let mean = each.iter().sum::<u64>() / each.len().max(1) as u64;
+        Self::new(time, place, "cpu", "sample", domain)
+            .with("span_us", span.as_us())
+            .with("vcpus", each.len() as u64)
+            .with("busy_permille", mean)
+            .with("busiest_permille", each.iter().copied().max().unwrap_or(0))
+    }
+
+    /// A chassis was powered on.
+    #[must_use]
+    pub fn power_on(time: SimTime, place: &str, model: &str, hz: u64, vcpus: u64) -> Self {
+        Self::new(time, place, "chassis", "on", model).with("hz", hz).with("primary_vcpus", vcpus)
+    }
+
+    /// A run of a scenario begins.
+    #[must_use]
+    pub fn run_begins(scenario: &str, seed: u64, slice: SimTime) -> Self {
+        Self::new(SimTime::ZERO, "lab", "run", "begin", scenario)
+            .with("seed", seed)
+            .with("slice_ps", slice.0)
+    }
+
     /// A figure; zero if it has none of that name.
     #[must_use]
     pub fn value(&self, key: &str) -> u64 {
@@ -152,6 +218,15 @@ mod test {
     use super::{FILE, Fact, read, write};
     use sun4v::native::Observation;
     use sun4v::time::SimTime;
+
+    #[test]
+    fn utilisation_is_the_mean_over_the_virtual_cpus() {
+        let ms = SimTime::ms;
+        let before = [ms(100), ms(200)];
+        let fact = Fact::cpu(ms(1000), "t5120", "primary", ms(500), &before, &[ms(600), ms(250)]);
+        assert_eq!((fact.value("vcpus"), fact.value("busiest_permille")), (2, 1000));
+        assert_eq!(fact.value("busy_permille"), 550);
+    }
 
     #[test]
     fn a_record_reads_as_it_was_written_and_names_a_bad_line() {

@@ -11,7 +11,7 @@
 //!
 //! **Commands.** `login HOST`, `logout`, `typist on`, `typist off` (types
 //! commands of the shell over and over), `type TEXT` (once, before all else),
-//! `drawing stop` (looks away).
+//! `drawing watch`, `drawing stop` (looks at it, as at first, or away).
 //!
 //! **Facts**, named by host: `session connected`, `session closed`, `session line`
 //! (a line of output), `echo seen` (sequence, delay in ns, the character in
@@ -138,11 +138,12 @@ impl LabHost for Workstation {
                 let text = line.trim_start().strip_prefix("type").unwrap_or_default();
                 self.session.type_line(text.trim(), now)?;
             }
+            ["drawing", "watch"] => self.watching = true,
             ["drawing", "stop"] => self.watching = false,
             _ => {
                 return Err(format!(
                     "`{line}`: this host knows `login HOST`, `logout`, `typist on|off`, \
-                     `type TEXT` and `drawing stop`"
+                     `type TEXT` and `drawing watch|stop`"
                 ));
             }
         }
