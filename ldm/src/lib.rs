@@ -5,6 +5,9 @@
 pub mod channel;
 pub mod cost;
 pub mod crypto;
+pub mod hvctl;
+pub mod manager;
+pub mod mdgen;
 pub mod memory;
 pub mod migrate;
 pub mod service;

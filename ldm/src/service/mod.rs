@@ -2,5 +2,7 @@
 
 pub mod host;
 pub mod nfs;
+pub mod ring;
 pub mod vds;
 pub mod volume;
+pub mod vsw;

@@ -2,5 +2,6 @@
 
 pub mod cpus;
 pub mod desk;
+pub mod domain;
 pub mod image;
 pub mod pool;

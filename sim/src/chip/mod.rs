@@ -1,6 +1,7 @@
 //! What a T2-class chip has.
 
 pub mod cwq;
+pub mod fpu;
 pub mod regs;
 pub mod stick;
 pub mod strand;

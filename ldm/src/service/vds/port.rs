@@ -1,9 +1,10 @@
 //! A port: a channel to one client, its session, and the volume behind it.
 
-use super::session::{Job, Phase, Ring, Session};
+use super::session::{Job, Phase, Session};
 use super::{PortKey, Tokens, Waiter, label};
 use crate::channel::{Channel, ChannelConf, LinkEvent, OpenError};
 use crate::service::host::Host;
+use crate::service::ring::Ring;
 use crate::service::volume::{Backend, Request, VolumeId};
 use sun4v::hcall::HvError;
 use sun4v::ldc::{Cookie, Stype};
@@ -345,7 +346,9 @@ impl DiskPort {
     fn register(&mut self, host: &mut Host<'_>, bytes: &[u8]) -> Step {
         let ident = self.next_ident;
         let reg = vio::read::<DringReg>(bytes);
-        let Some((mut reg, ring)) = reg.and_then(|reg| Some((reg, Ring::of(&reg, ident)?))) else {
+        let Some((mut reg, ring)) =
+            reg.and_then(|reg| Some((reg, Ring::of(&reg, ident, DESCRIPTOR_BYTES as u32)?)))
+        else {
             return self.refuse(host, bytes, Violation::Soft);
         };
         self.next_ident += 1;

@@ -1,9 +1,10 @@
 //! A client's session: how far the handshake is, and the requests under way.
 
+use crate::service::ring::Ring;
 use std::collections::VecDeque;
 use sun4v::ldc::Cookie;
+use sun4v::vio::DringData;
 use sun4v::vio::vdisk::{Attr, Errno};
-use sun4v::vio::{DringData, DringReg};
 
 /// How far the handshake is: what is expected next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,15 +20,6 @@ pub(super) enum Phase {
     Rdx,
     /// Requests.
     Data,
-}
-
-/// The client's ring.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ring {
-    pub(super) cookie: Cookie,
-    pub(super) num_desc: u32,
-    pub(super) desc_size: u32,
-    pub(super) ident: u64,
 }
 
 /// A descriptor under way.
@@ -67,21 +59,5 @@ impl Session {
     /// Requests that the volume has not completed.
     pub(super) fn under_way(&self) -> usize {
         self.jobs.iter().filter(|job| job.token.is_some()).count()
-    }
-}
-
-impl Ring {
-    /// The ring that a registration describes, if it is one that can be served:
-    /// one cookie that holds it, descriptors of 48 bytes to a page.
-    pub(super) fn of(reg: &DringReg, ident: u64) -> Option<Self> {
-        let (num_desc, desc_size) = (reg.num_desc.get(), reg.desc_size.get());
-        let holds = u64::from(num_desc) * u64::from(desc_size) <= reg.cookie.size.get();
-        let fits = reg.ncookies.get() == 1
-            && (1..=1024).contains(&num_desc)
-            && (48..=8192).contains(&desc_size)
-            && desc_size % 8 == 0
-            && reg.cookie.addr.get().is_multiple_of(8)
-            && holds;
-        fits.then_some(Self { cookie: reg.cookie, num_desc, desc_size, ident })
     }
 }

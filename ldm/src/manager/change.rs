@@ -1,0 +1,45 @@
+//! What the manager tells the services of its domain.
+
+use crate::channel::ChannelConf;
+use crate::service::vds::DiskConf;
+use crate::service::vsw::SwitchPortConf;
+use sun4v::id::LdcId;
+
+/// A change of the services. The endpoint of a port names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A virtual switch begins.
+    AddSwitch {
+        /// Its name.
+        name: String,
+        /// Its MAC address.
+        mac: [u8; 6],
+        /// The physical interface (`e1000g0`), or nothing.
+        net_dev: String,
+    },
+    /// A virtual switch without ports ends.
+    RemoveSwitch {
+        /// Its name.
+        name: String,
+    },
+    /// A disk gets a client.
+    AttachDisk(DiskConf),
+    /// A switch gets a client.
+    AttachNet {
+        /// Which switch.
+        switch: String,
+        /// The port.
+        port: SwitchPortConf,
+    },
+    /// A console gets a client.
+    AttachConsole {
+        /// Whose console it is.
+        domain: String,
+        /// The channel to it.
+        channel: ChannelConf,
+        /// The group's TCP port.
+        tcp_port: u16,
+    },
+    /// The port at this endpoint ends.
+    Detach(LdcId),
+}

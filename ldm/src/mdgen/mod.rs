@@ -1,0 +1,173 @@
+//! Machine descriptions for guests: what a domain is told about itself.
+//!
+//! **Source.** Nodes and properties: what Linux, OpenBSD and Solaris read.
+
+use std::collections::BTreeMap;
+use sun4v::addr::RealRange;
+use sun4v::hvmd::CryptoKind;
+use sun4v::id::{LdcId, StrandId, VcpuId};
+
+/// Everything that a guest's machine description says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestMd {
+    /// Name of the domain.
+    pub name: String,
+    /// Lower-case 8-4-4-4-12.
+    pub uuid: String,
+    /// Platform, such as `SUNW,SPARC-Enterprise-T5120`.
+    pub platform: String,
+    /// Banner name.
+    pub banner: String,
+    /// Serial number of the chassis.
+    pub serial: String,
+    /// Host id.
+    pub hostid: u32,
+    /// The domain's own MAC address.
+    pub mac: [u8; 6],
+    /// `%stick` frequency.
+    pub stick_hz: u64,
+    /// Virtual CPUs and their strands, which give the topology.
+    pub vcpus: Vec<(VcpuId, StrandId)>,
+    /// Real memory.
+    pub memory: Vec<RealRange>,
+    /// Crypto units.
+    pub crypto: Vec<CryptoUnit>,
+    /// Whether it has a console (ino 0x11).
+    pub console: bool,
+    /// Variables, by name.
+    pub variables: BTreeMap<String, String>,
+    /// Virtual devices and services.
+    pub devices: Vec<Device>,
+}
+
+/// A crypto unit of a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CryptoUnit {
+    /// Which half.
+    pub kind: CryptoKind,
+    /// Its interrupt under cfg handle 0x100.
+    pub ino: u16,
+    /// Virtual CPUs on its core.
+    pub vcpus: Vec<VcpuId>,
+}
+
+/// A virtual device or service. Interrupts of a channel follow from its number:
+/// [`tx_ino`], [`rx_ino`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// A virtual disk.
+    Disk {
+        /// Its number.
+        id: u64,
+        /// Seconds that a request waits for its server; 0 is for ever.
+        timeout: u64,
+        /// To the disk server.
+        channel: LdcId,
+    },
+    /// A virtual network interface.
+    Network {
+        /// Its number.
+        id: u64,
+        /// Its MAC address.
+        mac: [u8; 6],
+        /// Longest IP packet.
+        mtu: u64,
+        /// The VLAN of untagged frames.
+        pvid: u64,
+        /// VLANs of tagged frames.
+        vids: Vec<u64>,
+        /// To the switch.
+        channel: LdcId,
+        /// The switch's MAC address.
+        switch_mac: [u8; 6],
+    },
+    /// A virtual disk server.
+    DiskServer {
+        /// Its number.
+        id: u64,
+        /// Its name.
+        name: String,
+        /// One a client.
+        ports: Vec<DiskPort>,
+    },
+    /// A virtual switch.
+    Switch {
+        /// Its number.
+        id: u64,
+        /// Its name.
+        name: String,
+        /// Its MAC address.
+        mac: [u8; 6],
+        /// The physical interface, or nothing.
+        net_dev: String,
+        /// Longest IP packet.
+        mtu: u64,
+        /// One a client.
+        ports: Vec<SwitchPort>,
+    },
+    /// A console concentrator.
+    Concentrator {
+        /// Its number.
+        id: u64,
+        /// Its name.
+        name: String,
+        /// One a client.
+        ports: Vec<ConsolePort>,
+    },
+    /// Virtual channels to services, by name (`hvctl`).
+    Channels {
+        /// Name and endpoint.
+        ports: Vec<(String, LdcId)>,
+    },
+}
+
+/// A client's port of a disk server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskPort {
+    /// Its number.
+    pub id: u64,
+    /// To the client.
+    pub channel: LdcId,
+    /// The volume.
+    pub block_device: String,
+    /// `ro`, `slice`, `excl`, separated by commas.
+    pub options: String,
+}
+
+/// A client's port of a switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchPort {
+    /// Its number.
+    pub id: u64,
+    /// To the client.
+    pub channel: LdcId,
+    /// The client's MAC address.
+    pub mac: [u8; 6],
+}
+
+/// A client's port of a console concentrator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsolePort {
+    /// Its number.
+    pub id: u64,
+    /// To the client's console.
+    pub channel: LdcId,
+    /// The client.
+    pub domain: String,
+    /// Its group.
+    pub group: String,
+    /// The group's TCP port.
+    pub tcp_port: u16,
+}
+
+/// The transmit interrupt of an endpoint, under cfg handle 0x200.
+#[must_use]
+pub const fn tx_ino(channel: LdcId) -> u16 {
+    channel.0 * 2
+}
+
+/// The receive interrupt of an endpoint, under cfg handle 0x200.
+#[must_use]
+pub const fn rx_ino(channel: LdcId) -> u16 {
+    channel.0 * 2 + 1
+}
