@@ -119,6 +119,10 @@ pub trait Ports {
     fn log(&mut self, line: String);
     /// A fact for the record of the run.
     fn observe(&mut self, fact: Observation);
+    /// A line that the console of `domain` printed, for the record of the run.
+    fn console(&mut self, domain: &str, line: &str) {
+        self.log(format!("console of {domain}: {line}"));
+    }
 }
 
 /// The software of a domain, in Rust.
