@@ -6,3 +6,4 @@ pub mod regs;
 pub mod stick;
 pub mod strand;
 pub mod tlb;
+pub mod vis;
