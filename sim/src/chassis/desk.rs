@@ -41,9 +41,9 @@ impl<M: Memory> Desk<M> {
         self.now = now;
     }
 
-    /// Publishes the busy time of each vCPU.
-    pub fn publish(&mut self, busy: impl IntoIterator<Item = SimTime>) {
-        self.busy = (0..).map(VcpuId).zip(busy).collect();
+    /// Publishes the busy time of vCPUs.
+    pub fn publish(&mut self, busy: impl IntoIterator<Item = (VcpuId, SimTime)>) {
+        self.busy.extend(busy);
     }
 }
 

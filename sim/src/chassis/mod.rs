@@ -5,4 +5,8 @@ pub mod cpus;
 pub mod desk;
 pub mod domain;
 pub mod image;
+pub mod native;
 pub mod pool;
+pub mod server;
+pub mod slice;
+pub mod world;
