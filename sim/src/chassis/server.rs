@@ -187,6 +187,12 @@ impl Server {
         &self.board
     }
 
+    /// Instructions that its domains have executed.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.board.domains().map(|(_, domain)| domain.instructions()).sum()
+    }
+
     /// Turns the hypercall trace on or off.
     pub fn set_trace(&mut self, on: bool) {
         self.hv.set_trace(on);

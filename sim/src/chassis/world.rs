@@ -255,6 +255,12 @@ impl World {
         std::mem::take(&mut self.answers)
     }
 
+    /// True while the typed line `id` has no answer.
+    #[must_use]
+    pub fn is_open(&self, id: u64) -> bool {
+        self.open.contains_key(&id)
+    }
+
     /// True when the script has ended and the time after it has passed.
     #[must_use]
     pub fn is_done(&self) -> bool {
