@@ -3,10 +3,9 @@
 use crate::chassis::server::PowerOn;
 use crate::chassis::world::World;
 use crate::lab::scenario::{Chassis, Scenario};
+use ldm::factory::{Factory, Primary};
 use std::path::PathBuf;
-use sun4v::addr::{Pa, Ra, RealRange};
-use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, Inventory, MblockConf, VcpuConf};
-use sun4v::id::{GuestId, StrandId, VcpuId};
+use sun4v::hvmd::Inventory;
 use sun4v::native::{Event, Ports, Program, Reply};
 
 /// The scenario that is built in, and what it is called in errors.
@@ -56,40 +55,18 @@ impl Options {
     }
 }
 
-/// What the service processor of a chassis prepares: one control domain, on the
-/// first strands, behind the hypervisor's memory.
+/// What the service processor of a chassis prepares: `factory-default`, and the
+/// control domain's software.
 fn prepare(_: &str, chassis: &Chassis, inventory: &Inventory) -> Result<PowerOn, String> {
-    let guest = GuestId(0);
-    let place = (inventory.hv_pa.0 + inventory.hv_bytes).next_multiple_of(256 << 20);
-    let range = RealRange {
-        ra: Ra(0x800_0000),
-        pa: Pa(place + 0x800_0000),
-        size: chassis.primary.memory.0,
+    let primary = Primary {
+        vcpus: chassis.primary.vcpus,
+        memory_bytes: chassis.primary.memory.0,
+        crypto: chassis.primary.crypto,
+        ..Primary::default()
     };
-    if range.pa.0 + range.size > inventory.memory_bytes {
-        return Err(format!("{} bytes of primary do not fit", range.size));
-    }
-    let config = HvConfig {
-        guests: vec![GuestConf {
-            id: guest,
-            name: "primary".to_owned(),
-            md_pa: inventory.md_pa.offset(inventory.md_bytes / 2),
-            rom_pa: inventory.rom_pa,
-            rom_bytes: 0,
-            tod_offset: 0,
-        }],
-        vcpus: (0..chassis.primary.vcpus)
-            .map(|n| VcpuConf { strand: StrandId(n), guest, vid: VcpuId(n) })
-            .collect(),
-        mblocks: vec![MblockConf { guest, range }],
-        consoles: vec![ConsoleConf { guest, ino: 0x11, endpoint: None }],
-        ..HvConfig::default()
-    };
-    Ok(PowerOn {
-        writes: vec![(inventory.md_pa, config.to_md().to_bytes())],
-        hvmd: inventory.md_pa,
-        program: Box::new(Unmanaged),
-    })
+    let factory = Factory::new(inventory, &primary).map_err(|error| error.to_string())?;
+    let Factory { writes, hvmd, .. } = factory;
+    Ok(PowerOn { writes, hvmd, program: Box::new(Unmanaged) })
 }
 
 /// A control domain in which no manager is installed.
