@@ -5,6 +5,7 @@
 pub mod channel;
 pub mod cost;
 pub mod crypto;
+pub mod factory;
 pub mod hvctl;
 pub mod manager;
 pub mod mdgen;
