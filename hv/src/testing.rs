@@ -19,8 +19,8 @@ use sun4v::addr::{Pa, Ra, RealMap, RealRange};
 use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
 use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
-use sun4v::record::{LoadError, StrandV1};
-use sun4v::time::SimTime;
+use sun4v::record::{LoadError, StrandV1, TsbV1};
+use sun4v::time::{SimTime, T2_HZ};
 
 /// Memory of a test: sparse pages, zero where nothing was written.
 #[derive(Clone, Default)]
@@ -47,11 +47,20 @@ impl Memory for Pages {
         }
     }
     fn zero(&self, pa: Pa, bytes: u64) {
-        let first = pa.0 >> 13;
-        let kept = |page: &u64| !(first..(pa.0 + bytes).div_ceil(8192)).contains(page);
-        self.pages.borrow_mut().retain(|page, _| kept(page));
-        for (page, dirty) in self.logged.borrow_mut().iter_mut() {
-            *dirty |= !kept(page);
+        let mut pages = self.pages.borrow_mut();
+        let end = pa.0 + bytes;
+        let touched = pa.0 >> 13..end.div_ceil(8192);
+        let mut gone = Vec::new();
+        for (&page, contents) in pages.range_mut(touched.clone()) {
+            let (from, to) = (pa.0.max(page << 13), end.min((page + 1) << 13));
+            contents[(from - (page << 13)) as usize..(to - (page << 13)) as usize].fill(0);
+            if to - from == 8192 {
+                gone.push(page);
+            }
+        }
+        gone.iter().for_each(|page| drop(pages.remove(page)));
+        for (_, dirty) in self.logged.borrow_mut().range_mut(touched) {
+            *dirty = true;
         }
     }
     fn log_start(&self, pa: Pa, bytes: u64) {
@@ -94,7 +103,10 @@ pub struct Seen {
     pub loaded: Vec<(u64, u16, u64, u64)>,
     /// Answers that came at a boundary.
     pub answers: Vec<(u64, Vec<u64>)>,
+    /// Registers that were loaded.
+    pub registers: Option<StrandV1>,
     queues: BTreeMap<Queue, (u64, u64)>,
+    tsbs: [Vec<Tsb>; 2],
 }
 
 /// The virtual CPUs of one guest.
@@ -104,6 +116,10 @@ pub struct Seats {
     now: SimTime,
     /// What was done to each.
     pub seen: BTreeMap<VcpuId, Seen>,
+    /// How long each was busy.
+    pub busy: BTreeMap<VcpuId, SimTime>,
+    /// What the guest's counters are ahead of the machine's.
+    pub stick_offset: i64,
 }
 
 impl Seats {
@@ -155,7 +171,9 @@ impl Cpus for Seats {
     fn demap_page(&mut self, _: VcpuId, _: Tlbs, _: u64, _: u16) {}
     fn demap_context(&mut self, _: VcpuId, _: Tlbs, _: u16) {}
     fn demap_all(&mut self, _: VcpuId, _: Tlbs) {}
-    fn set_tsbs(&mut self, _: VcpuId, _: bool, _: &[Tsb]) {}
+    fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]) {
+        self.at(vcpu).tsbs[usize::from(nonzero_contexts)] = tsbs.to_vec();
+    }
     fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64) {
         let queue = self.seen.get(&vcpu).and_then(|seen| seen.queues.get(&queue));
         queue.copied().unwrap_or((0, 0))
@@ -163,19 +181,58 @@ impl Cpus for Seats {
     fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
         self.at(vcpu).queues.insert(queue, (head, tail));
     }
-    fn busy(&self, _: VcpuId) -> SimTime {
-        SimTime::ZERO
+    fn busy(&self, vcpu: VcpuId) -> SimTime {
+        self.busy.get(&vcpu).copied().unwrap_or_default()
     }
-    fn save(&self, _: VcpuId) -> StrandV1 {
-        StrandV1::default()
+    fn save(&self, vcpu: VcpuId) -> StrandV1 {
+        let seen = self.seen.get(&vcpu).cloned().unwrap_or_default();
+        let stopped = seen.started.is_none() && seen.registers.is_none();
+        let queue = |queue| {
+            let (head, tail) = seen.queues.get(&queue).copied().unwrap_or_default();
+            [head as u32, tail as u32]
+        };
+        let base = StrandV1 {
+            pc: seen.started.map_or(0, |state| state.pc),
+            npc: seen.started.map_or(0, |state| state.pc + 4),
+            ..StrandV1::default()
+        };
+        StrandV1 {
+            queues: [Queue::CpuMondo, Queue::DevMondo, Queue::Resumable, Queue::NonResumable]
+                .map(queue),
+            mmu_on: seen.mmu_on,
+            tsbs: seen.tsbs.map(|class| class.iter().map(tsb_record).collect()),
+            parked: seen.parked,
+            stopped,
+            ..seen.registers.unwrap_or(base)
+        }
     }
-    fn load(&mut self, _: VcpuId, _: &StrandV1) -> Result<(), LoadError> {
+    fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError> {
+        if !state.pc.is_multiple_of(4) {
+            let why = "a PC that is not aligned";
+            return Err(LoadError::Inconsistent { kind: "chip/strand", why });
+        }
+        let queues = [Queue::CpuMondo, Queue::DevMondo, Queue::Resumable, Queue::NonResumable];
+        let places = state.queues.map(|[head, tail]| (u64::from(head), u64::from(tail)));
+        *self.at(vcpu) = Seen {
+            registers: (!state.stopped).then(|| state.clone()),
+            parked: state.parked,
+            mmu_on: state.mmu_on,
+            queues: queues.into_iter().zip(places).collect(),
+            ..Seen::default()
+        };
         Ok(())
     }
-    fn set_stick_offset(&mut self, _: i64) {}
-    fn stick(&self) -> u64 {
-        0
+    fn set_stick_offset(&mut self, ticks: i64) {
+        self.stick_offset = ticks;
     }
+    fn stick(&self) -> u64 {
+        self.now.ticks(T2_HZ).wrapping_add_signed(self.stick_offset)
+    }
+}
+
+fn tsb_record(tsb: &Tsb) -> TsbV1 {
+    let Tsb { ra, entries, index_size, size_mask, any_context } = *tsb;
+    TsbV1 { ra, entries, index_size: index_size as u8, size_mask, any_context }
 }
 
 /// A machine that remembers.
@@ -218,7 +275,7 @@ impl Machine for Board {
     }
     fn cpus(&mut self, guest: GuestId) -> &mut dyn Cpus {
         let (memory, now) = (self.memory.clone(), self.now);
-        self.seats.entry(guest).or_insert_with(|| Seats { memory, now, seen: BTreeMap::new() })
+        self.seats.entry(guest).or_insert_with(|| Seats { memory, now, ..Seats::default() })
     }
     fn assign(&mut self, _: GuestId, _: &[(VcpuId, StrandId)], _: &RealMap) {}
     fn unassign(&mut self, guest: GuestId) {

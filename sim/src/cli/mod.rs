@@ -8,6 +8,10 @@
 //! line and exits with status 1. A wrong command line exits with status 2.
 
 pub mod dis;
+pub mod folder;
+pub mod lab;
+pub mod replay;
+pub mod up;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -28,6 +32,10 @@ pub struct Cli {
 pub enum Verb {
     /// Print the instructions of a SPARC image
     Dis(dis::Args),
+    /// Run a scenario to its end and write down what happened
+    Replay(replay::Args),
+    /// Power the lab on and take commands
+    Up(up::Args),
 }
 
 impl Verb {
@@ -39,6 +47,8 @@ impl Verb {
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
             Self::Dis(args) => dis::run(args, out),
+            Self::Replay(args) => replay::run(args, out),
+            Self::Up(args) => up::run(args, out),
         }
     }
 }

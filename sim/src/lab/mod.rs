@@ -4,6 +4,8 @@
 //! A chassis joins through an [`Outlet`] for each of its interfaces: it sends frames
 //! there at a boundary and is handed what arrived by the next.
 
+mod assembly;
+mod command;
 pub mod host;
 pub mod nas;
 pub mod pinger;

@@ -1,0 +1,83 @@
+//! What the verbs that run a lab share: its options, and how it is powered on.
+
+use crate::chassis::server::PowerOn;
+use crate::chassis::world::World;
+use crate::lab::scenario::{Chassis, Scenario};
+use ldm::factory::{Factory, Primary};
+use std::path::PathBuf;
+use sun4v::hvmd::Inventory;
+use sun4v::native::{Event, Ports, Program, Reply};
+
+/// The scenario that is built in, and what it is called in errors.
+const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
+const ARTICLE_NAME: &str = "article.toml";
+
+/// Options of a run.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The scenario; without one, the article's
+    #[arg(value_name = "SCENARIO.toml")]
+    pub scenario: Option<PathBuf>,
+    /// Another seed than the scenario's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Host threads; the outcome is the same on any number
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Changes a value of the scenario, such as networks.lab.speed=100Mbit/s
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Options {
+    /// The scenario, read and changed, and the name of its file.
+    ///
+    /// # Errors
+    /// One line: file, place, reason.
+    pub fn scenario(&self) -> anyhow::Result<(Scenario, String)> {
+        let (mut scenario, file) = match &self.scenario {
+            Some(path) => (Scenario::read(path, &self.set)?, path.display().to_string()),
+            None => (Scenario::parse(ARTICLE, ARTICLE_NAME, &self.set)?, ARTICLE_NAME.to_owned()),
+        };
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        Ok((scenario, file))
+    }
+
+    /// The lab of this scenario, powered on.
+    ///
+    /// # Errors
+    /// One line: which chassis, why.
+    pub fn power_on(&self, scenario: &Scenario, file: &str) -> anyhow::Result<World> {
+        let threads = self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        Ok(World::new(scenario, file, threads, &mut prepare)?)
+    }
+}
+
+/// What the service processor of a chassis prepares: `factory-default`, and the
+/// control domain's software.
+fn prepare(_: &str, chassis: &Chassis, inventory: &Inventory) -> Result<PowerOn, String> {
+    let primary = Primary {
+        vcpus: chassis.primary.vcpus,
+        memory_bytes: chassis.primary.memory.0,
+        crypto: chassis.primary.crypto,
+        ..Primary::default()
+    };
+    let factory = Factory::new(inventory, &primary).map_err(|error| error.to_string())?;
+    let Factory { writes, hvmd, .. } = factory;
+    Ok(PowerOn { writes, hvmd, program: Box::new(Unmanaged) })
+}
+
+/// A control domain in which no manager is installed.
+struct Unmanaged;
+
+impl Program for Unmanaged {
+    fn event(&mut self, event: Event, ports: &mut dyn Ports) {
+        if let Event::Command { id, line } = event {
+            let name = line.split_whitespace().next().unwrap_or_default().to_owned();
+            let stderr = format!("{name}: not found\n");
+            ports.reply(id, Reply { stderr, status: 127, ..Reply::default() });
+        }
+    }
+}
