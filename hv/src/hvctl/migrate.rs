@@ -329,7 +329,9 @@ impl Hypervisor {
         machine.memory().read(place, &mut bytes);
         let clock = (machine.now(), machine.time_of_day());
         if let Err(error) = guest.load(&bytes, clock, machine.cpus(id)) {
-            machine.trace(&format!("guest {id}: its state was refused: {error}"));
+            // It may quote the bytes.
+            let why = error.to_string();
+            machine.trace(&format!("guest {id}: its state was refused: {}", why.escape_debug()));
             return Err(invalid(Detail::StateRefused));
         }
         guest.begin_figures(machine);

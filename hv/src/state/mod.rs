@@ -19,8 +19,6 @@
 
 mod record;
 mod rule;
-#[cfg(test)]
-mod test;
 
 pub use record::{
     ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
