@@ -8,6 +8,7 @@
 //! line and exits with status 1. A wrong command line exits with status 2.
 
 pub mod dis;
+pub mod verdict;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ pub struct Cli {
 pub enum Verb {
     /// Print the instructions of a SPARC image
     Dis(dis::Args),
+    /// Judge a run by its record: each claim, expected, measured, verdict
+    Verdict(verdict::Args),
 }
 
 impl Verb {
@@ -39,6 +42,7 @@ impl Verb {
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
             Self::Dis(args) => dis::run(args, out),
+            Self::Verdict(args) => verdict::run(args, out),
         }
     }
 }
