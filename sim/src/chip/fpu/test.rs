@@ -390,6 +390,15 @@ fn nan_becomes_the_integer_of_its_sign() {
 }
 
 #[test]
+fn the_greatest_integers_round_to_a_power_of_two_inexactly() {
+    let (near, nx) = (Round::Nearest, Exc(Exc::NX));
+    assert_eq!(x_to_d(near, i64::MAX), (0x43e << 52, nx));
+    assert_eq!(x_to_s(near, i64::MAX - 1), (0xbe << 23, nx));
+    assert_eq!(x_to_d(near, i64::MIN), (0xc3e << 52, Exc::NONE));
+    assert_eq!(i_to_s(near, i32::MAX), (0x9e << 23, nx));
+}
+
+#[test]
 fn only_a_signalling_comparison_minds_a_quiet_nan() {
     assert_eq!(cmp_d(NAN, ONE, false), (3, Exc::NONE));
     assert_eq!(cmp_d(NAN, ONE, true), (3, Exc(Exc::NV)));
