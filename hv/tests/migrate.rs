@@ -222,10 +222,10 @@ fn clocks_go_on_and_what_was_due_in_the_pause_is_due() {
     strands[1].stick_cmpr = due(3 * T2_HZ);
     strands[1].tick_cmpr = due(0) - 0x80;
     state_in(&mut there, &whole(&guest, &strands)).unwrap();
+    there.migrate(Request::Resume(1)).unwrap();
     let seats = &there.lab.board.seats[&ROVER];
     let softint = |id| seats.seen[&VcpuId(id)].registers.as_ref().unwrap().softint;
     assert_eq!((softint(0), softint(1)), (1 << 16, 0));
-    there.migrate(Request::Resume(1)).unwrap();
     assert_eq!(there.lab.board.cpus_stick(ROVER), stick + 2 * T2_HZ);
     assert_eq!(there.rover(0, nr::tod_get, [0; 5])[0], tod + 2);
     // A lab whose time is behind: not backwards.

@@ -278,8 +278,9 @@ impl Hypervisor {
         }
         guest.state = GuestState::Normal;
         guest.state_news = true;
-        guest.suspended = None;
-        guest.tod = (machine.time_of_day(), machine.now());
+        let (now, at) = (machine.now(), guest.suspended.take());
+        guest.go_on(at.map_or(now, |(at, _)| at), now, machine.cpus(id));
+        guest.tod = (machine.time_of_day(), now);
         for endpoint in guest.endpoints.values_mut() {
             endpoint.tx.head = endpoint.tx.tail;
         }
