@@ -2,7 +2,7 @@
 //! description, and what it finds there.
 
 use super::{ControlConf, Kit};
-use crate::channel::{ChannelConf, Copier};
+use crate::channel::{ChannelConf, Copier, OpenError};
 use crate::memory::Arena;
 use sun4v::addr::Ra;
 use sun4v::hcall::HvError;
@@ -35,6 +35,9 @@ pub enum StartError {
     /// Its machine description does not parse.
     #[error("machine description: {0}")]
     Md(#[from] MdError),
+    /// The channel to the hypervisor cannot be opened.
+    #[error(transparent)]
+    Channel(#[from] OpenError),
     /// Its machine description lacks something.
     #[error("machine description: no {0}")]
     Lacks(&'static str),
