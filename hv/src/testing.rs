@@ -353,7 +353,18 @@ impl Lab {
                 rx_ino: 1,
                 private_console: false,
             });
-            config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint: None });
+            // Guest 0 is the concentrator of guest 1's console.
+            let peer = LdcTarget::Guest { guest: GuestId(1 - id), channel: LdcId(3) };
+            config.ldc_endpoints.push(LdcConf {
+                guest,
+                channel: LdcId(3),
+                target: peer,
+                tx_ino: 6,
+                rx_ino: 7,
+                private_console: id == 1,
+            });
+            let endpoint = (id == 1).then_some(LdcId(3));
+            config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint });
         }
         let (mut hv, mut board) = (Hypervisor::new(), Board::default());
         hv.apply(config, &mut board);

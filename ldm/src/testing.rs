@@ -3,8 +3,9 @@
 //! machine-description groups, and do what the specification says.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use sun4v::addr::{PAGE_BYTES, Ra};
+use sun4v::addr::{PAGE_BYTES, Pa, Ra};
 use sun4v::hcall::HvError;
+use sun4v::hvmd::Inventory;
 use sun4v::ldc::map::MAP_ENTRY_BYTES;
 use sun4v::ldc::map::MapPerms;
 use sun4v::ldc::{
@@ -12,10 +13,31 @@ use sun4v::ldc::{
     LDC_SET_MAP_TABLE, LDC_TX_GET_STATE, LDC_TX_QCONF, LDC_TX_SET_QTAIL, Mte, PACKET_BYTES,
 };
 use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
-use sun4v::time::SimTime;
+use sun4v::time::{SimTime, T2_HZ};
 
 /// Real address of every domain's memory.
 pub(crate) const BASE: u64 = 0x800_0000;
+
+/// A T5120 with 16 GB.
+pub(crate) fn inventory() -> Inventory {
+    Inventory {
+        platform: "SUNW,SPARC-Enterprise-T5120".to_owned(),
+        banner: "SPARC Enterprise T5120".to_owned(),
+        host: "t5120".to_owned(),
+        serial: "BEL0749001".to_owned(),
+        mac: [0x00, 0x14, 0x4f, 0x9c, 0x51, 0x20],
+        cpu: "SUNW,UltraSPARC-T2".to_owned(),
+        stick_hz: T2_HZ,
+        strands: 64,
+        memory_bytes: 16 << 30,
+        hv_pa: Pa(0),
+        hv_bytes: 128 << 20,
+        md_pa: Pa(0x100_0000),
+        md_bytes: 32 << 20,
+        rom_pa: Pa(0x400_0000),
+        rom_bytes: 65536,
+    }
+}
 
 #[derive(Clone, Copy, Default)]
 struct Queue {

@@ -65,6 +65,10 @@ impl Hypervisor {
             if let Some(console) = &mut guest.console {
                 console.connected = receives;
             }
+            // The hypervisor itself reads what is for a console.
+            if let Some(own) = self.guest_mut(end.0).and_then(|own| own.endpoints.get_mut(&end.1)) {
+                own.peer.receives = true;
+            }
         } else if other.rx.is_empty() {
             guest.raise_ldc(machine.cpus(peer.0), peer.1);
         }
