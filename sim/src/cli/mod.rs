@@ -12,6 +12,7 @@ pub mod folder;
 pub mod lab;
 pub mod replay;
 pub mod up;
+pub mod verdict;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ pub enum Verb {
     Replay(replay::Args),
     /// Power the lab on and take commands
     Up(up::Args),
+    /// Judge a run by its record: each claim, expected, measured, verdict
+    Verdict(verdict::Args),
 }
 
 impl Verb {
@@ -49,6 +52,7 @@ impl Verb {
             Self::Dis(args) => dis::run(args, out),
             Self::Replay(args) => replay::run(args, out),
             Self::Up(args) => up::run(args, out),
+            Self::Verdict(args) => verdict::run(args, out),
         }
     }
 }
