@@ -213,14 +213,8 @@ impl Moves {
         let source = Source::new(config, request, buffers, &mut io)?;
         let memory = watch.memory.take();
         self.notes.extend(memory.and_then(|(guest, memory)| Some(Note::Memory(guest?, memory))));
-        self.outgoing = Some(Outgoing {
-            command,
-            address,
-            source,
-            line,
-            dial_at: SimTime::ZERO,
-            dials: 0,
-        });
+        self.outgoing =
+            Some(Outgoing { command, address, source, line, dial_at: SimTime::ZERO, dials: 0 });
         Ok(())
     }
 

@@ -67,13 +67,8 @@ impl Running {
         let mut kit = start::begin(conf, ports)?;
         let channel = start::hvctl_channel(&mut kit, ports)?;
         let session = Session::open(ports, &mut kit.arena, channel, HVCTL_COOKIE)?;
-        let units = Units::open(
-            ports,
-            &mut kit.arena,
-            conf.migrate.cost,
-            UNIT_COOKIES,
-            timer::UNITS,
-        );
+        let units =
+            Units::open(ports, &mut kit.arena, conf.migrate.cost, UNIT_COOKIES, timer::UNITS);
         let mut buffers = || {
             let block = kit.arena.alloc(Buffers::BYTES).ok_or(StartError::Memory)?;
             Ok::<_, StartError>(Buffers { ra: block.ra })
@@ -195,8 +190,7 @@ impl Running {
     fn settle(&mut self, ports: &mut dyn Ports) {
         loop {
             let changed = self.network.pump(&mut self.kit, ports);
-            let mut busy =
-                self.services.work(&mut self.kit, ports, &mut self.network, changed);
+            let mut busy = self.services.work(&mut self.kit, ports, &mut self.network, changed);
             busy |= self.serve_manager(ports);
             busy |= self.serve_calls(ports);
             busy |= self.with_moves(ports, |moves, ends| moves.work(ends));

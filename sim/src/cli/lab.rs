@@ -52,8 +52,9 @@ impl Options {
         let threads = self.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
-        let mut prepare =
-            |_: &str, chassis: &Chassis, inventory: &Inventory| prepare(scenario, chassis, inventory);
+        let mut prepare = |_: &str, chassis: &Chassis, inventory: &Inventory| {
+            prepare(scenario, chassis, inventory)
+        };
         Ok(World::new(scenario, file, threads, &mut prepare)?)
     }
 }

@@ -6,10 +6,11 @@
 //! **Errors.** A record that cannot be read, has a damaged line (the text names
 //! it), or holds nothing; a summary that cannot be written.
 
-use crate::lab::{record, verdict};
+use crate::lab::record::{self, Fact};
+use crate::lab::verdict;
 use anyhow::{Context, ensure};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `verdict` reads from the command line.
 #[derive(Debug, clap::Args)]
@@ -27,8 +28,17 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let facts = record::read(&args.dir)?;
     ensure!(!facts.is_empty(), "{}: holds nothing", args.dir.join(record::FILE).display());
-    let report = verdict::judge(&facts);
-    let summary = args.dir.join(verdict::FILE);
+    report(&facts, &args.dir, out)
+}
+
+/// Judges `facts`, writes the summary into `dir` and the table to `out`.
+///
+/// # Errors
+///
+/// The summary cannot be written; the text names it.
+pub(super) fn report(facts: &[Fact], dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let report = verdict::judge(facts);
+    let summary = dir.join(verdict::FILE);
     std::fs::write(&summary, report.to_json()).with_context(|| format!("{}", summary.display()))?;
     out.write_all(report.table().as_bytes())?;
     Ok(())
