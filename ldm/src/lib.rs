@@ -6,6 +6,7 @@ pub mod channel;
 pub mod cli;
 pub mod cost;
 pub mod crypto;
+pub mod factory;
 pub mod hvctl;
 pub mod manager;
 pub mod mdgen;

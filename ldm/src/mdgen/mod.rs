@@ -1,11 +1,24 @@
 //! Machine descriptions for guests: what a domain is told about itself.
 //!
+//! [`GuestMd`] is what is to be said, [`GuestMd::to_md`] the bytes that the guest
+//! reads with `mach_desc`.
+//!
+//! **Shapes.** Names, types and kinds are strings or lists of strings as the guests
+//! expect them: `name`, `device-type`, `mmu-type` are strings; `type`, `compatible`,
+//! `hwcap-list`, `isalist` are lists. A port has one `fwd` arc, to its endpoint. The
+//! graph depends on nothing but the value, so equal values give equal bytes.
+//!
+//! **Errors.** None here. Names of variables have 255 bytes at most, which whoever
+//! takes them from a person checks.
+//!
 //! **Source.** Nodes and properties: what Linux, OpenBSD and Solaris read.
+
+mod emit;
 
 use std::collections::BTreeMap;
 use sun4v::addr::RealRange;
 use sun4v::hvmd::CryptoKind;
-use sun4v::id::{LdcId, StrandId, VcpuId};
+use sun4v::id::{CoreId, LdcId, StrandId, VcpuId};
 
 /// Everything that a guest's machine description says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,3 +184,32 @@ pub const fn tx_ino(channel: LdcId) -> u16 {
 pub const fn rx_ino(channel: LdcId) -> u16 {
     channel.0 * 2 + 1
 }
+
+/// Interrupt of a domain's console, under cfg handle 0x100.
+pub const CONSOLE_INO: u16 = 0x11;
+
+/// The interrupt of a crypto unit, under cfg handle 0x100: away from the console's,
+/// below 64, and one for each half of each core.
+#[must_use]
+pub const fn crypto_ino(kind: CryptoKind, core: CoreId) -> u16 {
+    let first = match kind {
+        CryptoKind::Cwq => 0x20,
+        CryptoKind::Mau => 0x28,
+    };
+    first + core.0 as u16
+}
+
+/// The host id that goes with a MAC address: a byte for the maker's prefix, then the
+/// address's last three bytes.
+#[must_use]
+pub const fn hostid(mac: [u8; 6]) -> u32 {
+    let first = match mac {
+        [0x00, 0x03, 0xba, ..] => 0x83,
+        [0x00, 0x21, 0x28, ..] => 0x85,
+        _ => 0x84,
+    };
+    u32::from_be_bytes([first, mac[3], mac[4], mac[5]])
+}
+
+#[cfg(test)]
+mod test;
