@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
-pub mod control;
 pub mod cli;
+pub mod control;
 pub mod cost;
 pub mod crypto;
 pub mod factory;

@@ -122,7 +122,13 @@ pub struct Stack {
     /// Closed by us, to be removed once the peer knows.
     closing: Vec<SocketHandle>,
     next_port: u16,
+    /// The last poll moved no frame.
+    quiet: bool,
 }
+
+/// A stack that wants to be polled at once although its last poll did nothing waits
+/// for something that time alone does not bring; it is looked at now and then.
+const QUIET_STEP: SimTime = SimTime::ms(1);
 
 impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -148,7 +154,7 @@ impl Stack {
         });
         let next_port = EPHEMERAL + (conf.seed % 8192) as u16;
         let sockets = SocketSet::new(Vec::new());
-        Self { conf, interface, sockets, frames, closing: Vec::new(), next_port }
+        Self { conf, interface, sockets, frames, closing: Vec::new(), next_port, quiet: false }
     }
 
     /// Its addresses.
@@ -164,7 +170,9 @@ impl Stack {
 
     /// Does what is due; true when a socket may have changed.
     pub fn poll(&mut self, now: SimTime) -> bool {
+        let (waited, left) = (self.frames.arrived.len(), self.frames.leaving.len());
         let result = self.interface.poll(instant(now), &mut self.frames, &mut self.sockets);
+        self.quiet = self.frames.arrived.len() == waited && self.frames.leaving.len() == left;
         let sockets = &mut self.sockets;
         self.closing.retain(|&handle| {
             let socket = sockets.get::<tcp::Socket<'_>>(handle);
@@ -181,7 +189,10 @@ impl Stack {
     /// When to poll again without a frame; [`SimTime::NEVER`] when nothing is due.
     pub fn next_poll(&mut self, now: SimTime) -> SimTime {
         match self.interface.poll_at(instant(now), &self.sockets) {
-            Some(at) => SimTime::us(at.total_micros().max(0) as u64).max(now),
+            Some(at) => {
+                let at = SimTime::us(at.total_micros().max(0) as u64);
+                if at <= now && self.quiet { now.plus(QUIET_STEP) } else { at.max(now) }
+            }
             None => SimTime::NEVER,
         }
     }

@@ -152,7 +152,17 @@ impl Network {
         macs.collect()
     }
 
-    /// Keeps the frames of a guest that stands still or is yet to come.
+    /// Keeps the frames of a guest that is about to begin here, until it can take
+    /// them.
+    pub fn expect(&mut self, keys: &[PortKey]) {
+        for mac in self.addresses(keys) {
+            if let Some(switch) = self.of_guest(mac, keys) {
+                switch.expect(mac);
+            }
+        }
+    }
+
+    /// Keeps the frames of a guest that stands still.
     pub fn hold(&mut self, host: &mut Host<'_>, keys: &[PortKey]) {
         for mac in self.addresses(keys) {
             if let Some(switch) = self.of_guest(mac, keys) {

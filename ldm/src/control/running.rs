@@ -287,7 +287,11 @@ impl Running {
                     self.leaving = Some(guest);
                     self.services.hold(&keys);
                 }
-                Note::Stopped(guest) | Note::Comes(guest) => {
+                Note::Comes(guest) => {
+                    let keys = self.keys(guest);
+                    self.network.expect(&keys);
+                }
+                Note::Stopped(guest) => {
                     let keys = self.keys(guest);
                     self.network.hold(&mut self.kit.host(ports), &keys);
                 }

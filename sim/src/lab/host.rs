@@ -126,7 +126,13 @@ pub struct Host {
     sockets: SocketSet<'static>,
     polled: SimTime,
     fresh: bool,
+    /// The last poll moved no frame.
+    quiet: bool,
 }
+
+/// A stack that wants to be polled at once although its last poll did nothing waits
+/// for something that time alone does not bring; it is looked at now and then.
+const QUIET_STEP_US: u64 = 1_000;
 
 impl Host {
     /// A stack at `address`; its sequence numbers come from the stream `host/NAME`.
@@ -147,6 +153,7 @@ impl Host {
             sockets: SocketSet::new(Vec::new()),
             polled: SimTime::ZERO,
             fresh: true,
+            quiet: false,
         }
     }
 
@@ -197,7 +204,9 @@ impl Host {
 
     /// Handles frames and timers that are due.
     pub fn poll(&mut self, now: SimTime) {
+        let (waited, sent) = (self.wire.received.len(), self.wire.sent.len());
         self.interface.poll(instant(now), &mut self.wire, &mut self.sockets);
+        self.quiet = self.wire.received.len() == waited && self.wire.sent.len() == sent;
         self.polled = now;
         self.fresh = false;
     }
@@ -212,7 +221,9 @@ impl Host {
         match self.interface.poll_at(instant(self.polled), &self.sockets) {
             // A microsecond is the shortest step of the stack's time.
             Some(at) => {
-                SimTime::us(at.total_micros() as u64).max(SimTime::us(self.polled.as_us() + 1))
+                let (at, polled) = (at.total_micros() as u64, self.polled.as_us());
+                let step = if self.quiet { QUIET_STEP_US } else { 1 };
+                SimTime::us(if at > polled { at } else { polled + step })
             }
             None => SimTime::NEVER,
         }

@@ -253,8 +253,13 @@ impl Switch {
         }
     }
 
+    /// Keeps frames for a guest that is yet to come, until its session comes up.
+    pub fn expect(&mut self, mac: Mac) {
+        self.held.entry(mac).or_default();
+    }
+
     /// Keeps frames for `mac` and lets its guest alone, after taking what the guest
-    /// has sent. Also for a guest that is yet to come.
+    /// has sent.
     pub fn hold(&mut self, host: &mut Host<'_>, mac: Mac) {
         let key = self.key_of(mac);
         if let Some(key) = key {
