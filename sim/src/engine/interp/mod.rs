@@ -20,6 +20,8 @@ mod integer;
 mod memory;
 mod privileged;
 mod slow;
+#[cfg(test)]
+mod test;
 mod window;
 
 use super::code::{Insn, Kind, PAGE_INSNS};
