@@ -143,7 +143,7 @@ fn oracle(cases: &[Case]) -> Option<Vec<[u64; 3]>> {
     let (source, program) = (folder.join("random.s"), folder.join("random"));
     std::fs::write(&source, assembly(cases)).unwrap();
     let built = Command::new("sparc64-linux-gnu-gcc")
-        .args(["-nostdlib", "-static", "-no-pie", "-mcpu=niagara2", "-o"])
+        .args(["-nostdlib", "-static", "-no-pie", "-fno-pie", "-mcpu=niagara2", "-o"])
         .args([&program, &source])
         .output()
         .unwrap();
