@@ -147,3 +147,39 @@ fn a_distance_is_added_to_what_is_there() {
     assert_eq!(op64(Op::Pdist, 0, 0xff00_0000_0000_0001, 0x00ff_0000_0000_0003, 10), Some(522));
     assert_eq!(op64(Op::Pdist, 0, 1, 0, u64::MAX), Some(0));
 }
+
+/// The table of the manual: masks at the left and the right edge for each offset.
+const EDGE8: [(u64, u64); 8] = [
+    (0b1111_1111, 0b1000_0000),
+    (0b0111_1111, 0b1100_0000),
+    (0b0011_1111, 0b1110_0000),
+    (0b0001_1111, 0b1111_0000),
+    (0b0000_1111, 0b1111_1000),
+    (0b0000_0111, 0b1111_1100),
+    (0b0000_0011, 0b1111_1110),
+    (0b0000_0001, 0b1111_1111),
+];
+const EDGE16: [(u64, u64); 4] =
+    [(0b1111, 0b1000), (0b0111, 0b1100), (0b0011, 0b1110), (0b0001, 0b1111)];
+const EDGE32: [(u64, u64); 2] = [(0b11, 0b10), (0b01, 0b11)];
+
+#[test]
+fn edges_are_the_table_of_the_manual() {
+    check_edges(Op::Edge8n, Op::Edge8ln, &EDGE8);
+    check_edges(Op::Edge16n, Op::Edge16ln, &EDGE16);
+    check_edges(Op::Edge32n, Op::Edge32ln, &EDGE32);
+}
+
+fn check_edges(big: Op, little: Op, table: &[(u64, u64)]) {
+    let bytes = 8 / table.len();
+    let mirror = |mask: u64| mask.reverse_bits() >> (64 - table.len());
+    for (a, b) in (0..8).flat_map(|a| (0..8).map(move |b| (a, b))) {
+        let left = table[a / bytes].0;
+        let both = left & table[b / bytes].1;
+        for (far, expected) in [(0, both), (8, left)] {
+            let (a, b) = (0x4000 + a as u64, 0x4000 + b as u64 + far);
+            assert_eq!(int(big, 0, a, b, false).unwrap().rd, expected);
+            assert_eq!(int(little, 0, a, b, false).unwrap().rd, mirror(expected));
+        }
+    }
+}
