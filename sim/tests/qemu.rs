@@ -141,16 +141,16 @@ fn oracle(cases: &[Case]) -> Option<Vec<[u64; 3]>> {
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (source, program) = (folder.join("random.s"), folder.join("random"));
-    std::fs::write(&source, assembly(cases)).unwrap();
+    std::fs::write(&source, assembly(cases)).expect("the source is written");
     let built = Command::new("sparc64-linux-gnu-gcc")
         .args(["-nostdlib", "-static", "-no-pie", "-fno-pie", "-mcpu=niagara2", "-o"])
         .args([&program, &source])
         .output()
-        .unwrap();
+        .expect("the compiler runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let run =
         Command::new("qemu-sparc64").args(["-cpu", "Sun UltraSparc T2"]).arg(program).output();
-    let run = run.unwrap();
+    let run = run.expect("qemu runs");
     assert!(run.status.success(), "{:?} {}", run.status, String::from_utf8_lossy(&run.stderr));
     let word = |bytes: &[u8]| bytes.iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
     let result = |bytes: &[u8]| [word(&bytes[..8]), word(&bytes[8..16]), word(&bytes[16..])];
@@ -159,7 +159,7 @@ fn oracle(cases: &[Case]) -> Option<Vec<[u64; 3]>> {
 
 /// What the interpreter leaves.
 fn ours(case: &Case) -> [u64; 3] {
-    let ram = Ram::new(0x4000).unwrap();
+    let ram = Ram::new(0x4000).expect("memory");
     let map = RealMap::new(vec![RealRange { ra: Ra(0), pa: Pa(0), size: 0x4000 }]);
     let mut strand = Strand { pc: 0x2000, npc: 0x2004, y: case.y as u32, ..Strand::default() };
     strand.cc = Cc::from_ccr(case.ccr as u8);

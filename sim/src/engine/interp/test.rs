@@ -470,3 +470,18 @@ fn a_budget_ends_a_run_at_any_instruction_and_changes_nothing() {
         assert_eq!(bench.strand.save(), whole, "{step}");
     }
 }
+
+#[test]
+fn subnormals_are_computed_with_unless_fsr_says_that_they_are_zero() {
+    let faddd = 0x81a0_8844; // faddd %f2, %f4, %f0
+    let fsqrtd = 0x8da0_0542; // fsqrtd %f2, %f6, of a subnormal too
+    for (ns, sum) in [(0, 1), (1 << 22, 0)] {
+        let mut bench = Bench::new(&[faddd, fsqrtd, HCALL]);
+        bench.strand.set_pstate(u64::from(pstate::PRIV | pstate::PEF));
+        (bench.strand.fprs, bench.strand.fsr) = (4, ns);
+        bench.strand.fp[1] = 1;
+        bench.finish();
+        assert_eq!(bench.strand.fp[0], sum);
+        assert_eq!(bench.strand.fp[3] == 0, ns != 0);
+    }
+}
