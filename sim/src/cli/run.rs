@@ -21,7 +21,6 @@ use sun4v::time::SimTime;
 use thiserror::Error;
 
 /// What `run` reads from the command line.
-/// What `run` reads from the command line.
 #[derive(Debug, clap::Args)]
 #[group(id = "guest")] // `trace` has these arguments beside its own
 pub struct Args {
