@@ -464,9 +464,10 @@ impl Cpus for Domain {
     }
     fn set_stick_offset(&mut self, ticks: i64) {
         self.clock.offset = ticks;
+        let now = self.tick();
         for Seat { strand, .. } in &mut self.seats {
-            strand.tick_cmpr.aim(strand.tick, ticks);
-            strand.stick_cmpr.aim(strand.tick, ticks);
+            strand.tick_cmpr.aim(strand.tick.max(now), ticks);
+            strand.stick_cmpr.aim(strand.tick.max(now), ticks);
         }
     }
     fn stick(&self) -> u64 {

@@ -178,8 +178,7 @@ mod test {
 
     #[test]
     fn mondos_come_before_levels_and_levels_respect_pil() {
-        let mut strand = Strand::default();
-        strand.softint = 1 << 16;
+        let mut strand = Strand { softint: 1 << 16, ..Strand::default() };
         strand.queues[1] = [0, 64];
         assert_eq!(strand.interrupt(), None);
         strand.set_pstate(u64::from(pstate::PRIV | pstate::IE));

@@ -11,7 +11,7 @@
 use crate::chassis::bare::{Bare, End};
 use crate::chassis::image::Image;
 use crate::lab::quantity::{Size, Span};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use thiserror::Error;
 
 /// What `run` reads from the command line.
 #[derive(Debug, clap::Args)]
+#[group(id = "guest")] // `trace` has these arguments beside its own
 pub struct Args {
     /// The guest, a 64-bit SPARC ELF file
     #[arg(value_name = "IMAGE.elf")]
@@ -51,7 +52,8 @@ pub struct Status(pub u64);
 impl Args {
     /// The guest, started.
     pub(super) fn boot(&self) -> anyhow::Result<Bare> {
-        let image = Image::read(&self.image)?;
+        // It names the file and the reason itself.
+        let image = Image::read(&self.image).map_err(|error| anyhow!("{error}"))?;
         let booted = Bare::boot_image(self.vcpus, self.memory.0, &image);
         booted.with_context(|| format!("{}", self.image.display()))
     }

@@ -139,6 +139,7 @@ pub enum Kind {
     Lddf,
     Stf,
     Stdf,
+    /// Floating point: `imm` is the word.
     FaddD,
     FsubD,
     FmulD,
@@ -318,11 +319,12 @@ impl Insn {
 }
 
 fn doubles(kind: Kind, w: Word) -> Insn {
-    Insn { kind, rd: w.rd_double(), rs1: w.rs1_double(), rs2: w.rs2_double(), imm: 0 }
+    let (rd, rs1, rs2) = (w.rd_double(), w.rs1_double(), w.rs2_double());
+    Insn { kind, rd, rs1, rs2, imm: w.0 as i32 }
 }
 
 fn singles(kind: Kind, w: Word) -> Insn {
-    Insn { kind, rd: w.rd(), rs1: w.rs1(), rs2: w.rs2(), imm: 0 }
+    Insn { kind, rd: w.rd(), rs1: w.rs1(), rs2: w.rs2(), imm: w.0 as i32 }
 }
 
 fn branch(cond: u8, xcc: bool, annul: bool, disp: i64) -> Insn {

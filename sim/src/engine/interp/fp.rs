@@ -4,13 +4,18 @@
 //! business.
 
 use super::{Run, Stop, branch};
-use crate::chip::fpu::{self, Exc, Round};
+use crate::chip::fpu::{self, Exc, Round, t2};
 use crate::chip::strand::FSR_BITS;
 use crate::chip::vis;
-use sun4v::isa::{Format, Op, Word, tt};
+use sun4v::isa::{Format, Op, Word, decode, tt};
 
 /// FSR.ftt.
 const FTT: u64 = 7 << 14;
+/// The value of it for an operation that is left to software.
+const FTT_UNFINISHED: u64 = 2 << 14;
+/// Whether subnormal numbers are left to software, as T2 does. Guests of ours get
+/// the result at once: a kernel computes the same one, and a bare program has none.
+const UNFINISHED: bool = false;
 /// Bits of FSR that loads do not write.
 const FIXED: u64 = 7 << 17 | FTT | 1 << 13;
 /// Bits of FSR that a 32-bit load keeps.
@@ -43,7 +48,11 @@ impl Run<'_> {
             }
             Err(fsr) => {
                 self.strand.fsr = fsr;
-                Err(Stop::Guest(tt::FP_EXCEPTION_IEEE_754))
+                let unfinished = fsr & FTT == FTT_UNFINISHED;
+                Err(Stop::Guest(match unfinished {
+                    true => tt::FP_EXCEPTION_OTHER,
+                    false => tt::FP_EXCEPTION_IEEE_754,
+                }))
             }
         }
     }
@@ -110,7 +119,6 @@ impl Run<'_> {
     /// Floating-point operations.
     pub(super) fn fpop(&mut self, op: Op, w: Word) -> Result<(), Stop> {
         self.fp_enabled()?;
-        let round = self.round();
         let strand = &*self.strand;
         let (s1, s2) = (strand.single(w.rs1()), strand.single(w.rs2()));
         let d2 = strand.double(w.rs2_double());
@@ -119,23 +127,6 @@ impl Run<'_> {
             Op::FmovS => self.put_s(rd, (s2, Exc::NONE)),
             Op::FnegS => self.put_s(rd, (s2 ^ SIGN_S, Exc::NONE)),
             Op::FabsS => self.put_s(rd, (s2 & !SIGN_S, Exc::NONE)),
-            Op::FsqrtS => self.put_s(rd, fpu::sqrt_s(round, s2)),
-            Op::FsqrtD => self.put_d(rd_d, fpu::sqrt_d(round, d2)),
-            Op::FaddS => self.put_s(rd, fpu::add_s(round, s1, s2)),
-            Op::FsubS => self.put_s(rd, fpu::sub_s(round, s1, s2)),
-            Op::FmulS => self.put_s(rd, fpu::mul_s(round, s1, s2)),
-            Op::FdivS => self.put_s(rd, fpu::div_s(round, s1, s2)),
-            Op::FsMulD => self.put_d(rd_d, fpu::mul_sd(round, s1, s2)),
-            Op::FsToX => self.put_d(rd_d, fpu::s_to_x(s2)),
-            Op::FdToX => self.put_d(rd_d, fpu::d_to_x(d2)),
-            Op::FxToS => self.put_s(rd, fpu::x_to_s(round, d2 as i64)),
-            Op::FxToD => self.put_d(rd_d, fpu::x_to_d(round, d2 as i64)),
-            Op::FiToS => self.put_s(rd, fpu::i_to_s(round, s2 as i32)),
-            Op::FdToS => self.put_s(rd, fpu::d_to_s(round, d2)),
-            Op::FiToD => self.put_d(rd_d, (fpu::i_to_d(s2 as i32), Exc::NONE)),
-            Op::FsToD => self.put_d(rd_d, fpu::s_to_d(s2)),
-            Op::FsToI => self.put_s(rd, fpu::s_to_i(s2)),
-            Op::FdToI => self.put_s(rd, fpu::d_to_i(d2)),
             Op::FcmpS => self.put_fcc(rd, fpu::cmp_s(s1, s2, false)),
             Op::FcmpeS => self.put_fcc(rd, fpu::cmp_s(s1, s2, true)),
             Op::FmovSCc => {
@@ -162,7 +153,38 @@ impl Run<'_> {
                 }
                 Ok(())
             }
-            _ => self.vis(op, w),
+            _ => self.compute(op, w),
+        }
+    }
+
+    /// Operations that compute, and VIS.
+    fn compute(&mut self, op: Op, w: Word) -> Result<(), Stop> {
+        let (strand, format) = (&*self.strand, op.row().format);
+        let single = |n: u8| u64::from(strand.single(n));
+        let a = match format {
+            Format::FpDDD => strand.double(w.rs1_double()),
+            _ => single(w.rs1()),
+        };
+        let b = match format {
+            Format::FpDDD | Format::FpDD | Format::FpDS => strand.double(w.rs2_double()),
+            _ => single(w.rs2()),
+        };
+        let Some((bits, exc)) = t2::fpop(op, strand.fsr, strand.gsr, UNFINISHED, a, b) else {
+            return self.vis(op, w);
+        };
+        match format {
+            Format::FpSSS | Format::FpSS | Format::FpDS => self.put_s(w.rd(), (bits as u32, exc)),
+            _ => self.put_d(w.rd_double(), (bits, exc)),
+        }
+    }
+
+    /// An operation by its word, off the fast path.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fpop_word(&mut self, w: Word) -> Result<(), Stop> {
+        match decode(w.0) {
+            Some(op) => self.fpop(op, w),
+            None => Err(super::illegal()),
         }
     }
 

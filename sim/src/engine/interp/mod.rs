@@ -20,6 +20,8 @@ mod integer;
 mod memory;
 mod privileged;
 mod slow;
+#[cfg(test)]
+mod test;
 mod window;
 
 use super::code::{Insn, Kind, PAGE_INSNS};
@@ -459,6 +461,10 @@ impl Run<'_> {
             macro_rules! doubles {
                 ($of:ident) => {{
                     fp!();
+                    if fpu::t2::flushes(self.strand.fsr, self.strand.gsr) {
+                        attempt!(self.fpop_word(Word(insn.imm as u32)));
+                        continue;
+                    }
                     let (a, b) = (self.strand.double(insn.rs1), self.strand.double(insn.rs2));
                     let result = fpu::$of(self.round(), a, b);
                     attempt!(self.put_d(insn.rd, result));
@@ -467,6 +473,10 @@ impl Run<'_> {
             macro_rules! singles {
                 ($of:ident) => {{
                     fp!();
+                    if fpu::t2::flushes(self.strand.fsr, self.strand.gsr) {
+                        attempt!(self.fpop_word(Word(insn.imm as u32)));
+                        continue;
+                    }
                     let (a, b) = (self.strand.single(insn.rs1), self.strand.single(insn.rs2));
                     let result = fpu::$of(self.round(), a, b);
                     attempt!(self.put_s(insn.rd, result));
