@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod channel;
+pub mod cli;
 pub mod cost;
 pub mod crypto;
 pub mod factory;
