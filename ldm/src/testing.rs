@@ -2,9 +2,10 @@
 //! what a program does. The hypercalls are those of the channel, interrupt and
 //! machine-description groups, and do what the specification says.
 
-use std::collections::{BTreeMap, VecDeque};
-use sun4v::addr::{PAGE_BYTES, Ra};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use sun4v::addr::{PAGE_BYTES, Pa, Ra};
 use sun4v::hcall::HvError;
+use sun4v::hvmd::Inventory;
 use sun4v::ldc::map::MAP_ENTRY_BYTES;
 use sun4v::ldc::map::MapPerms;
 use sun4v::ldc::{
@@ -12,10 +13,31 @@ use sun4v::ldc::{
     LDC_SET_MAP_TABLE, LDC_TX_GET_STATE, LDC_TX_QCONF, LDC_TX_SET_QTAIL, Mte, PACKET_BYTES,
 };
 use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
-use sun4v::time::SimTime;
+use sun4v::time::{SimTime, T2_HZ};
 
 /// Real address of every domain's memory.
 pub(crate) const BASE: u64 = 0x800_0000;
+
+/// A T5120 with 16 GB.
+pub(crate) fn inventory() -> Inventory {
+    Inventory {
+        platform: "SUNW,SPARC-Enterprise-T5120".to_owned(),
+        banner: "SPARC Enterprise T5120".to_owned(),
+        host: "t5120".to_owned(),
+        serial: "BEL0749001".to_owned(),
+        mac: [0x00, 0x14, 0x4f, 0x9c, 0x51, 0x20],
+        cpu: "SUNW,UltraSPARC-T2".to_owned(),
+        stick_hz: T2_HZ,
+        strands: 64,
+        memory_bytes: 16 << 30,
+        hv_pa: Pa(0),
+        hv_bytes: 128 << 20,
+        md_pa: Pa(0x100_0000),
+        md_bytes: 32 << 20,
+        rom_pa: Pa(0x400_0000),
+        rom_bytes: 65536,
+    }
+}
 
 #[derive(Clone, Copy, Default)]
 struct Queue {
@@ -78,6 +100,9 @@ pub(crate) struct Domain {
 pub(crate) struct Board {
     pub(crate) domains: Vec<Domain>,
     pub(crate) now: SimTime,
+    /// Endpoints of what stands for the hypervisor: to copy through their channels
+    /// takes physical addresses, which count that domain's memory from zero.
+    pub(crate) hypervisor: BTreeSet<(usize, u16)>,
 }
 
 impl Board {
@@ -95,7 +120,11 @@ impl Board {
             facts: Vec::new(),
             jobs: VecDeque::new(),
         };
-        Self { domains: (0..domains).map(|_| domain()).collect(), now: SimTime::ZERO }
+        Self {
+            domains: (0..domains).map(|_| domain()).collect(),
+            now: SimTime::ZERO,
+            hypervisor: BTreeSet::new(),
+        }
     }
 
     /// Joins endpoint `a.1` of domain `a.0` to `b.1` of `b.0`.
@@ -168,6 +197,16 @@ impl Board {
             return Err(HvError::Inval);
         }
         let peer = self.end((me, channel as u16))?.peer;
+        if self.hypervisor.contains(&peer) {
+            let memory = self.domains[peer.0].memory.len() as u64;
+            if cookie.checked_add(bytes).is_none_or(|end| end > memory) {
+                return Err(HvError::NoRaddr);
+            }
+            let bytes = bytes.min(PAGE_BYTES - cookie % PAGE_BYTES);
+            let bytes = bytes.min(PAGE_BYTES - ra % PAGE_BYTES);
+            self.move_bytes(direction, (me, Ra(ra)), (peer.0, Ra(BASE + cookie)), bytes);
+            return Ok(bytes);
+        }
         let (table, entries) = self.end(peer)?.table;
         let cookie = CookieAddr(cookie);
         if cookie.size_code() != 0 {
@@ -184,16 +223,16 @@ impl Board {
             return Err(HvError::NoAccess);
         }
         let bytes = bytes.min(PAGE_BYTES - cookie.offset()).min(PAGE_BYTES - ra % PAGE_BYTES);
-        let mut data = vec![0; bytes as usize];
         let remote = Ra(mte.ra().0 + cookie.offset());
-        let (from, to) = if direction == COPY_OUT {
-            ((me, Ra(ra)), (peer.0, remote))
-        } else {
-            ((peer.0, remote), (me, Ra(ra)))
-        };
+        self.move_bytes(direction, (me, Ra(ra)), (peer.0, remote), bytes);
+        Ok(bytes)
+    }
+
+    fn move_bytes(&mut self, direction: u64, own: (usize, Ra), remote: (usize, Ra), bytes: u64) {
+        let (from, to) = if direction == COPY_OUT { (own, remote) } else { (remote, own) };
+        let mut data = vec![0; bytes as usize];
         self.ports(from.0).read(from.1, &mut data);
         self.ports(to.0).write(to.1, &data);
-        Ok(bytes)
     }
 }
 

@@ -2,31 +2,12 @@
 
 use super::{CONGRUENCE, Factory, FactoryError, GUEST_RA, MdSlots, Primary, congruent};
 use crate::mdgen::CONSOLE_INO;
+use crate::testing::inventory;
 use std::collections::BTreeSet;
 use sun4v::addr::{Pa, Ra};
 use sun4v::hvmd::{CryptoKind, HvConfig, Inventory};
 use sun4v::id::{GuestId, StrandId};
 use sun4v::md::Md;
-
-pub(crate) fn inventory() -> Inventory {
-    Inventory {
-        platform: "SUNW,SPARC-Enterprise-T5120".to_owned(),
-        banner: "SPARC Enterprise T5120".to_owned(),
-        host: "t5120".to_owned(),
-        serial: "BEL0749001".to_owned(),
-        mac: [0x00, 0x14, 0x4f, 0x9c, 0x51, 0x20],
-        cpu: "SUNW,UltraSPARC-T2".to_owned(),
-        stick_hz: sun4v::time::T2_HZ,
-        strands: 64,
-        memory_bytes: 16 << 30,
-        hv_pa: Pa(0),
-        hv_bytes: 128 << 20,
-        md_pa: Pa(0x100_0000),
-        md_bytes: 32 << 20,
-        rom_pa: Pa(0x400_0000),
-        rom_bytes: 65536,
-    }
-}
 
 #[test]
 fn the_hypervisor_md_says_what_was_configured() {

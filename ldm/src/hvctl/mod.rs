@@ -3,6 +3,15 @@
 //!
 //! **Order.** One command is under way at a time; replies come in the order of the
 //! commands.
+//!
+//! [`Session`] reaches it over the channel; [`Calls`] is what a migration asks
+//! through it.
+
+mod migrate;
+mod session;
+
+pub use migrate::{Calls, MigrateHv};
+pub use session::Session;
 
 use sun4v::addr::Pa;
 use sun4v::hcall::HvError;
@@ -39,3 +48,6 @@ pub trait Hvctl {
     /// As `ldc_copy` on the hvctl channel.
     fn write(&mut self, ports: &mut dyn Ports, pa: Pa, bytes: &[u8]) -> Result<(), HvError>;
 }
+
+#[cfg(test)]
+mod test;

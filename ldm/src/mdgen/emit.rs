@@ -151,10 +151,9 @@ impl GuestMd {
         identity(md, channels, "channel-devices", Some("channel-devices"), "channel-devices");
         md.val(channels, "cfg-handle", CHANNEL_DEVICES);
         let endpoints = md.child(root, "channel-endpoints");
-        let mut number = 0;
+        let at = Place { channels, endpoints };
         for device in &self.devices {
-            let at = Place { channels, endpoints };
-            at.device(md, device, &mut number);
+            at.device(md, device);
         }
     }
 }
@@ -166,8 +165,7 @@ struct Place {
 }
 
 impl Place {
-    /// A device; those without a number of their own are counted by `number`.
-    fn device(&self, md: &mut Md, device: &Device, number: &mut u64) {
+    fn device(&self, md: &mut Md, device: &Device) {
         match device {
             Device::Disk { id, timeout, channel } => {
                 let node = self.node(md, "disk", Some("block"), "disk", *id);
@@ -219,11 +217,8 @@ impl Place {
                 }
             }
             Device::Channels { ports } => {
-                let node =
-                    self.node(md, "virtual-channel", Some("virtual-channel"), "virtual-channel", {
-                        *number += 1;
-                        *number - 1
-                    });
+                let kind = "virtual-channel";
+                let node = self.node(md, kind, Some(kind), kind, 0);
                 for (id, (service, channel)) in (0..).zip(ports) {
                     let port = self.port(md, node, "vldc-port", id, *channel);
                     md.string(port, "vldc-svc-name", service);

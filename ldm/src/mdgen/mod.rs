@@ -127,7 +127,7 @@ pub enum Device {
         /// One a client.
         ports: Vec<ConsolePort>,
     },
-    /// Virtual channels to services, by name (`hvctl`).
+    /// Virtual channels to services, by name (`hvctl`): one such device a domain.
     Channels {
         /// Name and endpoint.
         ports: Vec<(String, LdcId)>,

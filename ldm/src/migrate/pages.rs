@@ -81,6 +81,16 @@ impl PageMap {
         let offset = u64::from(index - first) << PAGE_SHIFT;
         (offset < stretch.bytes).then(|| stretch.ra.offset(offset))
     }
+
+    /// The number of the page that begins at a real address, if one does.
+    #[must_use]
+    pub fn index(&self, ra: Ra) -> Option<u32> {
+        let at = self.stretches.partition_point(|(_, stretch)| stretch.ra <= ra).checked_sub(1)?;
+        let (first, stretch) = self.stretches.get(at)?;
+        let offset = ra.0 - stretch.ra.0;
+        let begins = offset < stretch.bytes && offset.is_multiple_of(PAGE_BYTES);
+        begins.then(|| first + (offset >> PAGE_SHIFT) as u32)
+    }
 }
 
 /// A set of page numbers, one bit each.
