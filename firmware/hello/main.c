@@ -21,7 +21,7 @@ static void print(const struct line *line)
             done++;
 }
 
-void hello_unexpected(u64 tt, u64 tpc, u64 tl)
+void bare_unexpected(u64 tt, u64 tpc, u64 tl)
 {
     char text[96];
     struct line line = line_in(text, sizeof text);
@@ -31,7 +31,7 @@ void hello_unexpected(u64 tt, u64 tpc, u64 tl)
     hv_mach_exit(2);
 }
 
-void hello(u64 memory_base, u64 memory_bytes)
+void bare_main(u64 memory_base, u64 memory_bytes)
 {
     char text[160];
     struct line line = line_in(text, sizeof text);

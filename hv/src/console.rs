@@ -14,9 +14,9 @@ use sun4v::hvmd::ConsoleConf;
 /// Characters of a packet.
 pub const PACKET_CHARS: usize = 56;
 /// Packets that may wait for the concentrator.
-const OUT_PACKETS: usize = 128;
+pub(crate) const OUT_PACKETS: usize = 128;
 /// Characters and signals that may wait for the guest.
-const IN_CHARS: usize = 512;
+pub(crate) const IN_CHARS: usize = 512;
 
 /// Something that arrived for the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 use crate::api::Api;
 use crate::console::Console;
 use crate::crypto::CryptoQueue;
+use crate::figures::Figures;
 use crate::intr::Interrupt;
 use crate::ldc::{Copy, Endpoint};
 use crate::mmu::PermanentMap;
@@ -28,6 +29,8 @@ pub enum GuestState {
     /// Not started.
     #[default]
     Stopped = 0,
+    /// Starts at the next boundary.
+    Resetting = 1,
     /// Runs.
     Normal = 2,
     /// Held: none of its virtual CPUs executes.
@@ -110,8 +113,20 @@ pub struct Guest {
     pub crypto: BTreeMap<u64, CryptoQueue>,
     /// What it says about itself.
     pub soft_state: SoftState,
-    /// Set when the manager has not been told of `soft_state` or `state`.
-    pub news: bool,
+    /// The manager has not been told of `state`.
+    pub state_news: bool,
+    /// The manager has not been told of `soft_state`.
+    pub soft_news: bool,
+    /// When it was suspended, and the machine's time of day then.
+    pub suspended: Option<(SimTime, u64)>,
+    /// Its `%tick` and `%stick` are the machine's plus this: a migration sets it.
+    pub stick_offset: i64,
+    /// Stores to its memory are logged.
+    pub logging: bool,
+    /// Bytes from its machine description to the end of the hypervisor's memory.
+    pub md_room: u64,
+    /// How long it has run, and how busy its virtual CPUs were.
+    pub figures: Figures,
     /// Seconds added to the machine's time of day.
     pub tod_offset: i64,
     /// The machine's time of day at the last boundary, and that boundary.

@@ -1,19 +1,20 @@
 //! The hypervisor of one chassis: all its guests, seen at a slice boundary.
 
-use crate::console::Console;
 use crate::crypto::CryptoQueue;
-use crate::guest::{Deferred, Guest, GuestState, Pending};
+use crate::figures::Figures;
+use crate::guest::{Deferred, Guest, GuestState, Pending, SoftState};
+use crate::hvctl::{HvMemory, Service};
 use crate::intr::Interrupt;
-use crate::ldc::Endpoint;
-use crate::platform::{Machine, Queue, StartState};
+use crate::platform::{Cpus, Machine, Queue, StartState};
 use crate::trap::{Answer, Outcome, Trap};
-use crate::vcpu::{Vcpu, VcpuState};
+use crate::vcpu::VcpuState;
 use std::collections::BTreeMap;
-use sun4v::addr::{Ra, RealMap};
+use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::HvError;
-use sun4v::hvmd::{CryptoKind, HvConfig};
-use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
+use sun4v::hvmd::HvConfig;
+use sun4v::id::{CoreId, GuestId, LdcId, VcpuId};
 use sun4v::native::Rets;
+use sun4v::time::SimTime;
 use thiserror::Error;
 
 /// Offset of the power-on vector in a boot image.
@@ -39,10 +40,17 @@ pub enum StartError {
 /// The hypervisor of one chassis.
 #[derive(Default)]
 pub struct Hypervisor {
-    config: HvConfig,
+    pub(crate) config: HvConfig,
+    /// Its own memory, once it was powered on with some.
+    pub(crate) memory: Option<HvMemory>,
+    /// The MD in force.
+    pub(crate) md: Pa,
+    /// The endpoint whose other end is the hypervisor: its guest is the control domain.
+    pub(crate) control: Option<(GuestId, LdcId)>,
+    pub(crate) service: Service,
     /// `None` only while a guest is away with its strands.
     pub(crate) guests: BTreeMap<GuestId, Option<Box<Guest>>>,
-    traced: bool,
+    pub(crate) traced: bool,
 }
 
 impl Hypervisor {
@@ -56,6 +64,18 @@ impl Hypervisor {
     #[must_use]
     pub const fn config(&self) -> &HvConfig {
         &self.config
+    }
+
+    /// The guest that holds the hypervisor's own channel.
+    #[must_use]
+    pub fn control_domain(&self) -> Option<GuestId> {
+        self.control.map(|(guest, _)| guest)
+    }
+
+    /// May the virtual CPUs of this guest execute? Whoever gives slices asks first.
+    #[must_use]
+    pub fn runs(&self, id: GuestId) -> bool {
+        self.guest(id).is_some_and(|guest| guest.state == GuestState::Normal)
     }
 
     /// Turns the hypercall trace on or off, for all guests.
@@ -85,52 +105,14 @@ impl Hypervisor {
         self.guests.insert(guest.id, Some(guest));
     }
 
-    /// Applies a configuration that was checked: guests that it lacks go, guests that
-    /// it adds are made, the others get and lose resources.
-    pub fn apply(&mut self, config: HvConfig, machine: &mut dyn Machine) {
-        let gone: Vec<_> = self
-            .guests
-            .keys()
-            .copied()
-            .filter(|id| !config.guests.iter().any(|guest| guest.id == *id))
-            .collect();
-        for id in gone {
-            self.guests.remove(&id);
-            machine.unassign(id);
-        }
-        for conf in &config.guests {
-            let id = conf.id;
-            let slot = self.guests.entry(id).or_default();
-            let guest = slot.get_or_insert_with(Box::default);
-            guest.id = id;
-            guest.tod_offset = match &guest.conf {
-                Some(_) => guest.tod_offset,
-                None => conf.tod_offset,
-            };
-            guest.conf = Some(conf.clone());
-            guest.trace.on = self.traced;
-            let before = (guest.map.clone(), strands(guest));
-            guest.configure(&config);
-            guest.tod = (machine.time_of_day(), machine.now());
-            let after = strands(guest);
-            if before != (guest.map.clone(), after.clone()) {
-                machine.assign(id, &after, &guest.map);
-            }
-        }
-        self.config = config;
-    }
-
     /// Starts a stopped guest from its boot image: its memory is zeroed, the image
     /// copied to its start, and its first virtual CPU enters at the image's power-on
     /// vector. A guest without an image is a native program, which is told.
     pub fn start(&mut self, id: GuestId, machine: &mut dyn Machine) -> Result<(), StartError> {
+        self.check_start(id)?;
         let guest = self.guest_mut(id).ok_or(StartError::Missing(id))?;
         let conf = guest.conf.clone().ok_or(StartError::Missing(id))?;
         let base = guest.map.ranges().first().copied().ok_or(StartError::Memory(id))?;
-        if conf.rom_bytes + POWER_ON_VECTOR > base.size {
-            return Err(StartError::Memory(id));
-        }
-        guest.check_startable()?;
         for range in guest.map.ranges() {
             machine.memory().zero(range.pa, range.size);
         }
@@ -139,6 +121,19 @@ impl Hypervisor {
         }
         let pc = base.ra.0 + POWER_ON_VECTOR;
         guest.enter(pc, base.ra.0, conf.rom_bytes != 0, machine)
+    }
+
+    /// Could [`Hypervisor::start`] start it now?
+    pub(crate) fn check_start(&self, id: GuestId) -> Result<(), StartError> {
+        let guest = self.guest(id).ok_or(StartError::Missing(id))?;
+        let conf = guest.conf.as_ref().ok_or(StartError::Missing(id))?;
+        guest.check_startable()?;
+        let base = guest.map.ranges().first().ok_or(StartError::Memory(id))?;
+        let needed = conf.rom_bytes.checked_add(POWER_ON_VECTOR);
+        match needed.is_some_and(|needed| needed <= base.size) {
+            true => Ok(()),
+            false => Err(StartError::Memory(id)),
+        }
     }
 
     /// Starts a stopped guest whose memory is filled already, at `pc`.
@@ -165,27 +160,65 @@ impl Hypervisor {
     pub fn boundary(&mut self, machine: &mut dyn Machine) {
         self.publish_trace(machine);
         let mut deferred: Vec<(GuestId, Deferred)> = Vec::new();
+        let mut changing: Vec<GuestId> = Vec::new();
         for guest in self.guests.values_mut().flatten() {
             let id = guest.id;
             guest.tod = (machine.time_of_day(), machine.now());
             deferred.extend(guest.deferred.drain(..).map(|work| (id, work)));
+            match guest.state {
+                GuestState::Resetting | GuestState::Exiting => changing.push(id),
+                GuestState::Suspended => continue, // its memory stays as it is
+                GuestState::Normal | GuestState::Stopped => {}
+            }
             if guest.vcpus.values().any(|vcpu| vcpu.mailbox.is_some()) {
                 guest.drain_mailboxes(machine.cpus(id));
             }
         }
         deferred.sort_by_key(|(id, work)| (work.at, *id, work.vcpu, work.sequence));
         for (id, work) in deferred {
-            if let Some(answer) = self.complete(id, work, machine) {
-                let rets = &answer.rets[..usize::from(answer.count)];
-                machine.cpus(id).answer(work.vcpu, answer.status, rets);
-            }
+            self.complete_and_answer(id, work, machine);
+        }
+        for id in changing {
+            self.change(id, machine);
         }
         self.move_packets(machine);
+        self.notify(machine);
         self.move_consoles(machine);
         for guest in self.guests.values_mut().flatten() {
             for (core, words) in guest.crypto_words.drain(..) {
                 machine.cwq_submit(core, &words);
             }
+        }
+    }
+
+    /// Does one piece of deferred work and answers whoever waits for it.
+    pub(crate) fn complete_and_answer(
+        &mut self,
+        id: GuestId,
+        work: Deferred,
+        machine: &mut dyn Machine,
+    ) {
+        if let Some(answer) = self.complete(id, work, machine) {
+            let rets = &answer.rets[..usize::from(answer.count)];
+            machine.cpus(id).answer(work.vcpu, answer.status, rets);
+        }
+    }
+
+    /// Carries out what the manager asked of a guest's life.
+    fn change(&mut self, id: GuestId, machine: &mut dyn Machine) {
+        let Some(guest) = self.guest_mut(id) else { return };
+        match guest.state {
+            GuestState::Resetting => {
+                guest.state = GuestState::Stopped;
+                guest.state_news = true;
+                // The command was refused if it lacked what a start needs.
+                let _ = self.start(id, machine);
+            }
+            GuestState::Exiting => {
+                self.stop(id, machine);
+                self.reconfigure_delayed(id, machine);
+            }
+            _ => {}
         }
     }
 
@@ -220,10 +253,12 @@ impl Hypervisor {
             Pending::Exit { code } => {
                 self.stop(id, machine);
                 machine.guest_exited(id, code);
+                self.reconfigure_delayed(id, machine);
                 None
             }
             Pending::Reset => {
                 self.stop(id, machine);
+                self.reconfigure_delayed(id, machine);
                 // It was running a moment ago, so it has all that a start needs.
                 let _ = self.start(id, machine);
                 None
@@ -253,9 +288,14 @@ impl Hypervisor {
             *unit = CryptoQueue::new(unit.core, unit.ino);
         }
         guest.interrupts.values_mut().for_each(|intr| *intr = Interrupt::default());
-        guest.soft_state = Default::default();
+        guest.soft_news |= guest.soft_state != SoftState::default();
+        guest.soft_state = SoftState::default();
         guest.state = GuestState::Stopped;
-        guest.news = true;
+        guest.suspended = None;
+        guest.state_news = true;
+        if self.control_domain() == Some(id) {
+            self.service = Service::default();
+        }
     }
 
     /// Control words of `core`'s unit were done: `ok` says of each how it ended.
@@ -282,6 +322,9 @@ impl Hypervisor {
         if wants_interrupt {
             guest.raise_device(machine.cpus(id), ino);
         }
+        if self.service.suspending == Some(id) {
+            self.serve(machine);
+        }
     }
 
     /// A call by a native program on virtual CPU `vcpu`: trap 0x80 or 0xff, function
@@ -306,6 +349,13 @@ impl Hypervisor {
                 self.complete(id, work, machine).unwrap_or_default()
             }
         };
+        // The hypervisor's own end of a channel answers at once.
+        if let Some((control, channel)) = self.control
+            && control == id
+            && self.guest_mut(id).is_some_and(|guest| guest.stirred.remove(&channel))
+        {
+            self.serve(machine);
+        }
         match HvError::from_code(answer.status) {
             None => Ok(answer.rets),
             Some(error) => Err(error),
@@ -343,59 +393,7 @@ impl Hypervisor {
     }
 }
 
-/// The strands of a guest, by virtual CPU.
-fn strands(guest: &Guest) -> Vec<(VcpuId, StrandId)> {
-    guest.vcpus.iter().map(|(&id, vcpu)| (id, vcpu.strand)).collect()
-}
-
 impl Guest {
-    /// Takes over what a configuration gives this guest.
-    fn configure(&mut self, config: &HvConfig) {
-        let id = self.id;
-        let mine = config.mblocks.iter().filter(|block| block.guest == id);
-        self.map = RealMap::new(mine.map(|block| block.range).collect());
-        let wanted: BTreeMap<_, _> = config
-            .vcpus
-            .iter()
-            .filter(|vcpu| vcpu.guest == id)
-            .map(|vcpu| (vcpu.vid, vcpu.strand))
-            .collect();
-        self.vcpus.retain(|vid, vcpu| wanted.get(vid) == Some(&vcpu.strand));
-        for (vid, strand) in wanted {
-            self.vcpus.entry(vid).or_insert_with(|| Vcpu { strand, ..Vcpu::default() });
-        }
-        let mine = || config.ldc_endpoints.iter().filter(|end| end.guest == id);
-        self.endpoints.retain(|_, end| mine().any(|conf| *conf == end.conf));
-        for conf in mine() {
-            self.endpoints.entry(conf.channel).or_insert_with(|| Endpoint::new(*conf));
-        }
-        let mut sources = Vec::new();
-        match config.consoles.iter().find(|console| console.guest == id) {
-            Some(conf) if self.console.as_ref().is_some_and(|console| console.conf == *conf) => {
-                sources.push(conf.ino);
-            }
-            Some(conf) => {
-                sources.push(conf.ino);
-                self.console = Some(Console::new(*conf));
-            }
-            None => self.console = None,
-        }
-        let units = config.crypto.iter();
-        let units = units.filter(|unit| unit.guest == id && unit.kind == CryptoKind::Cwq);
-        let mut handles = Vec::new();
-        for unit in units {
-            sources.push(unit.ino);
-            let handle = CryptoQueue::handle(unit.core);
-            handles.push(handle);
-            self.crypto.entry(handle).or_insert_with(|| CryptoQueue::new(unit.core, unit.ino));
-        }
-        self.crypto.retain(|handle, _| handles.contains(handle));
-        self.interrupts.retain(|ino, _| sources.contains(ino));
-        for ino in sources {
-            self.interrupts.entry(ino).or_default();
-        }
-    }
-
     fn check_startable(&self) -> Result<(), StartError> {
         match (self.state, self.vcpus.is_empty()) {
             (GuestState::Stopped, false) => Ok(()),
@@ -418,7 +416,8 @@ impl Guest {
         vcpu.state = VcpuState::Running;
         vcpu.rtba = rtba;
         self.state = GuestState::Normal;
-        self.news = true;
+        self.state_news = true;
+        self.begin_figures(machine);
         if executes {
             let state =
                 StartState { pc, argument: 0, memory_base: base.ra.0, memory_bytes: base.size };
@@ -428,11 +427,28 @@ impl Guest {
         Ok(())
     }
 
+    /// Lets the figures of the guest and of its virtual CPUs count from now.
+    pub(crate) fn begin_figures(&mut self, machine: &mut dyn Machine) {
+        let (now, cpus) = (machine.now(), machine.cpus(self.id));
+        for (&id, vcpu) in &mut self.vcpus {
+            vcpu.figures = Figures::begin(now, cpus.busy(id));
+        }
+        self.figures = Figures::begin(now, self.busy(cpus));
+    }
+
+    /// Busy time of all its virtual CPUs together.
+    pub(crate) fn busy(&self, cpus: &dyn Cpus) -> SimTime {
+        self.vcpus.keys().fold(SimTime::ZERO, |sum, &id| sum.plus(cpus.busy(id)))
+    }
+
     /// Has the boundary something to do for this guest?
     fn has_work(&self) -> bool {
         !self.deferred.is_empty()
             || !self.stirred.is_empty()
             || self.console_stirred
+            || self.state_news
+            || self.soft_news
+            || matches!(self.state, GuestState::Resetting | GuestState::Exiting)
             || !self.crypto_words.is_empty()
             || !self.trace.is_empty()
     }

@@ -10,19 +10,29 @@
 pub mod api;
 pub mod console;
 pub mod crypto;
+pub mod figures;
 mod guest;
 mod hcall;
+mod hvctl;
 mod hypervisor;
 pub mod intr;
 pub mod ldc;
 pub mod mmu;
 pub mod platform;
+mod reconf;
+mod state;
 pub mod testing;
 pub mod trace;
 mod trap;
 mod vcpu;
 
 pub use guest::{Deferred, Guest, GuestState, Pending, SoftState};
+pub use hvctl::HvMemory;
 pub use hypervisor::{Hypervisor, StartError};
+pub use reconf::{PowerOnError, Refusal};
+pub use state::{
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
+    VcpuV1,
+};
 pub use trap::{Answer, Failure, Outcome, Trap, fault};
 pub use vcpu::{QueueMemory, Vcpu, VcpuState};

@@ -128,7 +128,8 @@ impl Guest {
         self.reflect(cpus, vcpu, tt)
     }
 
-    fn reflect(&mut self, cpus: &mut dyn Cpus, vcpu: VcpuId, tt: u16) -> Outcome {
+    /// Reflects a trap to the guest, or sends it to its watchdog at its last level.
+    pub(crate) fn reflect(&mut self, cpus: &mut dyn Cpus, vcpu: VcpuId, tt: u16) -> Outcome {
         let (tl, gl) = cpus.levels(vcpu);
         if tl >= sun4v::isa::MAXPTL || (gl >= sun4v::isa::MAXPGL && is_miss(tt)) {
             return self.watchdog(cpus, vcpu);

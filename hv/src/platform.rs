@@ -20,6 +20,10 @@ use sun4v::time::SimTime;
 /// Physical memory of a chassis. All addresses were resolved before; one outside
 /// the machine is a mistake of ours and panics.
 pub trait Memory {
+    /// The first address behind it; I/O space begins at bit 39.
+    fn end(&self) -> Pa {
+        Pa(1 << 39)
+    }
     /// Copies bytes out.
     fn read(&self, pa: Pa, bytes: &mut [u8]);
     /// Copies bytes in, and marks their pages dirty where a log is on.

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, StartState, Tlbs};
-use crate::{Answer, Hypervisor, Outcome, Trap};
+use crate::{Answer, HvMemory, Hypervisor, Outcome, PowerOnError, Trap};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -19,8 +19,8 @@ use sun4v::addr::{Pa, Ra, RealMap, RealRange};
 use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
 use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
-use sun4v::record::{LoadError, StrandV1};
-use sun4v::time::SimTime;
+use sun4v::record::{LoadError, StrandV1, TsbV1};
+use sun4v::time::{SimTime, T2_HZ};
 
 /// Memory of a test: sparse pages, zero where nothing was written.
 #[derive(Clone, Default)]
@@ -47,11 +47,20 @@ impl Memory for Pages {
         }
     }
     fn zero(&self, pa: Pa, bytes: u64) {
-        let first = pa.0 >> 13;
-        let kept = |page: &u64| !(first..(pa.0 + bytes).div_ceil(8192)).contains(page);
-        self.pages.borrow_mut().retain(|page, _| kept(page));
-        for (page, dirty) in self.logged.borrow_mut().iter_mut() {
-            *dirty |= !kept(page);
+        let mut pages = self.pages.borrow_mut();
+        let end = pa.0 + bytes;
+        let touched = pa.0 >> 13..end.div_ceil(8192);
+        let mut gone = Vec::new();
+        for (&page, contents) in pages.range_mut(touched.clone()) {
+            let (from, to) = (pa.0.max(page << 13), end.min((page + 1) << 13));
+            contents[(from - (page << 13)) as usize..(to - (page << 13)) as usize].fill(0);
+            if to - from == 8192 {
+                gone.push(page);
+            }
+        }
+        gone.iter().for_each(|page| drop(pages.remove(page)));
+        for (_, dirty) in self.logged.borrow_mut().range_mut(touched) {
+            *dirty = true;
         }
     }
     fn log_start(&self, pa: Pa, bytes: u64) {
@@ -94,7 +103,10 @@ pub struct Seen {
     pub loaded: Vec<(u64, u16, u64, u64)>,
     /// Answers that came at a boundary.
     pub answers: Vec<(u64, Vec<u64>)>,
+    /// Registers that were loaded.
+    pub registers: Option<StrandV1>,
     queues: BTreeMap<Queue, (u64, u64)>,
+    tsbs: [Vec<Tsb>; 2],
 }
 
 /// The virtual CPUs of one guest.
@@ -104,6 +116,10 @@ pub struct Seats {
     now: SimTime,
     /// What was done to each.
     pub seen: BTreeMap<VcpuId, Seen>,
+    /// How long each was busy.
+    pub busy: BTreeMap<VcpuId, SimTime>,
+    /// What the guest's counters are ahead of the machine's.
+    pub stick_offset: i64,
 }
 
 impl Seats {
@@ -155,7 +171,9 @@ impl Cpus for Seats {
     fn demap_page(&mut self, _: VcpuId, _: Tlbs, _: u64, _: u16) {}
     fn demap_context(&mut self, _: VcpuId, _: Tlbs, _: u16) {}
     fn demap_all(&mut self, _: VcpuId, _: Tlbs) {}
-    fn set_tsbs(&mut self, _: VcpuId, _: bool, _: &[Tsb]) {}
+    fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]) {
+        self.at(vcpu).tsbs[usize::from(nonzero_contexts)] = tsbs.to_vec();
+    }
     fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64) {
         let queue = self.seen.get(&vcpu).and_then(|seen| seen.queues.get(&queue));
         queue.copied().unwrap_or((0, 0))
@@ -163,19 +181,58 @@ impl Cpus for Seats {
     fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
         self.at(vcpu).queues.insert(queue, (head, tail));
     }
-    fn busy(&self, _: VcpuId) -> SimTime {
-        SimTime::ZERO
+    fn busy(&self, vcpu: VcpuId) -> SimTime {
+        self.busy.get(&vcpu).copied().unwrap_or_default()
     }
-    fn save(&self, _: VcpuId) -> StrandV1 {
-        StrandV1::default()
+    fn save(&self, vcpu: VcpuId) -> StrandV1 {
+        let seen = self.seen.get(&vcpu).cloned().unwrap_or_default();
+        let stopped = seen.started.is_none() && seen.registers.is_none();
+        let queue = |queue| {
+            let (head, tail) = seen.queues.get(&queue).copied().unwrap_or_default();
+            [head as u32, tail as u32]
+        };
+        let base = StrandV1 {
+            pc: seen.started.map_or(0, |state| state.pc),
+            npc: seen.started.map_or(0, |state| state.pc + 4),
+            ..StrandV1::default()
+        };
+        StrandV1 {
+            queues: [Queue::CpuMondo, Queue::DevMondo, Queue::Resumable, Queue::NonResumable]
+                .map(queue),
+            mmu_on: seen.mmu_on,
+            tsbs: seen.tsbs.map(|class| class.iter().map(tsb_record).collect()),
+            parked: seen.parked,
+            stopped,
+            ..seen.registers.unwrap_or(base)
+        }
     }
-    fn load(&mut self, _: VcpuId, _: &StrandV1) -> Result<(), LoadError> {
+    fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError> {
+        if !state.pc.is_multiple_of(4) {
+            let why = "a PC that is not aligned";
+            return Err(LoadError::Inconsistent { kind: "chip/strand", why });
+        }
+        let queues = [Queue::CpuMondo, Queue::DevMondo, Queue::Resumable, Queue::NonResumable];
+        let places = state.queues.map(|[head, tail]| (u64::from(head), u64::from(tail)));
+        *self.at(vcpu) = Seen {
+            registers: (!state.stopped).then(|| state.clone()),
+            parked: state.parked,
+            mmu_on: state.mmu_on,
+            queues: queues.into_iter().zip(places).collect(),
+            ..Seen::default()
+        };
         Ok(())
     }
-    fn set_stick_offset(&mut self, _: i64) {}
-    fn stick(&self) -> u64 {
-        0
+    fn set_stick_offset(&mut self, ticks: i64) {
+        self.stick_offset = ticks;
     }
+    fn stick(&self) -> u64 {
+        self.now.ticks(T2_HZ).wrapping_add_signed(self.stick_offset)
+    }
+}
+
+fn tsb_record(tsb: &Tsb) -> TsbV1 {
+    let Tsb { ra, entries, index_size, size_mask, any_context } = *tsb;
+    TsbV1 { ra, entries, index_size: index_size as u8, size_mask, any_context }
 }
 
 /// A machine that remembers.
@@ -211,14 +268,14 @@ impl Machine for Board {
         self.now
     }
     fn time_of_day(&self) -> u64 {
-        1_308_301_456
+        1_308_301_456 + self.now.0 / SimTime::secs(1).0
     }
     fn memory(&self) -> &dyn Memory {
         &self.memory
     }
     fn cpus(&mut self, guest: GuestId) -> &mut dyn Cpus {
         let (memory, now) = (self.memory.clone(), self.now);
-        self.seats.entry(guest).or_insert_with(|| Seats { memory, now, seen: BTreeMap::new() })
+        self.seats.entry(guest).or_insert_with(|| Seats { memory, now, ..Seats::default() })
     }
     fn assign(&mut self, _: GuestId, _: &[(VcpuId, StrandId)], _: &RealMap) {}
     fn unassign(&mut self, guest: GuestId) {
@@ -246,6 +303,13 @@ impl Machine for Board {
 pub const BASE: u64 = 0x800_0000;
 /// Bytes of memory of each.
 pub const BYTES: u64 = 16 << 20;
+
+/// The hypervisor's memory on a board that is switched on.
+pub const HV_MEMORY: HvMemory = HvMemory { base: Pa(0), bytes: 0x20_0000 };
+/// Where the hypervisor MD lies in it.
+pub const HV_MD: Pa = Pa(0x10_0000);
+/// A machine description of one empty node list.
+const EMPTY_MD: [u8; 16] = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A hypervisor on a board, with two running guests of two virtual CPUs each that
 /// share channel 0 and have opened every group.
@@ -296,14 +360,23 @@ impl Lab {
                 rx_ino: 1,
                 private_console: false,
             });
-            config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint: None });
+            // Guest 0 is the concentrator of guest 1's console.
+            let peer = LdcTarget::Guest { guest: GuestId(1 - id), channel: LdcId(3) };
+            config.ldc_endpoints.push(LdcConf {
+                guest,
+                channel: LdcId(3),
+                target: peer,
+                tx_ino: 6,
+                rx_ino: 7,
+                private_console: id == 1,
+            });
+            let endpoint = (id == 1).then_some(LdcId(3));
+            config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint });
         }
         let (mut hv, mut board) = (Hypervisor::new(), Board::default());
         hv.apply(config, &mut board);
         hv.set_trace(true);
-        // A machine description of one empty node list.
-        let md = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
-        board.memory.write(Pa(0x1000), &md);
+        board.memory.write(Pa(0x1000), &EMPTY_MD);
         let mut lab = Self { hv, board, caller: (GuestId(0), VcpuId(0)) };
         for id in 0..2 {
             lab.caller = (GuestId(id), VcpuId(0));
@@ -317,6 +390,21 @@ impl Lab {
         lab.board.trace.clear();
         lab.caller = (GuestId(0), VcpuId(0));
         lab
+    }
+
+    /// A chassis that is switched on with this configuration, from a hypervisor MD at
+    /// [`HV_MD`]; guests' MDs are empty.
+    ///
+    /// # Errors
+    /// As [`Hypervisor::power_on`].
+    pub fn power_on(config: &HvConfig) -> Result<Self, PowerOnError> {
+        let mut board = Board::default();
+        board.memory.write(HV_MD, &config.to_md().to_bytes());
+        for guest in &config.guests {
+            board.memory.write(guest.md_pa, &EMPTY_MD);
+        }
+        let hv = Hypervisor::power_on(HV_MEMORY, HV_MD, &mut board)?;
+        Ok(Self { hv, board, caller: (GuestId(0), VcpuId(0)) })
     }
 
     /// Hands a trap of the caller to the hypervisor.

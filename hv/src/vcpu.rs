@@ -1,5 +1,6 @@
 //! A virtual CPU as the hypervisor knows it; its registers are the platform's.
 
+use crate::figures::Figures;
 use crate::platform::Queue;
 use sun4v::addr::{Pa, Ra};
 use sun4v::id::StrandId;
@@ -54,6 +55,8 @@ pub struct Vcpu {
     pub tsbs: [Vec<Tsb>; 2],
     /// A mondo that found the CPU mondo queue full.
     pub mailbox: Option<[u8; 64]>,
+    /// How long it has run, and how busy it was.
+    pub figures: Figures,
 }
 
 impl Vcpu {
@@ -65,7 +68,8 @@ impl Vcpu {
 
     /// What a stop takes away.
     pub fn reset(&mut self) {
-        let Self { strand: _, state, rtba: _, fault_area, queues, tsbs, mailbox } = self;
+        let Self { strand: _, state, rtba: _, fault_area, queues, tsbs, mailbox, figures: _ } =
+            self;
         *state = VcpuState::Stopped;
         *fault_area = None;
         *queues = [None; 4];

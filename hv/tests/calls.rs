@@ -1,6 +1,7 @@
 //! Hypercalls on a board without a simulator: what succeeds, what is refused and in
 //! which order.
 
+use hv::console::Console;
 use hv::testing::{BASE, BYTES, Lab};
 use hv::{Outcome, Trap};
 use proptest::prelude::{any, proptest};
@@ -244,6 +245,26 @@ fn what_a_guest_writes_to_its_console_arrives() {
     assert_eq!(lab.call(nr::cons_getchar, [0; 5]).status, HvError::WouldBlock.code());
     lab.hv.sp_input(GuestId(0), b"x", &mut lab.board);
     assert_eq!(lab.call(nr::cons_getchar, [0; 5]).rets[0], u64::from(b'x'));
+}
+
+#[test]
+fn a_concentrator_sees_its_consoles_up_and_reaches_their_guests() {
+    let mut lab = Lab::new();
+    assert_eq!(lab.call(nr::ldc_tx_qconf, [3, BASE + 0x2000, 8, 0, 0]).status, 0);
+    assert_eq!(lab.call(nr::ldc_rx_qconf, [3, BASE + 0x4000, 8, 0, 0]).status, 0);
+    lab.hv.boundary(&mut lab.board);
+    assert_eq!(lab.call(nr::ldc_tx_get_state, [3, 0, 0, 0, 0]).rets[2], 1, "UP");
+    lab.poke(BASE + 0x2000, &Console::emit(b"k"));
+    assert_eq!(lab.call(nr::ldc_tx_set_qtail, [3, 64, 0, 0, 0]).status, 0);
+    lab.hv.boundary(&mut lab.board);
+    lab.caller = (GuestId(1), VcpuId(0));
+    assert_eq!(lab.call(nr::cons_getchar, [0; 5]).rets[0], u64::from(b'k'));
+    assert_eq!(lab.call(nr::cons_putchar, [u64::from(b'!'), 0, 0, 0, 0]).status, 0);
+    lab.hv.boundary(&mut lab.board);
+    lab.caller = (GuestId(0), VcpuId(0));
+    let state = lab.call(nr::ldc_rx_get_state, [3, 0, 0, 0, 0]);
+    assert_eq!(state.rets[..3], [0, 64, 1]);
+    assert_eq!(lab.peek(BASE + 0x4000), Console::emit(b"!"));
 }
 
 #[test]

@@ -117,6 +117,10 @@ pub trait Ports {
     fn reply(&mut self, id: u64, reply: Reply);
     /// A line for the domain's log, stamped with the time.
     fn log(&mut self, line: String);
+    /// A line that another domain wrote to its console, for the record of the run.
+    fn console(&mut self, domain: &str, line: String) {
+        self.log(format!("{domain}: {line}"));
+    }
     /// A fact for the record of the run.
     fn observe(&mut self, fact: Observation);
 }

@@ -1,6 +1,7 @@
 //! Virtual CPU services.
 
 use super::End;
+use crate::figures::Figures;
 use crate::guest::{Call, CallResult, GuestState};
 use crate::platform::{Queue, StartState};
 use crate::trap::{Answer, Failure};
@@ -44,6 +45,7 @@ impl Call<'_> {
         vcpu.reset();
         vcpu.state = VcpuState::Running;
         vcpu.rtba = rtba;
+        vcpu.figures = Figures::begin(self.cpus.now(), self.cpus.busy(id));
         self.cpus.start(id, StartState { pc, argument: arg, memory_base, memory_bytes });
         Ok(Answer::default())
     }

@@ -3,7 +3,7 @@
 //! Console and crypto units are under cfg handle 0x100 and have sysinos; LDC
 //! endpoints are under 0x200 and have cookies.
 
-use crate::guest::{Call, CallResult, Guest};
+use crate::guest::{Call, CallResult, Guest, GuestState};
 use crate::intr::{Interrupt, IntrState};
 use crate::platform::Cpus;
 use crate::trap::Answer;
@@ -33,7 +33,7 @@ impl Guest {
 
     /// A source under 0x100 became active, or may be sent again.
     pub(crate) fn raise_device(&mut self, cpus: &mut dyn Cpus, ino: u16) {
-        if !self.device_active(ino) {
+        if self.state == GuestState::Suspended || !self.device_active(ino) {
             return;
         }
         let fired = self.interrupts.get_mut(&ino).and_then(Interrupt::fire);
@@ -44,6 +44,9 @@ impl Guest {
 
     /// An endpoint's receive source became active, or may be sent again.
     pub(crate) fn raise_ldc(&mut self, cpus: &mut dyn Cpus, channel: LdcId) {
+        if self.state == GuestState::Suspended {
+            return; // all are looked at when it goes on
+        }
         let fired = self.endpoints.get_mut(&channel).and_then(|end| end.rx_intr.fire());
         if let Some((vcpu, word)) = fired {
             self.device_mondo(cpus, vcpu, word);

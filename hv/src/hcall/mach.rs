@@ -29,6 +29,7 @@ impl Call<'_> {
     pub(super) fn mach_desc(&mut self, buffer: u64, bytes: u64) -> CallResult {
         let Some(conf) = &self.guest.conf else { return Err(HvError::Inval.into()) };
         let md = conf.md_pa;
+        let room = self.guest.md_room;
         let mut header = [0; 16];
         self.cpus.memory().read(md, &mut header);
         let word = |at: usize| {
@@ -41,6 +42,10 @@ impl Call<'_> {
         };
         let size = 16 + word(4) + word(8) + word(12);
         let rounded = size.next_multiple_of(16);
+        if rounded > room {
+            // The manager has written something else there since.
+            return Err(HvError::Inval.into());
+        }
         if bytes < rounded {
             return Err(Failure::with(HvError::Inval, &[rounded]));
         }

@@ -23,7 +23,7 @@ impl Call<'_> {
             return Err(HvError::Inval.into());
         }
         self.guest.soft_state = SoftState { state, text };
-        self.guest.news = true;
+        self.guest.soft_news = true;
         Ok(Answer::default())
     }
 

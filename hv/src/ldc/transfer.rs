@@ -1,9 +1,10 @@
 //! What moves over channels at a boundary: packets, link states, console
 //! characters, copies.
 
-use super::{Copy, PACKETS_A_STEP, copy};
+use super::{Copy, PACKETS_A_STEP, PeerView, copy};
 use crate::Hypervisor;
 use crate::console::Console;
+use crate::guest::GuestState;
 use crate::platform::Machine;
 use sun4v::hcall::HvError;
 use sun4v::hvmd::LdcTarget;
@@ -30,6 +31,10 @@ impl Hypervisor {
             touched.extend(std::mem::take(&mut guest.stirred).into_iter().map(|end| (id, end)));
         }
         for end in touched {
+            if self.control == Some(end) {
+                self.serve(machine);
+                continue;
+            }
             self.publish(end, machine);
             // A sender has new packets; a receiver has new room.
             self.forward(end, machine);
@@ -42,6 +47,7 @@ impl Hypervisor {
     /// Tells the peer that this end's receive queue changed.
     fn publish(&mut self, end: End, machine: &mut dyn Machine) {
         let Some(peer) = self.peer(end) else { return };
+        let suspended = self.is_suspended(end.0);
         let Some(own) = self.guest_mut(end.0).and_then(|guest| guest.endpoints.get_mut(&end.1))
         else {
             return;
@@ -49,7 +55,8 @@ impl Hypervisor {
         if !std::mem::take(&mut own.rx_changed) {
             return;
         }
-        let (receives, reset) = (own.rx.is_configured(), std::mem::take(&mut own.rx_reset));
+        let receives = own.rx.is_configured() && !suspended;
+        let reset = std::mem::take(&mut own.rx_reset);
         let Some(guest) = self.guest_mut(peer.0) else { return };
         let Some(other) = guest.endpoints.get_mut(&peer.1) else { return };
         other.peer.receives = receives;
@@ -58,14 +65,62 @@ impl Hypervisor {
             if let Some(console) = &mut guest.console {
                 console.connected = receives;
             }
+            // The hypervisor itself reads what is for a console.
+            if let Some(own) = self.guest_mut(end.0).and_then(|own| own.endpoints.get_mut(&end.1)) {
+                own.peer.receives = true;
+            }
         } else if other.rx.is_empty() {
             guest.raise_ldc(machine.cpus(peer.0), peer.1);
+        }
+    }
+
+    /// Does nothing of this guest's happen?
+    fn is_suspended(&self, id: GuestId) -> bool {
+        self.guest(id).is_some_and(|guest| guest.state == GuestState::Suspended)
+    }
+
+    /// Tells every peer of a guest anew whether its receive queues take packets.
+    pub(crate) fn republish(&mut self, id: GuestId, machine: &mut dyn Machine) {
+        let Some(guest) = self.guest_mut(id) else { return };
+        let mut ends = Vec::new();
+        for (&channel, end) in &mut guest.endpoints {
+            end.rx_changed |= end.rx.is_configured();
+            end.rx_reset |= end.rx.is_configured();
+            ends.push((id, channel));
+        }
+        ends.into_iter().for_each(|end| self.publish(end, machine));
+    }
+
+    /// Shows a guest that goes on the state of its channels as they are here, each as
+    /// RESET, and rings.
+    pub(crate) fn reconnect(&mut self, id: GuestId, machine: &mut dyn Machine) {
+        let Some(guest) = self.guest(id) else { return };
+        let channels: Vec<LdcId> = guest.endpoints.keys().copied().collect();
+        for channel in channels {
+            let Some(peer) = self.peer((id, channel)) else { continue };
+            let other = self.guest(peer.0).and_then(|guest| guest.endpoints.get(&peer.1));
+            let receives =
+                other.is_some_and(|end| end.rx.is_configured()) && !self.is_suspended(peer.0);
+            let Some(guest) = self.guest_mut(id) else { return };
+            guest.stirred.insert(channel);
+            let Some(own) = guest.endpoints.get_mut(&channel) else { continue };
+            own.peer = PeerView { receives, reset: true };
+            if own.conf.private_console {
+                if let Some(console) = &mut guest.console {
+                    console.connected = receives;
+                }
+            } else {
+                guest.raise_ldc(machine.cpus(id), channel);
+            }
         }
     }
 
     /// Moves packets of `from` into its peer's receive queue, as far as there is room.
     fn forward(&mut self, from: End, machine: &mut dyn Machine) {
         let Some(to) = self.peer(from) else { return };
+        if self.is_suspended(from.0) || self.is_suspended(to.0) {
+            return;
+        }
         let private = |hv: &Self, (id, channel): End| {
             hv.guest(id)
                 .and_then(|guest| guest.endpoints.get(&channel))
@@ -184,7 +239,13 @@ impl Hypervisor {
         wanted: Copy,
         machine: &mut dyn Machine,
     ) -> Result<u64, HvError> {
+        if self.control == Some((id, channel)) {
+            return self.copy_own(id, wanted, machine);
+        }
         let (other, end) = self.peer((id, channel)).ok_or(HvError::Channel)?;
+        if self.is_suspended(other) {
+            return Err(HvError::Channel);
+        }
         let (own, theirs) = (self.guest(id), self.guest(other));
         let (own, theirs) = (own.ok_or(HvError::Channel)?, theirs.ok_or(HvError::Channel)?);
         let end = theirs.endpoints.get(&end).ok_or(HvError::Channel)?;

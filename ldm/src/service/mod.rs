@@ -3,6 +3,7 @@
 pub mod host;
 pub mod nfs;
 pub mod ring;
+pub mod vcc;
 pub mod vds;
 pub mod volume;
 pub mod vsw;

@@ -36,10 +36,14 @@ impl<M: Memory> Desk<M> {
         }
     }
 
-    /// Moves its time to `now` and publishes the busy time of each vCPU.
-    pub fn publish(&mut self, now: SimTime, busy: impl IntoIterator<Item = SimTime>) {
+    /// Moves its time.
+    pub fn set_now(&mut self, now: SimTime) {
         self.now = now;
-        self.busy = (0..).map(VcpuId).zip(busy).collect();
+    }
+
+    /// Publishes the busy time of vCPUs.
+    pub fn publish(&mut self, busy: impl IntoIterator<Item = (VcpuId, SimTime)>) {
+        self.busy.extend(busy);
     }
 }
 

@@ -1,32 +1,115 @@
 //! A domain whose software is SPARC instructions: its strands, and how they run
 //! for a slice.
+//!
+//! **Order.** Inside a slice the virtual CPUs run one after the other, in the order
+//! of their numbers, each to the slice's end or until it parks. One that another
+//! woke meanwhile goes on from the waker's time, in a further round of the same
+//! slice; so a slice ends when none that runs has time left. A virtual CPU that only
+//! spins gives the rest of its slice up.
+//!
+//! **Time.** A strand's own time is its count of machine ticks. What `%tick` and
+//! `%stick` read never goes back in the order of execution, although virtual CPUs
+//! take turns ([`Clock`]). A parked strand wakes at the exact tick of its compare
+//! registers.
 
+use crate::chip::stick::time_of;
+use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
+use crate::chip::tlb::{Core, Entry};
+use crate::engine::{Clock, Code, Counts, Engine, Exit, Interp, Place};
 use crate::mem::Ram;
-use hv::Guest;
 use hv::platform::{Cpus, Memory, Queue, StartState, Tlbs};
+use hv::{Answer, Guest, Outcome, Trap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use sun4v::addr::{Pa, RealMap};
-use sun4v::id::{StrandId, VcpuId};
+use sun4v::addr::{Pa, Ra, RealMap};
+use sun4v::id::{CoreId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1};
-use sun4v::time::SimTime;
+use sun4v::time::{SimTime, T2_HZ};
+
+/// A virtual CPU and the strand that it is.
+struct Seat {
+    vcpu: VcpuId,
+    id: StrandId,
+    strand: Strand,
+}
+
+/// An instruction that was executed, for a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Machine tick before it.
+    pub tick: u64,
+    /// Who executed it.
+    pub vcpu: VcpuId,
+    /// Where it is.
+    pub pc: u64,
+    /// The instruction, when its page is mapped.
+    pub word: Option<u32>,
+}
 
 /// The strands of one guest.
 pub struct Domain {
     ram: Arc<Ram>,
     now: SimTime,
+    map: RealMap,
+    seats: Vec<Seat>,
+    cores: BTreeMap<CoreId, Core>,
+    code: Code,
+    clock: Clock,
+    counts: Counts,
+    hypercalls: BTreeMap<(u8, u64), u64>,
+    engine: Interp,
+    /// Whose trap is being served.
+    current: Option<usize>,
+    steps: Option<Vec<Step>>,
 }
 
 impl Domain {
     /// A domain without strands.
     #[must_use]
     pub fn new(ram: Arc<Ram>) -> Self {
-        Self { ram, now: SimTime::ZERO }
+        Self {
+            ram,
+            now: SimTime::ZERO,
+            map: RealMap::default(),
+            seats: Vec::new(),
+            cores: BTreeMap::new(),
+            code: Code::default(),
+            clock: Clock::default(),
+            counts: Counts::default(),
+            hypercalls: BTreeMap::new(),
+            engine: Interp,
+            current: None,
+            steps: None,
+        }
     }
 
     /// Gives it strands and memory. Strands that stay keep their state.
-    pub fn assign(&mut self, _strands: &[(VcpuId, StrandId)], _memory: &RealMap) {
-        todo!()
+    pub fn assign(&mut self, strands: &[(VcpuId, StrandId)], memory: &RealMap) {
+        let tick = self.now.ticks(T2_HZ);
+        let mut before = std::mem::take(&mut self.seats);
+        self.seats = strands
+            .iter()
+            .map(|&(vcpu, id)| {
+                let kept = before.iter().position(|seat| (seat.vcpu, seat.id) == (vcpu, id));
+                kept.map_or_else(
+                    || Seat { vcpu, id, strand: Strand { tick, ..Strand::default() } },
+                    |index| before.swap_remove(index),
+                )
+            })
+            .collect();
+        self.seats.sort_by_key(|seat| seat.vcpu);
+        self.cores.retain(|&core, _| self.seats.iter().any(|seat| seat.id.core() == core));
+        for seat in &self.seats {
+            self.cores.entry(seat.id.core()).or_default();
+        }
+        if self.map != *memory {
+            self.map = memory.clone();
+            // What was translated or decoded may lie in memory that is somebody
+            // else's now.
+            self.code.clear(&self.ram);
+            self.cores.values_mut().for_each(|core| core.demap_all(true, true));
+        }
     }
 
     /// Moves its clock to a boundary.
@@ -39,93 +122,354 @@ impl Domain {
     /// can wake one.
     #[must_use]
     pub fn next_time(&self) -> SimTime {
-        todo!()
+        let times = self.seats.iter().map(|Seat { strand, .. }| match strand.state {
+            RunState::Running => time_of(strand.tick),
+            RunState::Parked => time_of(strand.due()),
+            RunState::Stopped | RunState::Blocked => SimTime::NEVER,
+        });
+        times.min().unwrap_or(SimTime::NEVER)
     }
 
     /// Runs every virtual CPU from its clock up to `until`, serving its traps by
     /// `guest`.
-    pub fn run(&mut self, _guest: &mut Guest, _until: SimTime) {
-        todo!()
+    pub fn run(&mut self, guest: &mut Guest, until: SimTime) {
+        let end = until.ticks(T2_HZ);
+        loop {
+            let mut ran = false;
+            for index in 0..self.seats.len() {
+                ran |= self.turn(index, guest, end);
+            }
+            if !ran {
+                break;
+            }
+        }
     }
 
     /// Instructions executed so far.
     #[must_use]
     pub fn instructions(&self) -> u64 {
-        todo!()
+        self.counts.instructions
     }
+
+    /// Instructions, and traps that the guest served, so far.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Hypercalls so far, by trap number and function.
+    #[must_use]
+    pub fn hypercalls(&self) -> &BTreeMap<(u8, u64), u64> {
+        &self.hypercalls
+    }
+
+    /// Turns the trace of instructions on or off.
+    pub fn set_trace(&mut self, on: bool) {
+        self.steps = on.then(Vec::new);
+    }
+
+    /// What was executed since the last call, if the trace is on.
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        self.steps.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Lets one virtual CPU run; false when it cannot.
+    fn turn(&mut self, index: usize, guest: &mut Guest, end: u64) -> bool {
+        let strand = &mut self.seats[index].strand;
+        if strand.state == RunState::Parked && strand.due() <= end {
+            strand.tick = strand.tick.max(strand.due());
+            strand.match_compares();
+            strand.state = RunState::Running;
+        }
+        if strand.state != RunState::Running || strand.tick >= end {
+            return false;
+        }
+        while self.seats[index].strand.state == RunState::Running {
+            let exit = self.execute(index, end);
+            let strand = &mut self.seats[index].strand;
+            match exit {
+                Exit::Budget => {
+                    if strand.tick >= end {
+                        break;
+                    }
+                }
+                Exit::Spin => {
+                    let to = end.min(strand.due()).max(strand.tick);
+                    strand.busy += to - strand.tick;
+                    strand.tick = to;
+                }
+                exit => self.serve(index, exit, guest),
+            }
+        }
+        true
+    }
+
+    /// Runs the engine; one instruction at a time when they are traced.
+    fn execute(&mut self, index: usize, end: u64) -> Exit {
+        let Some(mut steps) = self.steps.take() else { return self.run_engine(index, end) };
+        let strand = &self.seats[index].strand;
+        let (tick, pc, vcpu) = (strand.tick, strand.pc, self.seats[index].vcpu);
+        let before = self.peek(index, pc);
+        let exit = self.run_engine(index, end.min(tick + 1));
+        let word = before.or_else(|| self.peek(index, pc));
+        steps.push(Step { tick, vcpu, pc, word });
+        self.steps = Some(steps);
+        exit
+    }
+
+    fn run_engine(&mut self, index: usize, until: u64) -> Exit {
+        let Seat { id, strand, .. } = &mut self.seats[index];
+        let core = self.cores.entry(id.core()).or_default();
+        let before = strand.tick;
+        let place = Place {
+            strand,
+            core,
+            ram: &self.ram,
+            map: &self.map,
+            code: &mut self.code,
+            clock: &mut self.clock,
+            counts: &mut self.counts,
+        };
+        let exit = self.engine.run(place, until);
+        let strand = &mut self.seats[index].strand;
+        strand.busy += strand.tick - before;
+        exit
+    }
+
+    /// The instruction at `pc` as far as the strand's translations go.
+    fn peek(&mut self, index: usize, pc: u64) -> Option<u32> {
+        let Seat { id, strand, .. } = &self.seats[index];
+        let pa = if strand.mmu_on {
+            let contexts = match strand.tl {
+                0 => [strand.contexts[0], strand.contexts[1]],
+                _ => [0, 0],
+            };
+            self.cores.get_mut(&id.core())?.itlb.lookup(pc, contexts)?.at(pc)
+        } else {
+            self.map.resolve(Ra(pc), 4)?
+        };
+        Some(self.ram.load(pa))
+    }
+
+    /// Hands what stopped a strand to the hypervisor.
+    fn serve(&mut self, index: usize, exit: Exit, guest: &mut Guest) {
+        let Seat { vcpu, strand, .. } = &self.seats[index];
+        let vcpu = *vcpu;
+        let trap = match exit {
+            Exit::Budget | Exit::Spin => return,
+            Exit::Hypercall { number } => {
+                let args = std::array::from_fn(|arg| strand.regs.r[8 + arg]);
+                *self.hypercalls.entry((number, args[5])).or_default() += 1;
+                Trap::Hypercall { number, args }
+            }
+            Exit::Miss { instruction, va, context } => Trap::Miss { instruction, va, context },
+            Exit::Protection { va, context } => Trap::Protection { va, context },
+            Exit::Fault { tt, instruction, kind, address, context } => {
+                Trap::Fault { tt, instruction, kind, address, context }
+            }
+            Exit::Plain { tt } => Trap::Plain { tt },
+            Exit::Watchdog => Trap::Watchdog,
+        };
+        self.current = Some(index);
+        let outcome = guest.htrap(vcpu, trap, self);
+        self.current = None;
+        let strand = &mut self.seats[index].strand;
+        match outcome {
+            Outcome::Done(answer) => complete(strand, &answer),
+            Outcome::Parked(answer) => {
+                complete(strand, &answer);
+                // An interrupt that is pending already would have ended the wait.
+                if strand.softint == 0 {
+                    strand.state = RunState::Parked;
+                }
+            }
+            Outcome::Resumed => {}
+            Outcome::Blocked => strand.state = RunState::Blocked,
+        }
+    }
+
+    fn index(&self, vcpu: VcpuId) -> Option<usize> {
+        self.seats.binary_search_by_key(&vcpu, |seat| seat.vcpu).ok()
+    }
+
+    /// The strand of `vcpu`.
+    ///
+    /// The hypervisor asks only for virtual CPUs that it has assigned; for another
+    /// one there is nothing to do.
+    fn strand(&mut self, vcpu: VcpuId) -> Option<&mut Strand> {
+        let index = self.index(vcpu)?;
+        Some(&mut self.seats[index].strand)
+    }
+
+    fn core(&mut self, vcpu: VcpuId) -> Option<&mut Core> {
+        let index = self.index(vcpu)?;
+        self.cores.get_mut(&self.seats[index].id.core())
+    }
+
+    /// The tick at which whoever calls is.
+    fn tick(&self) -> u64 {
+        let now = self.now.ticks(T2_HZ);
+        self.current.map_or(now, |index| self.seats[index].strand.tick.max(now))
+    }
+}
+
+/// Writes an answer and goes on after the trap instruction.
+fn complete(strand: &mut Strand, answer: &Answer) {
+    strand.regs.r[8] = answer.status;
+    let count = usize::from(answer.count.min(5));
+    strand.regs.r[9..9 + count].copy_from_slice(&answer.rets[..count]);
+    strand.pc = strand.npc;
+    strand.npc = strand.npc.wrapping_add(4) & strand.am;
 }
 
 impl Cpus for Domain {
     fn now(&self) -> SimTime {
-        self.now
+        match self.current {
+            Some(index) => self.now.max(time_of(self.seats[index].strand.tick)),
+            None => self.now,
+        }
     }
     fn memory(&self) -> &dyn Memory {
         &*self.ram
     }
-    fn start(&mut self, _: VcpuId, _: StartState) {
-        todo!()
+    fn start(&mut self, vcpu: VcpuId, state: StartState) {
+        let tick = self.tick();
+        if let Some(strand) = self.strand(vcpu) {
+            strand.tick = strand.tick.max(tick);
+            strand.begin(state.pc, state.argument, state.memory_base, state.memory_bytes);
+        }
     }
-    fn stop(&mut self, _: VcpuId) {
-        todo!()
+    fn stop(&mut self, vcpu: VcpuId) {
+        if let Some(strand) = self.strand(vcpu) {
+            let Strand { tick, busy, .. } = *strand;
+            *strand = Strand { tick, busy, ..Strand::default() };
+        }
+        if let Some(core) = self.core(vcpu) {
+            core.demap_all(true, true);
+        }
     }
-    fn park(&mut self, _: VcpuId) {
-        todo!()
+    fn park(&mut self, vcpu: VcpuId) {
+        if let Some(strand) = self.strand(vcpu)
+            && strand.state == RunState::Running
+        {
+            strand.state = RunState::Parked;
+        }
     }
-    fn wake(&mut self, _: VcpuId) {
-        todo!()
+    fn wake(&mut self, vcpu: VcpuId) {
+        let tick = self.tick();
+        if let Some(strand) = self.strand(vcpu) {
+            if strand.state == RunState::Parked {
+                strand.tick = strand.tick.max(tick);
+                strand.state = RunState::Running;
+            }
+            strand.attention = true;
+        }
     }
-    fn reflect(&mut self, _: VcpuId, _: u16) {
-        todo!()
+    fn reflect(&mut self, vcpu: VcpuId, tt: u16) {
+        self.counts.traps[usize::from(tt & 511)] += 1;
+        if let Some(strand) = self.strand(vcpu) {
+            strand.reflect(tt);
+        }
     }
-    fn watchdog(&mut self, _: VcpuId, _: u64) {
-        todo!()
+    fn watchdog(&mut self, vcpu: VcpuId, pc: u64) {
+        if let Some(strand) = self.strand(vcpu) {
+            strand.watchdog(pc);
+        }
     }
-    fn mmu_enable(&mut self, _: VcpuId, _: bool, _: u64) {
-        todo!()
+    fn mmu_enable(&mut self, vcpu: VcpuId, on: bool, pc: u64) {
+        if let Some(strand) = self.strand(vcpu) {
+            strand.mmu_on = on;
+            (strand.pc, strand.npc) = (pc, pc.wrapping_add(4));
+        }
     }
-    fn mmu_is_on(&self, _: VcpuId) -> bool {
-        todo!()
+    fn mmu_is_on(&self, vcpu: VcpuId) -> bool {
+        self.index(vcpu).is_some_and(|index| self.seats[index].strand.mmu_on)
     }
-    fn answer(&mut self, _: VcpuId, _: u64, _: &[u64]) {
-        todo!()
+    fn answer(&mut self, vcpu: VcpuId, status: u64, rets: &[u64]) {
+        let tick = self.tick();
+        if let Some(strand) = self.strand(vcpu)
+            && strand.state == RunState::Blocked
+        {
+            strand.tick = strand.tick.max(tick);
+            strand.state = RunState::Running;
+            complete(strand, &Answer { status, ..Answer::ok(rets) });
+        }
     }
-    fn levels(&self, _: VcpuId) -> (u8, u8) {
-        todo!()
+    fn levels(&self, vcpu: VcpuId) -> (u8, u8) {
+        self.index(vcpu).map_or((0, 0), |index| {
+            let strand = &self.seats[index].strand;
+            (strand.tl, strand.regs.gl())
+        })
     }
-    fn tlb_insert(&mut self, _: VcpuId, _: Tlbs, _: u64, _: u16, _: Tte, _: Pa) {
-        todo!()
+    fn tlb_insert(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16, tte: Tte, pa: Pa) {
+        let Some(entry) = Entry::new(va, context, tte, pa) else { return };
+        if let Some(core) = self.core(vcpu) {
+            let data = tlbs.data && core.dtlb.insert(entry);
+            let instruction = tlbs.instruction && core.itlb.insert(entry);
+            if data || instruction {
+                core.forget();
+            }
+        }
     }
-    fn demap_page(&mut self, _: VcpuId, _: Tlbs, _: u64, _: u16) {
-        todo!()
+    fn demap_page(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16) {
+        if let Some(core) = self.core(vcpu) {
+            core.demap_page(tlbs.data, tlbs.instruction, va, context);
+        }
     }
-    fn demap_context(&mut self, _: VcpuId, _: Tlbs, _: u16) {
-        todo!()
+    fn demap_context(&mut self, vcpu: VcpuId, tlbs: Tlbs, context: u16) {
+        if let Some(core) = self.core(vcpu) {
+            core.demap_context(tlbs.data, tlbs.instruction, context);
+        }
     }
-    fn demap_all(&mut self, _: VcpuId, _: Tlbs) {
-        todo!()
+    fn demap_all(&mut self, vcpu: VcpuId, tlbs: Tlbs) {
+        if let Some(core) = self.core(vcpu) {
+            core.demap_all(tlbs.data, tlbs.instruction);
+        }
     }
-    fn set_tsbs(&mut self, _: VcpuId, _: bool, _: &[Tsb]) {
-        todo!()
+    fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]) {
+        if let Some(strand) = self.strand(vcpu) {
+            strand.tsbs[usize::from(nonzero_contexts)] = tsbs.to_vec();
+        }
     }
-    fn queue(&self, _: VcpuId, _: Queue) -> (u64, u64) {
-        todo!()
+    fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64) {
+        self.index(vcpu).map_or((0, 0), |index| {
+            let [head, tail] = self.seats[index].strand.queues[queue as usize];
+            (u64::from(head), u64::from(tail))
+        })
     }
-    fn set_queue(&mut self, _: VcpuId, _: Queue, _: u64, _: u64) {
-        todo!()
+    fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
+        if let Some(strand) = self.strand(vcpu) {
+            let register = |offset: u64| offset as u32 & QUEUE_BITS;
+            strand.queues[queue as usize] = [register(head), register(tail)];
+            strand.attention = true;
+        }
     }
-    fn busy(&self, _: VcpuId) -> SimTime {
-        todo!()
+    fn busy(&self, vcpu: VcpuId) -> SimTime {
+        self.index(vcpu)
+            .map_or(SimTime::ZERO, |index| SimTime::of_ticks(self.seats[index].strand.busy, T2_HZ))
     }
-    fn save(&self, _: VcpuId) -> StrandV1 {
-        todo!()
+    fn save(&self, vcpu: VcpuId) -> StrandV1 {
+        self.index(vcpu).map_or_else(
+            || StrandV1 { stopped: true, ..StrandV1::default() },
+            |index| self.seats[index].strand.save(),
+        )
     }
-    fn load(&mut self, _: VcpuId, _: &StrandV1) -> Result<(), LoadError> {
-        todo!()
+    fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError> {
+        let (tick, offset) = (self.tick(), self.clock.offset);
+        if let Some(strand) = self.strand(vcpu) {
+            strand.tick = strand.tick.max(tick);
+            strand.load(state, offset)?;
+        }
+        Ok(())
     }
-    fn set_stick_offset(&mut self, _: i64) {
-        todo!()
+    fn set_stick_offset(&mut self, ticks: i64) {
+        self.clock.offset = ticks;
+        for Seat { strand, .. } in &mut self.seats {
+            strand.tick_cmpr.aim(strand.tick, ticks);
+            strand.stick_cmpr.aim(strand.tick, ticks);
+        }
     }
     fn stick(&self) -> u64 {
-        todo!()
+        self.clock.last.max(self.tick()).wrapping_add_signed(self.clock.offset)
     }
 }

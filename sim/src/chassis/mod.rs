@@ -1,7 +1,13 @@
 //! Two servers and what holds them together.
 
+pub mod bare;
+pub mod board;
 pub mod cpus;
 pub mod desk;
 pub mod domain;
 pub mod image;
+pub mod native;
 pub mod pool;
+pub mod server;
+pub mod slice;
+pub mod world;

@@ -6,3 +6,5 @@ pub mod regs;
 pub mod stick;
 pub mod strand;
 pub mod tlb;
+pub mod trap;
+pub mod vis;

@@ -248,7 +248,7 @@ impl Cc {
 
 /// Does a four-bit code meet an integer condition (T2 reference: `Bicc` cond)?
 #[inline]
-pub fn meets(code: u8, cond: u8) -> bool {
+pub const fn meets(code: u8, cond: u8) -> bool {
     let (n, z) = (code & N != 0, code & Z != 0);
     let (v, c) = (code & V != 0, code & C != 0);
     let base = match cond & 7 {

@@ -88,12 +88,15 @@ impl Tlb {
         })
     }
 
-    /// Loads a translation; those of the same addresses and context go.
-    pub fn insert(&mut self, new: Entry) {
+    /// Loads a translation; those of the same addresses and context go, and then the
+    /// answer is true: the software cache may hold one of them.
+    pub fn insert(&mut self, new: Entry) -> bool {
+        let before = self.entries.len();
         self.entries.retain(|(entry, _)| !entry.overlaps(&new));
+        let replaced = self.entries.len() != before;
         if self.entries.len() < self.capacity {
             self.entries.push((new, true));
-            return;
+            return replaced;
         }
         loop {
             let at = self.hand % self.capacity;
@@ -101,7 +104,7 @@ impl Tlb {
             let (entry, used) = &mut self.entries[at];
             if !*used {
                 (*entry, *used) = (new, true);
-                return;
+                return replaced;
             }
             *used = false;
         }
@@ -157,6 +160,10 @@ pub struct Core {
     pub soft: Box<[Soft; SOFT]>,
     /// Code pages, likewise.
     pub soft_code: Box<[SoftCode; SOFT]>,
+    /// Dirty log generation of which the cache knows.
+    pub seen_log: u64,
+    /// Generation of decoded code of which it knows.
+    pub seen_code: u64,
     generation: u64,
 }
 
@@ -168,6 +175,8 @@ impl Default for Core {
             dtlb: Tlb::new(DTLB_ENTRIES),
             soft: Box::new([none; SOFT]),
             soft_code: Box::new([SoftCode { va: ABSENT, key: KEY_NONE, page: 0 }; SOFT]),
+            seen_log: 0,
+            seen_code: 0,
             generation: 0,
         }
     }
@@ -202,6 +211,12 @@ impl Core {
             key,
             delta: (pa.0 & !(PAGE_BYTES - 1)).wrapping_sub(page),
         };
+    }
+
+    /// Remembers a code page.
+    pub fn remember_code(&mut self, va: u64, key: u64, page: u32) {
+        let va = va & !(PAGE_BYTES - 1);
+        self.soft_code[soft_index(va)] = SoftCode { va, key, page };
     }
 
     /// Removes the page of `va` in `context`.

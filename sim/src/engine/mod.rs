@@ -1,1 +1,151 @@
 //! Engines: run a strand for a budget, say why it stopped.
+//!
+//! An engine calls nobody. Traps that the guest serves itself are taken inside;
+//! whatever needs the hypervisor, or is somebody else's turn, is an [`Exit`], at
+//! which `pc` is the instruction that did not complete.
+//!
+//! **Shapes.** [`Place`] is all that an engine may touch: one strand, the TLBs of
+//! its core, memory, the guest's real memory map, decoded instructions and the
+//! domain's clock. A tick is one instruction (timing *functional*).
+
+pub mod code;
+pub mod interp;
+
+pub use code::Code;
+pub use interp::Interp;
+
+use crate::chip::strand::Strand;
+use crate::chip::tlb::Core;
+use crate::mem::Ram;
+use sun4v::addr::RealMap;
+
+/// Types of faults, as the hypervisor writes them to a fault area.
+///
+/// **Source.** T2 reference 5.7.
+pub mod fault {
+    /// The real address does not exist.
+    pub const INVALID_RA: u64 = 4;
+    /// Unprivileged access to a privileged page.
+    pub const PRIVILEGE: u64 = 5;
+    /// A fetch from a page that is not executable.
+    pub const PROTECTION: u64 = 6;
+    /// Access other than no-fault to a no-fault page.
+    pub const NFO: u64 = 7;
+    /// No-fault access to a page with side effects.
+    pub const SIDE_EFFECT: u64 = 8;
+    /// The address is in the hole.
+    pub const VA_RANGE: u64 = 9;
+    /// The ASI does not exist, or not for this access.
+    pub const ILLEGAL_ASI: u64 = 0xa;
+    /// Atomic access to a page that is not cacheable.
+    pub const NONCACHEABLE_ATOMIC: u64 = 0xb;
+    /// Misaligned.
+    pub const ALIGNMENT: u64 = 0xe;
+}
+
+/// Why a strand stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Its time is up.
+    Budget,
+    /// It only waits: a failed atomic again and again, or a pause. The instruction
+    /// is complete.
+    Spin,
+    /// `ta number` by privileged code, 0x80 and above.
+    Hypercall {
+        /// Software trap number.
+        number: u8,
+    },
+    /// No translation, in a TLB or a TSB.
+    Miss {
+        /// For a fetch; otherwise for data.
+        instruction: bool,
+        /// The address.
+        va: u64,
+        /// The context.
+        context: u16,
+    },
+    /// A store to a page that is not writable.
+    Protection {
+        /// The address.
+        va: u64,
+        /// The context.
+        context: u16,
+    },
+    /// Another trap with a fault area.
+    Fault {
+        /// What the guest sees.
+        tt: u16,
+        /// For a fetch; otherwise for data.
+        instruction: bool,
+        /// One of [`fault`].
+        kind: u64,
+        /// Fault address.
+        address: u64,
+        /// Fault context.
+        context: u16,
+    },
+    /// A trap that is only reflected.
+    Plain {
+        /// What the guest sees.
+        tt: u16,
+    },
+    /// A trap for the guest at its highest trap level.
+    Watchdog,
+}
+
+/// The counter that the strands of a domain share.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// The last machine tick that anybody read: nobody reads an earlier one.
+    pub last: u64,
+    /// The guest's counter is the machine's plus this.
+    pub offset: i64,
+}
+
+impl Clock {
+    /// What a strand whose own time is `tick` reads.
+    pub fn read(&mut self, tick: u64) -> u64 {
+        self.last = self.last.max(tick);
+        self.last.wrapping_add_signed(self.offset)
+    }
+}
+
+/// What was executed.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Instructions that completed or trapped.
+    pub instructions: u64,
+    /// Traps that the guest served, by type.
+    pub traps: Box<[u64; 512]>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { instructions: 0, traps: Box::new([0; 512]) }
+    }
+}
+
+/// Where a strand runs.
+pub struct Place<'a> {
+    /// The strand.
+    pub strand: &'a mut Strand,
+    /// The TLBs of its core.
+    pub core: &'a mut Core,
+    /// Memory.
+    pub ram: &'a Ram,
+    /// The guest's real memory.
+    pub map: &'a RealMap,
+    /// Decoded instructions of the guest.
+    pub code: &'a mut Code,
+    /// The guest's clock.
+    pub clock: &'a mut Clock,
+    /// What was executed so far.
+    pub counts: &'a mut Counts,
+}
+
+/// An engine.
+pub trait Engine {
+    /// Runs the strand until its clock is at `until`, or something comes up.
+    fn run(&mut self, place: Place<'_>, until: u64) -> Exit;
+}

@@ -4,6 +4,8 @@
 //! A chassis joins through an [`Outlet`] for each of its interfaces: it sends frames
 //! there at a boundary and is handed what arrived by the next.
 
+mod assembly;
+mod command;
 pub mod host;
 pub mod nas;
 pub mod pinger;
@@ -11,6 +13,7 @@ pub mod quantity;
 pub mod record;
 pub mod scenario;
 pub mod script;
+pub mod verdict;
 pub mod workstation;
 
 use crate::net::fabric::{Delivery, Fabric, PortId};

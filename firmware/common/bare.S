@@ -1,6 +1,7 @@
 /*
- * The smallest guest: one vCPU, MMU off, no interrupts. It runs at real
- * addresses with a trap table that serves register windows and nothing else.
+ * What the smallest guests begin with: one vCPU, MMU off, no interrupts, real
+ * addresses, and a trap table that serves register windows and nothing else.
+ * Calls bare_main(memory base, bytes), or bare_unexpected(tt, tpc, tl).
  */
 	.register %g2, #scratch
 	.register %g3, #scratch
@@ -10,7 +11,7 @@
 	.section .head, "ax"
 	.global	image_start
 image_start:
-	.ascii	"hello, a sun4v guest            "
+	.ascii	"a bare sun4v guest              "
 	/* +0x20: where the hypervisor starts a guest */
 	ba,a,pt	%xcc, boot
 	 nop
@@ -42,7 +43,7 @@ boot:
 	 nop
 	set	stack_top - FRAME_BYTES - STACK_BIAS, %sp
 	clr	%fp
-	call	hello
+	call	bare_main
 	 clr	%i7
 0:	ba,a,pt	%xcc, 0b
 	 nop
@@ -58,7 +59,7 @@ unexpected:
 	wrpr	%g0, 0, %tl
 	wrpr	%g0, 0, %gl
 	set	stack_top - FRAME_BYTES - STACK_BIAS, %sp
-	call	hello_unexpected
+	call	bare_unexpected
 	 nop
 
 	.macro	HALF

@@ -1,0 +1,160 @@
+//! The record of a guest: what is saved of it, as plain values.
+//!
+//! Addresses are the guest's own; where they lie is the chassis's business.
+
+use serde::{Deserialize, Serialize};
+use sun4v::addr::Ra;
+use sun4v::record::Schema;
+
+/// A guest, version 1. On the wire the strand records of its virtual CPUs follow, in
+/// their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestV1 {
+    /// Its clocks.
+    pub clock: ClockV1,
+    /// API groups it has negotiated: group, major, minor.
+    pub api: Vec<(u16, u16, u16)>,
+    /// What it says about itself: 1 normal, 2 transition.
+    pub soft_state: u8,
+    /// And a text.
+    pub soft_text: [u8; 32],
+    /// Its virtual CPUs, in ascending order.
+    pub vcpus: Vec<VcpuV1>,
+    /// Mappings that outlive demaps.
+    pub permanent: Vec<PermanentV1>,
+    /// Interrupts under cfg handle 0x100, by number.
+    pub interrupts: Vec<(u16, InterruptV1)>,
+    /// Its channels, without the private ones.
+    pub endpoints: Vec<EndpointV1>,
+    /// Its console.
+    pub console: Option<ConsoleV1>,
+    /// Its queues on crypto units; none has work outstanding.
+    pub crypto: Vec<CryptoV1>,
+    /// How often it has asked for something across domains.
+    pub sequence: u64,
+}
+
+impl Schema for GuestV1 {
+    const KIND: &'static str = "hv/guest";
+    const VERSION: u32 = 1;
+}
+
+/// The clocks of a guest at the moment at which it was suspended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockV1 {
+    /// That moment, in picoseconds of the lab's time.
+    pub at: u64,
+    /// What `%stick` counted for the guest.
+    pub stick: u64,
+    /// The machine's time of day.
+    pub tod: u64,
+    /// Seconds that the guest adds to it.
+    pub tod_offset: i64,
+}
+
+/// A virtual CPU, but for its registers and TSBs, which are in its strand's record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VcpuV1 {
+    /// Its number.
+    pub id: u8,
+    /// 1 stopped, 2 running, 3 in error.
+    pub state: u8,
+    /// Real-mode trap base address.
+    pub rtba: u64,
+    /// Its fault area.
+    pub fault_area: Option<Ra>,
+    /// Its four queues: address and entries.
+    pub queues: [Option<(Ra, u64)>; 4],
+    /// A mondo that found the queue full.
+    pub mailbox: Option<[u64; 8]>,
+}
+
+/// A permanent mapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermanentV1 {
+    /// Virtual address of the page.
+    pub va: u64,
+    /// Data word of its translation.
+    pub tte: u64,
+    /// Who registered it for fetches, ascending.
+    pub instruction: Vec<u8>,
+    /// Who registered it for data, ascending.
+    pub data: Vec<u8>,
+}
+
+/// An interrupt source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterruptV1 {
+    /// Word 0 of its mondo.
+    pub cookie: u64,
+    /// Valid or enabled.
+    pub valid: bool,
+    /// 0 idle, 1 received, 2 delivered.
+    pub state: u8,
+    /// Its virtual CPU.
+    pub target: Option<u8>,
+}
+
+/// A packet queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketQueueV1 {
+    /// Where it is.
+    pub ra: Ra,
+    /// Entries; zero when it has no memory.
+    pub entries: u64,
+    /// In bytes.
+    pub head: u64,
+    /// In bytes.
+    pub tail: u64,
+}
+
+/// A channel's endpoint. What it knew of its peer is not kept: it gets another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointV1 {
+    /// Its number.
+    pub channel: u16,
+    /// Interrupt numbers, by which the guest knows it.
+    pub inos: (u16, u16),
+    /// Packets to the peer.
+    pub tx: PacketQueueV1,
+    /// Packets from the peer.
+    pub rx: PacketQueueV1,
+    /// Lent memory: table and entries.
+    pub table: Option<(Ra, u64)>,
+    /// The transmit interrupt.
+    pub tx_intr: InterruptV1,
+    /// The receive interrupt.
+    pub rx_intr: InterruptV1,
+}
+
+/// A console: characters under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleV1 {
+    /// Its interrupt number.
+    pub ino: u16,
+    /// For the other end, in pieces of a packet.
+    pub output: Vec<Vec<u8>>,
+    /// For the guest: characters, 0x100 a break, 0x101 a hang-up.
+    pub input: Vec<u16>,
+    /// The guest was refused and wants to know.
+    pub blocked: bool,
+}
+
+/// A queue on a crypto unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CryptoV1 {
+    /// The core, which the guest knows by its handle.
+    pub core: u8,
+    /// Its interrupt number.
+    pub ino: u16,
+    /// Where it is.
+    pub ra: Ra,
+    /// Entries.
+    pub entries: u64,
+    /// In bytes; the tail is there too.
+    pub head: u64,
+    /// Consumed up to here, in bytes.
+    pub marker: u64,
+    /// Whose interrupts it raises.
+    pub vcpu: u8,
+}

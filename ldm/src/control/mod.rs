@@ -1,0 +1,112 @@
+//! The control domain: its manager, its services, and what joins them.
+//!
+//! [`ControlDomain`] is a native program. It hands every event to whoever it is
+//! for, and then lets everybody work until nothing moves: frames, storage,
+//! services, the manager, migrations. It decides nothing itself.
+//!
+//! **Shapes.** Cookies of mondos: one for the channel to the hypervisor, a range
+//! for crypto units, and a range for service ports, by endpoint ([`services::key`]).
+//! Tokens of timers: see [`timer`].
+
+mod moves;
+mod network;
+mod running;
+mod services;
+mod start;
+
+pub use network::NicConf;
+
+use crate::channel::Copier;
+use crate::cost::Cost;
+use crate::memory::Arena;
+use crate::migrate;
+use crate::service::host::Host;
+use running::Running;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use sun4v::hvmd::Inventory;
+use sun4v::native::{Event, Ports, Program, Reply};
+
+/// Cookie of the channel to the hypervisor.
+const HVCTL_COOKIE: u64 = 1;
+/// Cookies of crypto units begin here.
+const UNIT_COOKIES: u64 = 0x100;
+
+/// Tokens of timers.
+mod timer {
+    /// Somebody has something to do.
+    pub const WORK: u64 = 1;
+    /// Crypto units are looked at.
+    pub const UNITS: u64 = 2;
+    /// A domain that leaves.
+    pub const SOURCE: u64 = 3;
+    /// A domain that comes.
+    pub const TARGET: u64 = 4;
+}
+
+/// What a control domain is told when it is made.
+#[derive(Clone, Debug)]
+pub struct ControlConf {
+    /// What the service processor tells about the machine.
+    pub inventory: Inventory,
+    /// Network interfaces, by number; the first is towards other control domains.
+    pub nics: Vec<NicConf>,
+    /// Hosts by name.
+    pub hosts: BTreeMap<String, Ipv4Addr>,
+    /// Files that commands may name.
+    pub files: BTreeMap<String, String>,
+    /// The password that others need to migrate to here.
+    pub password: String,
+    /// What looks like chance comes of it.
+    pub seed: u64,
+    /// How to migrate.
+    pub migrate: migrate::Config,
+    /// What work costs.
+    pub cost: Cost,
+}
+
+/// What services share.
+pub struct Kit {
+    arena: Arena,
+    copier: Copier,
+    cost: Cost,
+}
+
+impl Kit {
+    /// For one call.
+    pub fn host<'a>(&'a mut self, ports: &'a mut dyn Ports) -> Host<'a> {
+        Host { ports, arena: &mut self.arena, copier: &self.copier, cost: &self.cost }
+    }
+}
+
+/// The control domain's software.
+pub struct ControlDomain {
+    conf: ControlConf,
+    running: Option<Box<Running>>,
+}
+
+impl ControlDomain {
+    /// One that waits for its domain to start.
+    #[must_use]
+    pub fn new(conf: ControlConf) -> Self {
+        Self { conf, running: None }
+    }
+}
+
+impl Program for ControlDomain {
+    fn event(&mut self, event: Event, ports: &mut dyn Ports) {
+        match (&mut self.running, event) {
+            (_, Event::Start) => match Running::begin(&self.conf, ports) {
+                Ok(running) => self.running = Some(Box::new(running)),
+                Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
+            },
+            (Some(running), event) => running.event(ports, event),
+            (None, Event::Command { id, .. }) => {
+                let stderr = "Failed to connect to logical domain manager: it is not running\n";
+                let stderr = stderr.to_owned();
+                ports.reply(id, Reply { stderr, status: 1, ..Reply::default() });
+            }
+            (None, _) => {}
+        }
+    }
+}

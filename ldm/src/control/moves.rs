@@ -1,0 +1,694 @@
+//! Migrations of this control domain: at most one domain leaves and one comes at a
+//! time, each over a TCP connection of its own.
+//!
+//! **Connections.** Whoever connects says in its first frame which migration it is
+//! about: a new one makes a new [`Target`], a question about an old one goes to the
+//! target that knows it. A source without a wire dials again and again.
+//!
+//! **The suspend.** Before a guest stands still its disks must: the request to
+//! suspend it waits here ([`Moves::take_notes`], [`Moves::disks_are_quiet`]) until
+//! nothing of it is under way at its volumes.
+
+use super::network::Network;
+use crate::crypto::Units;
+use crate::migrate::codec::{Frames, Hello};
+use crate::migrate::pages::Stretch;
+use crate::migrate::port::{
+    Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
+};
+use crate::migrate::{Buffers, Config, Request, Source, TCP_PORT, Target};
+use crate::stack::{Stack, TcpId, TcpState};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use sun4v::id::GuestId;
+use sun4v::native::{JobId, Ports};
+use sun4v::time::SimTime;
+
+/// Bytes of a connection's buffers, each way.
+const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes taken from a connection at a time.
+const TAKE_BYTES: usize = 256 << 10;
+/// Between two attempts to connect.
+const REDIAL: SimTime = SimTime::secs(1);
+/// Attempts of a new migration before the target counts as unreachable.
+const DIALS: u32 = 3;
+/// The first of our own tags, for requests that wait; the hypervisor's are lower.
+const OWN_TAGS: u64 = 1 << 63;
+
+/// What a migration means for the services of this domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// This guest will stand still once its disks are quiet.
+    Stopping(GuestId),
+    /// This guest stands still from now on.
+    Stopped(GuestId),
+    /// It goes on here after all.
+    GoesOn(GuestId),
+    /// This domain runs at another control domain now.
+    Left {
+        /// Its name.
+        domain: String,
+        /// Where it is.
+        to: Option<Ipv4Addr>,
+    },
+    /// This guest begins to run here.
+    Comes(GuestId),
+    /// The memory of a guest that moves.
+    Memory(GuestId, Vec<Stretch>),
+    /// A command's migration has ended.
+    Ended(u64, Result<(), Vec<String>>),
+}
+
+/// Everything that migrations touch, for the time of one call.
+pub struct Ends<'a> {
+    /// Time, memory, jobs, the log.
+    pub ports: &'a mut dyn Ports,
+    /// The stack on which connections are.
+    pub network: &'a mut Network,
+    /// The hypervisor.
+    pub hv: &'a mut dyn Hv,
+    /// The manager.
+    pub manager: &'a mut dyn Manager,
+    /// Crypto units.
+    pub units: &'a mut Units,
+}
+
+/// How this control domain migrates.
+#[derive(Clone, Debug)]
+pub struct MovesConf {
+    /// Policy, fixed times, costs.
+    pub config: Config,
+    /// Our host name.
+    pub host: String,
+    /// The password that others must know.
+    pub password: String,
+    /// Fresh randomness comes of it.
+    pub seed: u64,
+    /// Tokens of the timers of the source and of the target.
+    pub timers: [u64; 2],
+    /// Memory for either.
+    pub buffers: [Buffers; 2],
+    /// The interface on which other control domains are.
+    pub nic: usize,
+}
+
+#[derive(Default)]
+struct Line {
+    socket: Option<TcpId>,
+    /// The machine was told that it is connected.
+    told: bool,
+    /// The wire took less than it was given.
+    full: bool,
+}
+
+struct Outgoing {
+    command: u64,
+    address: Option<Ipv4Addr>,
+    source: Source,
+    line: Line,
+    dial_at: SimTime,
+    dials: u32,
+}
+
+struct Incoming {
+    target: Target,
+    line: Line,
+    /// The memory that the domain has.
+    memory: Vec<Stretch>,
+}
+
+/// Somebody who has connected and has not said why.
+struct Caller {
+    socket: TcpId,
+    frames: Frames,
+    bytes: Vec<u8>,
+}
+
+/// A suspend that waits for disks.
+struct Waiting {
+    own: Tag,
+    guest: GuestId,
+    /// The hypervisor's tag, once it was asked.
+    asked: Option<Tag>,
+}
+
+/// The migrations.
+pub struct Moves {
+    conf: MovesConf,
+    fresh: u64,
+    outgoing: Option<Outgoing>,
+    incoming: Option<Incoming>,
+    listener: Option<TcpId>,
+    callers: Vec<Caller>,
+    notes: Vec<Note>,
+    waiting: Option<Waiting>,
+    own_tags: u64,
+    /// Requests of the source that are not answered yet.
+    source_tags: BTreeSet<Tag>,
+}
+
+impl Moves {
+    /// None, and nobody listens yet.
+    pub fn new(conf: MovesConf) -> Self {
+        Self {
+            conf,
+            fresh: 0,
+            outgoing: None,
+            incoming: None,
+            listener: None,
+            callers: Vec::new(),
+            notes: Vec::new(),
+            waiting: None,
+            own_tags: OWN_TAGS,
+            source_tags: BTreeSet::new(),
+        }
+    }
+
+    fn entropy(&mut self) -> [u8; 32] {
+        self.fresh += 1;
+        let seed = [self.conf.seed.to_be_bytes(), self.fresh.to_be_bytes()].concat();
+        Sha256::digest([self.conf.host.as_bytes(), &seed].concat()).into()
+    }
+
+    /// Sends a domain away, for the operator's command `command`.
+    ///
+    /// # Errors
+    /// Why it may not leave.
+    pub fn begin(
+        &mut self,
+        ends: &mut Ends<'_>,
+        command: u64,
+        address: Option<Ipv4Addr>,
+        order: &Order,
+    ) -> Result<(), String> {
+        if let Some(busy) = &self.outgoing {
+            return Err(format!("LDom {} is being migrated already", busy.source.domain()));
+        }
+        let request = Request {
+            domain: order.domain.clone(),
+            new_name: order.new_name.clone(),
+            peer: order.peer.clone(),
+            host: self.conf.host.clone(),
+            password: order.password.clone(),
+            check_only: order.check_only,
+            entropy: self.entropy(),
+            timer: self.conf.timers[0],
+        };
+        let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
+        let mut line = Line::default();
+        let mut gate = Gate::source(self, ends.hv);
+        let mut watch = Watch::new(ends.manager);
+        let Some(stack) = ends.network.stack(gate.nic) else {
+            return Err("there is no network".to_owned());
+        };
+        let mut wire = TcpWire { stack, line: &mut line, used: false };
+        let mut io = Io {
+            ports: ends.ports,
+            wire: &mut wire,
+            hv: &mut gate,
+            manager: &mut watch,
+            cipher: ends.units,
+        };
+        let source = Source::new(config, request, buffers, &mut io)?;
+        let memory = watch.memory.take();
+        self.notes.extend(memory.and_then(|(guest, memory)| Some(Note::Memory(guest?, memory))));
+        self.outgoing =
+            Some(Outgoing { command, address, source, line, dial_at: SimTime::ZERO, dials: 0 });
+        Ok(())
+    }
+
+    /// Stops the migration of `domain`, if it is not too late.
+    ///
+    /// # Errors
+    /// There is none, or it is too late.
+    pub fn cancel(&mut self, ends: &mut Ends<'_>, domain: &str) -> Result<(), String> {
+        let mut result = Err(format!("LDom {domain} is not being migrated"));
+        if self.outgoing.as_ref().is_some_and(|out| out.source.domain() == domain) {
+            self.with_source(ends, |source, io| result = source.cancel(io));
+        }
+        result
+    }
+
+    /// What happened since the last call, for the services.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Does a guest wait for its disks?
+    pub fn waits_for_disks(&self) -> Option<GuestId> {
+        self.waiting.as_ref().filter(|wait| wait.asked.is_none()).map(|wait| wait.guest)
+    }
+
+    /// The disks of the guest that is to be suspended are quiet.
+    pub fn disks_are_quiet(&mut self, ends: &mut Ends<'_>) {
+        let Some(waiting) = self.waiting.as_mut().filter(|wait| wait.asked.is_none()) else {
+            return;
+        };
+        waiting.asked = Some(ends.hv.request(ends.ports, HvRequest::Suspend(waiting.guest)));
+        self.notes.push(Note::Stopped(waiting.guest));
+    }
+
+    /// The hypervisor has answered a request of a migration.
+    pub fn hv(&mut self, ends: &mut Ends<'_>, tag: Tag, reply: Result<HvReply, String>) {
+        let mut tag = tag;
+        if let Some(waiting) = self.waiting.take_if(|wait| wait.asked == Some(tag)) {
+            tag = waiting.own;
+        }
+        if self.source_tags.remove(&tag) {
+            self.source(ends, Input::Hv(tag, reply));
+        } else {
+            self.target(ends, Input::Hv(tag, reply));
+        }
+    }
+
+    /// The manager has answered.
+    pub fn manager(&mut self, ends: &mut Ends<'_>, tag: Tag, reply: Result<ManagerReply, String>) {
+        if self.source_tags.remove(&tag) {
+            self.source(ends, Input::Manager(tag, reply));
+        } else {
+            if let (Ok(ManagerReply::Prepared(Some(guest))), Some(incoming)) =
+                (&reply, &self.incoming)
+            {
+                self.notes.push(Note::Memory(*guest, incoming.memory.clone()));
+            }
+            self.target(ends, Input::Manager(tag, reply));
+        }
+    }
+
+    /// A job has ended; whose it was, they know.
+    pub fn job_done(&mut self, ends: &mut Ends<'_>, job: JobId, output: Vec<u8>) {
+        if self.outgoing.is_some() && self.incoming.is_some() {
+            self.source(ends, Input::JobDone { job, output: output.clone() });
+            self.target(ends, Input::JobDone { job, output });
+        } else if self.outgoing.is_some() {
+            self.source(ends, Input::JobDone { job, output });
+        } else {
+            self.target(ends, Input::JobDone { job, output });
+        }
+    }
+
+    /// Crypto units have finished something.
+    pub fn cipher(&mut self, ends: &mut Ends<'_>) {
+        self.source(ends, Input::Cipher);
+        self.target(ends, Input::Cipher);
+    }
+
+    /// A timer came: true when it was one of these.
+    pub fn timer(&mut self, ends: &mut Ends<'_>, token: u64) -> bool {
+        if token == self.conf.timers[0] {
+            self.source(ends, Input::Timer);
+        } else if token == self.conf.timers[1] {
+            self.target(ends, Input::Timer);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// When [`Moves::work`] is due without a frame.
+    pub fn next_time(&self) -> SimTime {
+        match &self.outgoing {
+            Some(out) if out.line.socket.is_none() && out.source.wants_connection() => out.dial_at,
+            _ => SimTime::NEVER,
+        }
+    }
+
+    // Connections.
+
+    /// Looks at every connection; true when something was done.
+    pub fn work(&mut self, ends: &mut Ends<'_>) -> bool {
+        let mut busy = self.answer_callers(ends);
+        busy |= self.dial(ends);
+        if let Some(out) = &mut self.outgoing {
+            for input in look(ends.network, self.conf.nic, &mut out.line) {
+                busy = true;
+                self.source(ends, input);
+            }
+        }
+        if let Some(incoming) = &mut self.incoming {
+            for input in look(ends.network, self.conf.nic, &mut incoming.line) {
+                busy = true;
+                self.target(ends, input);
+            }
+        }
+        busy
+    }
+
+    fn answer_callers(&mut self, ends: &mut Ends<'_>) -> bool {
+        let nic = self.conf.nic;
+        let Some(stack) = ends.network.stack(nic) else { return false };
+        let listener =
+            *self.listener.get_or_insert_with(|| stack.tcp_listen(TCP_PORT, BUFFER_BYTES));
+        match stack.tcp_state(listener) {
+            TcpState::Listening | TcpState::Connecting => {}
+            TcpState::Closed => {
+                stack.tcp_abort(listener);
+                self.listener = None;
+                ends.network.stir(nic);
+            }
+            TcpState::Open | TcpState::Ended => {
+                let (frames, bytes) = (Frames::default(), Vec::new());
+                self.callers.push(Caller { socket: listener, frames, bytes });
+                self.listener = Some(stack.tcp_listen(TCP_PORT, BUFFER_BYTES));
+            }
+        }
+        let mut busy = false;
+        for mut caller in std::mem::take(&mut self.callers) {
+            let Some(stack) = ends.network.stack(nic) else { continue };
+            let mut bytes = Vec::new();
+            if stack.tcp_recv(caller.socket, &mut bytes, TAKE_BYTES) > 0 {
+                busy = true;
+            }
+            caller.frames.put(&bytes);
+            caller.bytes.extend_from_slice(&bytes);
+            let hello = caller.frames.pop().map(|frame| frame.map(|f| Hello::from_frame(&f)));
+            match hello {
+                Ok(None) if stack.tcp_state(caller.socket) == TcpState::Open => {
+                    self.callers.push(caller);
+                }
+                Ok(Some(Ok(hello))) => {
+                    busy = true;
+                    self.admit(ends, caller, &hello);
+                }
+                _ => stack.tcp_abort(caller.socket),
+            }
+        }
+        if busy {
+            ends.network.stir(nic);
+        }
+        busy
+    }
+
+    /// A caller has said what it is about.
+    fn admit(&mut self, ends: &mut Ends<'_>, caller: Caller, hello: &Hello) {
+        let knows = |incoming: &Incoming| {
+            !hello.fresh && incoming.target.migration() == Some(hello.migration)
+        };
+        let busy = |incoming: &Incoming| !incoming.target.is_finished() && !knows(incoming);
+        if self.incoming.as_ref().is_some_and(busy) {
+            let Some(stack) = ends.network.stack(self.conf.nic) else { return };
+            ends.ports.log(format!("migration from {}: another one is under way", hello.host));
+            stack.tcp_abort(caller.socket);
+            return;
+        }
+        if !self.incoming.as_ref().is_some_and(knows) {
+            let target = Target::new(
+                self.conf.config,
+                self.conf.host.clone(),
+                self.conf.password.clone(),
+                self.entropy(),
+                self.conf.timers[1],
+                self.conf.buffers[1],
+            );
+            let (line, memory) = (Line::default(), Vec::new());
+            self.incoming = Some(Incoming { target, line, memory });
+        }
+        if let Some(incoming) = &mut self.incoming {
+            let line = Line { socket: Some(caller.socket), told: true, full: false };
+            let old = std::mem::replace(&mut incoming.line, line);
+            if let (Some(old), Some(stack)) = (old.socket, ends.network.stack(self.conf.nic)) {
+                stack.tcp_abort(old);
+                ends.network.stir(self.conf.nic);
+            }
+        }
+        self.target(ends, Input::Connected);
+        self.target(ends, Input::Bytes(caller.bytes));
+    }
+
+    fn dial(&mut self, ends: &mut Ends<'_>) -> bool {
+        let Some(out) = &mut self.outgoing else { return false };
+        if out.line.socket.is_some()
+            || !out.source.wants_connection()
+            || ends.ports.now() < out.dial_at
+        {
+            return false;
+        }
+        let peer = out.source.peer().to_owned();
+        let why = match out.address {
+            None => format!("Unknown host: {peer}"),
+            Some(_) if out.dials >= DIALS => format!("Failed to connect to {peer}"),
+            Some(address) => {
+                out.dials += 1;
+                out.dial_at = ends.ports.now().plus(REDIAL);
+                let Some(stack) = ends.network.stack(self.conf.nic) else { return false };
+                let socket = stack.tcp_connect(address, TCP_PORT, BUFFER_BYTES);
+                ends.network.stir(self.conf.nic);
+                out.line = Line { socket: Some(socket), ..Line::default() };
+                return true;
+            }
+        };
+        // One that is in doubt asks for ever.
+        out.dials = 0;
+        out.dial_at = ends.ports.now().plus(REDIAL);
+        self.with_source(ends, |source, io| source.unreachable(io, &why));
+        true
+    }
+
+    // The two machines.
+
+    fn source(&mut self, ends: &mut Ends<'_>, input: Input) {
+        self.with_source(ends, |source, io| source.event(io, input));
+    }
+
+    fn with_source(&mut self, ends: &mut Ends<'_>, act: impl FnOnce(&mut Source, &mut Io<'_>)) {
+        let Some(mut out) = self.outgoing.take() else { return };
+        let nic = self.conf.nic;
+        let mut gate = Gate::source(self, ends.hv);
+        let mut watch = Watch::new(ends.manager);
+        if let Some(stack) = ends.network.stack(nic) {
+            let mut wire = TcpWire { stack, line: &mut out.line, used: false };
+            let mut io = Io {
+                ports: ends.ports,
+                wire: &mut wire,
+                hv: &mut gate,
+                manager: &mut watch,
+                cipher: ends.units,
+            };
+            act(&mut out.source, &mut io);
+            if wire.used {
+                ends.network.stir(nic);
+            }
+        }
+        let released = watch.released;
+        for (domain, tag) in released {
+            self.source_tags.insert(tag);
+            self.notes.push(Note::Left { domain, to: out.address });
+        }
+        if let Some(outcome) = out.source.take_outcome() {
+            self.notes.push(Note::Ended(out.command, outcome));
+        }
+        if out.source.is_finished() {
+            if let (Some(socket), Some(stack)) = (out.line.socket, ends.network.stack(nic)) {
+                stack.tcp_close(socket);
+                ends.network.stir(nic);
+            }
+            self.source_tags.clear();
+        } else {
+            self.outgoing = Some(out);
+        }
+    }
+
+    fn target(&mut self, ends: &mut Ends<'_>, input: Input) {
+        let Some(mut incoming) = self.incoming.take() else { return };
+        let mut gate = Gate::target(self, ends.hv);
+        let mut watch = Watch::new(ends.manager);
+        let nic = gate.nic;
+        if let Some(stack) = ends.network.stack(nic) {
+            let mut wire = TcpWire { stack, line: &mut incoming.line, used: false };
+            let mut io = Io {
+                ports: ends.ports,
+                wire: &mut wire,
+                hv: &mut gate,
+                manager: &mut watch,
+                cipher: ends.units,
+            };
+            incoming.target.event(&mut io, input);
+            if wire.used {
+                ends.network.stir(nic);
+            }
+        }
+        if let Some((_, memory)) = watch.memory {
+            incoming.memory = memory;
+        }
+        self.incoming = Some(incoming);
+    }
+}
+
+/// What the operator asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Which domain.
+    pub domain: String,
+    /// Its name at the target, when it is to be another.
+    pub new_name: Option<String>,
+    /// Host name of the target.
+    pub peer: String,
+    /// The target's password.
+    pub password: String,
+    /// `-n`.
+    pub check_only: bool,
+}
+
+/// What a connection has to say.
+fn look(network: &mut Network, nic: usize, line: &mut Line) -> Vec<Input> {
+    let (Some(stack), Some(socket)) = (network.stack(nic), line.socket) else {
+        return Vec::new();
+    };
+    let mut inputs = Vec::new();
+    let state = stack.tcp_state(socket);
+    if !line.told && state == TcpState::Open {
+        line.told = true;
+        inputs.push(Input::Connected);
+    }
+    let mut bytes = Vec::new();
+    if line.told && stack.tcp_recv(socket, &mut bytes, TAKE_BYTES) > 0 {
+        inputs.push(Input::Bytes(bytes));
+    } else if matches!(state, TcpState::Ended | TcpState::Closed) {
+        stack.tcp_abort(socket);
+        line.socket = None;
+        if std::mem::take(&mut line.told) {
+            inputs.push(Input::Closed);
+        }
+    }
+    if line.full && stack.tcp_room(socket) > 0 {
+        line.full = false;
+        inputs.push(Input::Room);
+    }
+    if !inputs.is_empty() {
+        network.stir(nic);
+    }
+    inputs
+}
+
+/// A connection as a migration sees it.
+struct TcpWire<'a> {
+    stack: &'a mut Stack,
+    line: &'a mut Line,
+    /// Something was done to the stack.
+    used: bool,
+}
+
+impl Wire for TcpWire<'_> {
+    fn send(&mut self, _: &mut dyn Ports, bytes: &[u8]) -> usize {
+        let Some(socket) = self.line.socket else { return 0 };
+        let sent = self.stack.tcp_send(socket, bytes);
+        self.used |= sent > 0;
+        self.line.full |= sent < bytes.len();
+        sent
+    }
+
+    fn close(&mut self, _: &mut dyn Ports) {
+        if let Some(socket) = self.line.socket.take() {
+            self.stack.tcp_close(socket);
+            self.used = true;
+        }
+        *self.line = Line::default();
+    }
+}
+
+/// The hypervisor as a migration sees it: what matters to services is noted.
+struct Gate<'a> {
+    hv: &'a mut dyn Hv,
+    notes: &'a mut Vec<Note>,
+    waiting: &'a mut Option<Waiting>,
+    own_tags: &'a mut u64,
+    /// The source's requests; none for a target.
+    tags: Option<&'a mut BTreeSet<Tag>>,
+    nic: usize,
+}
+
+impl<'a> Gate<'a> {
+    fn source(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Self {
+        Self {
+            hv,
+            notes: &mut moves.notes,
+            waiting: &mut moves.waiting,
+            own_tags: &mut moves.own_tags,
+            tags: Some(&mut moves.source_tags),
+            nic: moves.conf.nic,
+        }
+    }
+
+    fn target(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Self {
+        Self {
+            hv,
+            notes: &mut moves.notes,
+            waiting: &mut moves.waiting,
+            own_tags: &mut moves.own_tags,
+            tags: None,
+            nic: moves.conf.nic,
+        }
+    }
+}
+
+impl Hv for Gate<'_> {
+    fn request(&mut self, ports: &mut dyn Ports, request: HvRequest) -> Tag {
+        let Some(tags) = &mut self.tags else {
+            if let HvRequest::Resume(guest) = request {
+                self.notes.push(Note::Comes(guest));
+            }
+            return self.hv.request(ports, request);
+        };
+        if let HvRequest::Suspend(guest) = request {
+            *self.own_tags += 1;
+            let own = Tag(*self.own_tags);
+            *self.waiting = Some(Waiting { own, guest, asked: None });
+            self.notes.push(Note::Stopping(guest));
+            tags.insert(own);
+            return own;
+        }
+        if let HvRequest::Resume(guest) = request {
+            // A suspend that still waits is not asked for any more.
+            self.waiting.take_if(|waiting| waiting.asked.is_none());
+            self.notes.push(Note::GoesOn(guest));
+        }
+        let tag = self.hv.request(ports, request);
+        tags.insert(tag);
+        tag
+    }
+}
+
+/// The manager as a migration sees it: what others must know is kept.
+struct Watch<'a> {
+    manager: &'a mut dyn Manager,
+    /// The memory of the domain that is offered, or that is to come.
+    memory: Option<(Option<GuestId>, Vec<Stretch>)>,
+    /// Domains that have left, and the manager's tags.
+    released: Vec<(String, Tag)>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(manager: &'a mut dyn Manager) -> Self {
+        Self { manager, memory: None, released: Vec::new() }
+    }
+}
+
+impl Manager for Watch<'_> {
+    fn offer(&mut self, domain: &str) -> Result<(Offer, Option<GuestId>), String> {
+        let (offer, guest) = self.manager.offer(domain)?;
+        self.memory = Some((guest, offer.memory.clone()));
+        Ok((offer, guest))
+    }
+    fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
+        self.manager.check_incoming(offer)
+    }
+    fn prepare_incoming(&mut self, ports: &mut dyn Ports, offer: &Offer) -> Tag {
+        self.memory = Some((None, offer.memory.clone()));
+        self.manager.prepare_incoming(ports, offer)
+    }
+    fn discard(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
+        self.manager.discard(ports, domain)
+    }
+    fn activate(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
+        self.manager.activate(ports, domain)
+    }
+    fn release(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
+        let tag = self.manager.release(ports, domain);
+        self.released.push((domain.to_owned(), tag));
+        tag
+    }
+    fn status(&mut self, domain: &str, status: Option<Status>) {
+        self.manager.status(domain, status);
+    }
+}

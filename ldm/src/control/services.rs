@@ -1,0 +1,181 @@
+//! The services of the control domain: disks and their storage, consoles.
+
+use super::Kit;
+use super::network::Network;
+use crate::channel::OpenError;
+use crate::manager::Change;
+use crate::service::nfs::Storage;
+use crate::service::vcc::{ConsoleConf, ConsoleServer};
+use crate::service::vds::DiskServer;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use sun4v::id::LdcId;
+use sun4v::native::Ports;
+use sun4v::time::SimTime;
+
+/// Cookies of service ports begin here; the endpoint's number is added.
+const PORT_COOKIES: u64 = 0x1_0000;
+/// How often consoles without room are tried again.
+const FLUSH_RETRY: SimTime = SimTime::us(100);
+
+/// The cookie of the mondos of a service port.
+pub const fn key(channel: LdcId) -> u64 {
+    PORT_COOKIES + channel.0 as u64
+}
+
+/// Disks and consoles.
+pub struct Services {
+    disks: DiskServer,
+    consoles: ConsoleServer,
+    storage: Storage,
+    /// The interface towards storage.
+    nic: usize,
+    /// Something was asked of storage.
+    asked: bool,
+}
+
+impl Services {
+    /// None has a client yet. `hosts` are those that export volumes.
+    pub fn new(hosts: BTreeMap<String, Ipv4Addr>, machine: &str, network: &Network) -> Self {
+        let nic = hosts.values().find_map(|address| network.nic_towards(*address)).unwrap_or(0);
+        let hosts =
+            hosts.into_iter().filter(|(_, at)| network.nic_towards(*at) == Some(nic)).collect();
+        Self {
+            disks: DiskServer::default(),
+            consoles: ConsoleServer::default(),
+            storage: Storage::new(hosts, machine),
+            nic,
+            asked: false,
+        }
+    }
+
+    /// Does what the manager says.
+    pub fn change(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        network: &mut Network,
+        change: Change,
+    ) {
+        let mut host = kit.host(ports);
+        let opened: Result<(), OpenError> = match change {
+            Change::AddSwitch { name, mac, net_dev } => {
+                network.add_switch(&name, mac, &net_dev);
+                Ok(())
+            }
+            Change::RemoveSwitch { name } => {
+                network.remove_switch(&name);
+                Ok(())
+            }
+            Change::AttachDisk(conf) => {
+                self.asked = true;
+                self.disks.attach(&mut host, &mut self.storage, key(conf.channel.id), conf)
+            }
+            Change::AttachNet { switch, port } => {
+                network.attach(&mut host, &switch, key(port.channel.id), port)
+            }
+            Change::AttachConsole { domain, channel, tcp_port } => {
+                let conf = ConsoleConf { domain, channel, tcp_port };
+                self.consoles.attach(&mut host, key(channel.id), conf)
+            }
+            Change::Detach(channel) => {
+                self.asked = true;
+                self.disks.detach(&mut host, &mut self.storage, key(channel));
+                network.detach(&mut host, key(channel));
+                self.consoles.detach(&mut host, key(channel));
+                Ok(())
+            }
+        };
+        if let Err(error) = opened {
+            ports.log(format!("a service has no port: {error}"));
+        }
+    }
+
+    /// The mondo of a service port.
+    pub fn mondo(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        network: &mut Network,
+        cookie: u64,
+    ) {
+        let mut host = kit.host(ports);
+        if !network.mondo(&mut host, cookie) {
+            self.asked = true;
+            self.disks.mondo(&mut host, &mut self.storage, cookie);
+            self.consoles.mondo(&mut host, cookie);
+        }
+    }
+
+    /// Moves requests and their results until nothing moves; true when something did.
+    pub fn work(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        network: &mut Network,
+        changed: bool,
+    ) -> bool {
+        let now = ports.now();
+        let mut moved = false;
+        while changed || self.asked {
+            self.asked = false;
+            if let Some(stack) = network.stack(self.nic) {
+                self.storage.poll(stack, now);
+            }
+            network.stir(self.nic);
+            let effort = self.storage.take_effort();
+            if effort.calls + effort.bytes > 0 {
+                ports.charge(effort.calls * kit.cost.rpc + kit.cost.copy(effort.bytes));
+            }
+            let completions = self.storage.take_completions();
+            if completions.is_empty() {
+                break;
+            }
+            moved = true;
+            for completion in completions {
+                self.asked = true;
+                self.disks.complete(&mut kit.host(ports), &mut self.storage, completion);
+            }
+        }
+        for (domain, line) in self.consoles.take_lines() {
+            ports.console(&domain, line);
+        }
+        moved
+    }
+
+    /// Stops the disks at these ports from touching their guest, and makes what was
+    /// written durable.
+    pub fn hold(&mut self, keys: &[u64]) {
+        self.asked = true;
+        keys.iter().for_each(|key| self.disks.hold(&mut self.storage, *key));
+    }
+
+    /// Has a held guest nothing under way?
+    pub fn is_quiet(&self, keys: &[u64]) -> bool {
+        keys.iter().all(|key| self.disks.is_quiet(*key))
+    }
+
+    /// Lets held disks go on.
+    pub fn release(&mut self, kit: &mut Kit, ports: &mut dyn Ports, keys: &[u64]) {
+        self.asked = true;
+        for key in keys {
+            self.disks.release(&mut kit.host(ports), &mut self.storage, *key);
+        }
+    }
+
+    /// Does what time brings.
+    pub fn tick(&mut self, kit: &mut Kit, ports: &mut dyn Ports) {
+        self.asked = true;
+        self.disks.tick(&mut kit.host(ports), &mut self.storage);
+        if self.consoles.is_blocked() {
+            self.consoles.flush(&mut kit.host(ports));
+        }
+    }
+
+    /// When [`Services::tick`] or [`Services::work`] is due.
+    pub fn next_time(&self, now: SimTime) -> SimTime {
+        let consoles =
+            if self.consoles.is_blocked() { now.plus(FLUSH_RETRY) } else { SimTime::NEVER };
+        self.disks.next_tick(now).min(self.storage.next_poll(now)).min(consoles)
+    }
+}

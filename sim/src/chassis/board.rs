@@ -1,0 +1,404 @@
+//! The machine under a hypervisor: memory, the strands of each guest, eight crypto
+//! units, and the service processor's ears.
+//!
+//! A guest's software is SPARC instructions ([`Domain`]) or native
+//! ([`Desk`]); a native guest is declared before the hypervisor gives it anything.
+//! For a slice the world takes a domain out and puts it back; between, at a
+//! boundary, the board is the hypervisor's [`Machine`].
+//!
+//! **Shapes.** Crypto units are numbered by core. Their control words count as
+//! those of the guest in whose memory the source lies: when that guest starts anew
+//! or is taken apart, its words are forgotten.
+//!
+//! **Errors.** To ask for a guest that is away in a slice is a mistake of ours and
+//! panics.
+
+use super::desk::Desk;
+use super::domain::Domain;
+use crate::chip::cwq::{self, Cwq, Dma, Status};
+use crate::mem::Ram;
+use hv::platform::{ControlWord, Cpus, Machine, Memory};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use sun4v::addr::{Pa, RealMap};
+use sun4v::id::{CORES, CoreId, GuestId, StrandId, VcpuId};
+use sun4v::ncs::Control;
+use sun4v::time::{SimTime, T2_HZ};
+
+/// The service processor's clock when the lab is powered on: 2011-06-16 10:00 UTC.
+pub const TOD_AT_ZERO: u64 = 1_308_218_400;
+
+/// The memory of a chassis, shared.
+#[derive(Clone, Debug)]
+pub struct SharedRam(pub Arc<Ram>);
+
+impl Memory for SharedRam {
+    fn read(&self, pa: Pa, bytes: &mut [u8]) {
+        self.0.read(pa, bytes);
+    }
+    fn write(&self, pa: Pa, bytes: &[u8]) {
+        self.0.write(pa, bytes);
+    }
+    fn zero(&self, pa: Pa, bytes: u64) {
+        self.0.zero(pa, bytes);
+    }
+    fn log_start(&self, pa: Pa, bytes: u64) {
+        self.0.log().start(pa, bytes);
+    }
+    fn log_stop(&self, pa: Pa, bytes: u64) {
+        self.0.log().stop(pa, bytes);
+    }
+    fn log_is_dirty(&self, pa: Pa) -> bool {
+        self.0.log().is_dirty(pa)
+    }
+    fn log_clean(&self, pa: Pa) {
+        self.0.log().clean(pa);
+    }
+    fn log_dirty(&self, pa: Pa) {
+        self.0.log().mark(pa);
+    }
+}
+
+/// The units' way to memory.
+struct Port<'a>(&'a Ram);
+
+impl Dma for Port<'_> {
+    fn read(&self, pa: Pa, bytes: &mut [u8]) {
+        self.0.read(pa, bytes);
+    }
+    fn write(&self, pa: Pa, bytes: &[u8]) {
+        self.0.write(pa, bytes);
+    }
+}
+
+/// The strands of a guest.
+enum Seat {
+    Sparc(Box<Domain>),
+    Native(Desk<SharedRam>),
+    Away,
+}
+
+/// Something that the hypervisor told the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A guest was started.
+    Started(GuestId),
+    /// A guest ended by itself with this code.
+    Exited(GuestId, u64),
+}
+
+/// A crypto unit and whose words it has.
+struct Unit {
+    cwq: Cwq,
+    user: Option<GuestId>,
+}
+
+/// What is on the board of one chassis.
+pub struct Board {
+    ram: Arc<Ram>,
+    now: SimTime,
+    seats: BTreeMap<GuestId, Seat>,
+    maps: BTreeMap<GuestId, RealMap>,
+    native: BTreeSet<GuestId>,
+    units: Vec<Unit>,
+    notices: Vec<Notice>,
+    trace: Vec<String>,
+    console: BTreeMap<GuestId, Vec<u8>>,
+}
+
+impl Board {
+    /// A board with this memory, and nobody on it.
+    #[must_use]
+    pub fn new(ram: Arc<Ram>) -> Self {
+        let unit = |_| Unit { cwq: Cwq::new(T2_HZ), user: None };
+        Self {
+            ram,
+            now: SimTime::ZERO,
+            seats: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            native: BTreeSet::new(),
+            units: (0..CORES).map(unit).collect(),
+            notices: Vec::new(),
+            trace: Vec::new(),
+            console: BTreeMap::new(),
+        }
+    }
+
+    /// Says that the software of `guest` is native. Comes before it is assigned.
+    pub fn declare_native(&mut self, guest: GuestId) {
+        self.native.insert(guest);
+    }
+
+    /// The memory.
+    #[must_use]
+    pub fn ram(&self) -> &Arc<Ram> {
+        &self.ram
+    }
+
+    /// Moves the board, and every domain on it, to a boundary.
+    pub fn set_now(&mut self, now: SimTime) {
+        self.now = now;
+        for seat in self.seats.values_mut() {
+            match seat {
+                Seat::Sparc(domain) => domain.set_now(now),
+                Seat::Native(desk) => desk.set_now(now),
+                Seat::Away => {}
+            }
+        }
+    }
+
+    /// The domains that execute instructions.
+    pub fn domains(&self) -> impl Iterator<Item = (GuestId, &Domain)> {
+        self.seats.iter().filter_map(|(&id, seat)| match seat {
+            Seat::Sparc(domain) => Some((id, domain.as_ref())),
+            Seat::Native(_) | Seat::Away => None,
+        })
+    }
+
+    /// A domain that executes instructions, if it is one and here.
+    #[must_use]
+    pub fn domain(&self, guest: GuestId) -> Option<&Domain> {
+        match self.seats.get(&guest)? {
+            Seat::Sparc(domain) => Some(domain),
+            Seat::Native(_) | Seat::Away => None,
+        }
+    }
+
+    /// Takes a domain out, for a slice; `None` if its software is native.
+    pub fn take_domain(&mut self, guest: GuestId) -> Option<Box<Domain>> {
+        let seat = self.seats.get_mut(&guest)?;
+        match std::mem::replace(seat, Seat::Away) {
+            Seat::Sparc(domain) => Some(domain),
+            other => {
+                *seat = other;
+                None
+            }
+        }
+    }
+
+    /// Puts it back.
+    pub fn put_domain(&mut self, guest: GuestId, domain: Box<Domain>) {
+        self.seats.insert(guest, Seat::Sparc(domain));
+    }
+
+    /// The desk of a native guest.
+    pub fn desk(&mut self, guest: GuestId) -> Option<&mut Desk<SharedRam>> {
+        match self.seats.get_mut(&guest)? {
+            Seat::Native(desk) => Some(desk),
+            Seat::Sparc(_) | Seat::Away => None,
+        }
+    }
+
+    /// Busy times of the first `vcpus` virtual CPUs of a guest.
+    #[must_use]
+    pub fn busy(&self, guest: GuestId, vcpus: impl Iterator<Item = VcpuId>) -> Vec<SimTime> {
+        match self.seats.get(&guest) {
+            Some(Seat::Sparc(domain)) => vcpus.map(|vcpu| domain.busy(vcpu)).collect(),
+            Some(Seat::Native(desk)) => vcpus.map(|vcpu| desk.busy(vcpu)).collect(),
+            Some(Seat::Away) | None => Vec::new(),
+        }
+    }
+
+    /// When the next operation of a crypto unit ends; [`SimTime::NEVER`] if none
+    /// is under way.
+    #[must_use]
+    pub fn crypto_due(&self) -> SimTime {
+        self.units.iter().filter_map(|unit| unit.cwq.next_due()).min().unwrap_or(SimTime::NEVER)
+    }
+
+    /// Does what the crypto units have ended by `now`: for each core with any, how
+    /// each word ended, for `Hypervisor::cwq_done`.
+    pub fn crypto_advance(&mut self, now: SimTime) -> Vec<(CoreId, Vec<bool>)> {
+        let mut ended = Vec::new();
+        for (core, unit) in self.units.iter_mut().enumerate() {
+            if unit.cwq.next_due().is_none_or(|due| due > now) {
+                continue;
+            }
+            let ends = unit.cwq.advance(now, &Port(&self.ram));
+            let ends = ends.into_iter().map(|end| end == Status::Done).collect();
+            ended.push((CoreId(core as u8), ends));
+        }
+        ended
+    }
+
+    /// What a core's crypto unit has done.
+    #[must_use]
+    pub fn crypto_counters(&self, core: CoreId) -> cwq::Counters {
+        self.units[usize::from(core.0)].cwq.counters()
+    }
+
+    /// What the hypervisor told since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Lines of the hypercall trace since the last call.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.trace)
+    }
+
+    /// Characters for the service processor's consoles since the last call.
+    pub fn take_console(&mut self) -> BTreeMap<GuestId, Vec<u8>> {
+        std::mem::take(&mut self.console)
+    }
+
+    /// Forgets the control words of `guest`.
+    fn forget_words(&mut self, guest: GuestId) {
+        for unit in self.units.iter_mut().filter(|unit| unit.user == Some(guest)) {
+            unit.cwq.reset(self.now);
+            unit.user = None;
+        }
+    }
+
+    /// In whose memory `pa` lies.
+    fn owner(&self, pa: Pa) -> Option<GuestId> {
+        let owns = |map: &RealMap| {
+            map.ranges().iter().any(|range| pa.0.wrapping_sub(range.pa.0) < range.size)
+        };
+        self.maps.iter().find(|(_, map)| owns(map)).map(|(&guest, _)| guest)
+    }
+
+    fn seat(&mut self, guest: GuestId) -> &mut Seat {
+        let (ram, now, native) = (&self.ram, self.now, self.native.contains(&guest));
+        self.seats.entry(guest).or_insert_with(|| {
+            if native {
+                let mut desk = Desk::new(SharedRam(Arc::clone(ram)));
+                desk.set_now(now);
+                Seat::Native(desk)
+            } else {
+                let mut domain = Domain::new(Arc::clone(ram));
+                domain.set_now(now);
+                Seat::Sparc(Box::new(domain))
+            }
+        })
+    }
+}
+
+impl Machine for Board {
+    fn now(&self) -> SimTime {
+        self.now
+    }
+    fn time_of_day(&self) -> u64 {
+        TOD_AT_ZERO + self.now.0 / SimTime::secs(1).0
+    }
+    fn memory(&self) -> &dyn Memory {
+        &*self.ram
+    }
+    fn cpus(&mut self, guest: GuestId) -> &mut dyn Cpus {
+        match self.seat(guest) {
+            Seat::Sparc(domain) => domain.as_mut(),
+            Seat::Native(desk) => desk,
+            Seat::Away => panic!("guest {guest} is away in a slice"),
+        }
+    }
+    fn assign(&mut self, guest: GuestId, strands: &[(VcpuId, StrandId)], memory: &RealMap) {
+        self.maps.insert(guest, memory.clone());
+        if let Seat::Sparc(domain) = self.seat(guest) {
+            domain.assign(strands, memory);
+        }
+    }
+    fn unassign(&mut self, guest: GuestId) {
+        self.forget_words(guest);
+        self.seats.remove(&guest);
+        self.maps.remove(&guest);
+        self.console.remove(&guest);
+    }
+    fn guest_started(&mut self, guest: GuestId) {
+        self.forget_words(guest);
+        self.notices.push(Notice::Started(guest));
+    }
+    fn guest_exited(&mut self, guest: GuestId, code: u64) {
+        self.notices.push(Notice::Exited(guest, code));
+    }
+    fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]) {
+        let Some(first) = words.first() else { return };
+        let user = self.owner(first.source);
+        let words: Vec<_> = words.iter().map(word).collect();
+        let unit = &mut self.units[usize::from(core.0)];
+        unit.user = user;
+        unit.cwq.submit(self.now, &words);
+    }
+    fn sp_console(&mut self, guest: GuestId, byte: u8) {
+        self.console.entry(guest).or_default().push(byte);
+    }
+    fn trace(&mut self, line: &str) {
+        self.trace.push(line.to_owned());
+    }
+}
+
+/// A control word as the unit takes it.
+fn word(word: &ControlWord) -> cwq::ControlWord {
+    cwq::ControlWord {
+        control: Control(word.control),
+        source: word.source,
+        auth_key: word.auth_key,
+        auth_iv: word.auth_iv,
+        auth_state: word.auth_state,
+        key: word.key,
+        iv: word.iv,
+        destination: word.destination,
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::{Board, Notice, TOD_AT_ZERO};
+    use crate::mem::Ram;
+    use hv::platform::{ControlWord, Machine};
+    use std::sync::Arc;
+    use sun4v::addr::{Pa, Ra, RealMap, RealRange};
+    use sun4v::id::{CoreId, GuestId};
+    use sun4v::ncs::Control;
+    use sun4v::time::SimTime;
+
+    const ME: GuestId = GuestId(0);
+
+    fn board() -> Board {
+        let mut board = Board::new(Arc::new(Ram::new(1 << 20).unwrap()));
+        board.declare_native(ME);
+        let range = RealRange { ra: Ra(0), pa: Pa(0x8000), size: 0x8000 };
+        board.assign(ME, &[], &RealMap::new(vec![range]));
+        board
+    }
+
+    /// A copy of a kilobyte.
+    fn copy() -> ControlWord {
+        let control = 0x20 << 56 | Control::SOB | Control::EOB | 1023;
+        ControlWord { control, source: Pa(0x8000), destination: Pa(0xa000), ..Default::default() }
+    }
+
+    #[test]
+    fn the_clock_of_the_service_processor_counts_seconds() {
+        let mut board = board();
+        board.set_now(SimTime::ms(3_999));
+        assert_eq!(board.time_of_day(), TOD_AT_ZERO + 3);
+        assert_eq!(board.cpus(ME).now(), SimTime::ms(3_999));
+    }
+
+    #[test]
+    fn a_unit_ends_its_words_in_time_and_forgets_those_of_a_guest_that_goes() {
+        let mut board = board();
+        board.ram().write(Pa(0x8000), &[7; 1024]);
+        board.cwq_submit(CoreId(3), &[copy()]);
+        let due = board.crypto_due();
+        assert!(due > SimTime::ZERO && due < SimTime::us(1), "{due:?}");
+        assert_eq!(board.crypto_advance(SimTime(due.0 - 1)), []);
+        board.set_now(due);
+        assert_eq!(board.crypto_advance(due).len(), 1);
+        assert_eq!(board.ram().load::<u8>(Pa(0xa3ff)), 7);
+        board.cwq_submit(CoreId(3), &[copy()]);
+        board.unassign(ME);
+        assert_eq!(board.crypto_due(), SimTime::NEVER);
+    }
+
+    #[test]
+    fn what_the_hypervisor_says_is_handed_out_once() {
+        let mut board = board();
+        board.guest_started(ME);
+        board.guest_exited(ME, 3);
+        b"ok".iter().for_each(|&byte| board.sp_console(ME, byte));
+        assert_eq!(board.take_notices(), [Notice::Started(ME), Notice::Exited(ME, 3)]);
+        assert_eq!(board.take_console()[&ME], b"ok");
+        assert!(board.take_notices().is_empty() && board.take_console().is_empty());
+    }
+}

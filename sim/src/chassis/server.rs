@@ -1,0 +1,445 @@
+//! A server: a hypervisor, the board under it, and the native program of its
+//! control domain.
+//!
+//! **Shapes.** The first 128 MB of memory are the hypervisor's: machine
+//! descriptions from [`MD_PA`], the guests' boot image at [`ROM_PA`]. The control
+//! domain is guest 0. Interfaces are numbered in the order of their networks'
+//! names.
+//!
+//! **Errors.** [`PowerOnError`] says what was wrong with what the service processor
+//! was given.
+
+use super::board::{Board, Notice};
+use super::native::NativeHost;
+use super::pool::Pool;
+use super::slice::DomainSlice;
+use crate::lab::Outlet;
+use crate::lab::record::Fact;
+use crate::lab::scenario::{Chassis, Model, mac};
+use crate::mem::Ram;
+use hv::platform::Machine;
+use hv::{GuestState, HvMemory, Hypervisor, StartError};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
+use sun4v::hvmd::Inventory;
+use sun4v::id::{CORES, CoreId, GuestId, STRANDS};
+use sun4v::native::{Event, Program, Reply};
+use sun4v::time::{SimTime, T2_HZ};
+use thiserror::Error;
+
+/// The control domain.
+pub const CONTROL: GuestId = GuestId(0);
+/// Bytes of the hypervisor's memory, which begins at physical address 0.
+pub const HV_BYTES: u64 = 128 << 20;
+/// Where machine descriptions lie.
+pub const MD_PA: Pa = Pa(16 << 20);
+/// Bytes for machine descriptions.
+pub const MD_BYTES: u64 = 32 << 20;
+/// Where the guests' boot image lies.
+pub const ROM_PA: Pa = Pa(64 << 20);
+/// The longest boot image.
+pub const ROM_BYTES_MAX: u64 = HV_BYTES - ROM_PA.0;
+/// The longest line of a service processor's console.
+const LINE_BYTES_MAX: usize = 4096;
+
+/// What the service processor of a chassis tells about it.
+#[must_use]
+pub fn inventory(name: &str, chassis: &Chassis, rom_bytes: u64) -> Inventory {
+    let (platform, banner) = match chassis.model {
+        Model::T5120 => ("SUNW,SPARC-Enterprise-T5120", "SPARC Enterprise T5120"),
+        Model::T5220 => ("SUNW,SPARC-Enterprise-T5220", "SPARC Enterprise T5220"),
+    };
+    let address = chassis.addresses.get("lab").or(chassis.addresses.values().next());
+    let mac = address.map_or([0x00, 0x14, 0x4f, 0, 0, 1], |address| mac(*address));
+    Inventory {
+        platform: platform.to_owned(),
+        banner: banner.to_owned(),
+        host: name.to_owned(),
+        serial: format!("BDL11{:02X}{:02X}{:02X}", mac[3], mac[4], mac[5]),
+        mac,
+        cpu: "SUNW,UltraSPARC-T2".to_owned(),
+        stick_hz: T2_HZ,
+        strands: STRANDS as u8,
+        memory_bytes: chassis.memory.0,
+        hv_pa: Pa(0),
+        hv_bytes: HV_BYTES,
+        md_pa: MD_PA,
+        md_bytes: MD_BYTES,
+        rom_pa: ROM_PA,
+        rom_bytes,
+    }
+}
+
+/// What a service processor has prepared.
+pub struct PowerOn {
+    /// Bytes for the hypervisor's memory.
+    pub writes: Vec<(Pa, Vec<u8>)>,
+    /// Where the hypervisor MD is among them.
+    pub hvmd: Pa,
+    /// The software of the control domain.
+    pub program: Box<dyn Program>,
+}
+
+/// Why a server did not come up.
+#[derive(Debug, Error)]
+pub enum PowerOnError {
+    /// The host has no address space for its memory.
+    #[error("memory: {0}")]
+    Memory(#[from] std::io::Error),
+    /// Something was to be written outside of the hypervisor's memory.
+    #[error("{bytes:#x} bytes at {pa} are outside the hypervisor's memory")]
+    Outside {
+        /// Where.
+        pa: Pa,
+        /// How much.
+        bytes: u64,
+    },
+    /// The hypervisor refuses what it finds.
+    #[error(transparent)]
+    Hypervisor(#[from] hv::PowerOnError),
+    /// The control domain cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// One chassis, powered on.
+pub struct Server {
+    name: String,
+    hv: Hypervisor,
+    board: Board,
+    native: NativeHost,
+    nics: Vec<Outlet>,
+    /// Busy times at the last sample, by guest.
+    samples: BTreeMap<GuestId, Vec<SimTime>>,
+    /// Unfinished lines of the service processor's consoles.
+    lines: BTreeMap<GuestId, Vec<u8>>,
+    facts: Vec<Fact>,
+    trace: Vec<String>,
+    /// The hypervisor has done something since the control domain's last turn.
+    stirred: bool,
+    /// Guests that stand still.
+    still: BTreeSet<GuestId>,
+    /// What the crypto units had done at the last sample.
+    crypto: (u64, u64),
+}
+
+/// SHA-256 over a guest's real memory, page by page: of each page that is not all
+/// zeros its number and its content.
+fn memory_digest(ram: &Ram, map: &RealMap) -> String {
+    let mut hash = Sha256::new();
+    let mut page = [0; PAGE_BYTES as usize];
+    let mut number = 0_u64;
+    for range in map.ranges() {
+        for offset in (0..range.size).step_by(PAGE_BYTES as usize) {
+            ram.read(range.pa.offset(offset), &mut page);
+            if page.iter().any(|&byte| byte != 0) {
+                hash.update(number.to_be_bytes());
+                hash.update(page);
+            }
+            number += 1;
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Server {
+    /// Powers a chassis on: memory, boot image, hypervisor, control domain.
+    ///
+    /// # Errors
+    /// See [`PowerOnError`].
+    pub fn power_on(
+        inventory: &Inventory,
+        rom: &[u8],
+        given: PowerOn,
+        nics: Vec<Outlet>,
+    ) -> Result<Self, PowerOnError> {
+        let mut board = Board::new(Arc::new(Ram::new(inventory.memory_bytes)?));
+        let hv_end = inventory.hv_pa.0 + inventory.hv_bytes;
+        let rom = [(inventory.rom_pa, rom)];
+        let writes = given.writes.iter().map(|(pa, bytes)| (*pa, bytes.as_slice()));
+        for (pa, bytes) in writes.chain(rom) {
+            let end = pa.0.checked_add(bytes.len() as u64);
+            if pa < inventory.hv_pa || end.is_none_or(|end| end > hv_end) {
+                return Err(PowerOnError::Outside { pa, bytes: bytes.len() as u64 });
+            }
+            board.ram().write(pa, bytes);
+        }
+        board.declare_native(CONTROL);
+        let memory = HvMemory { base: inventory.hv_pa, bytes: inventory.hv_bytes };
+        let mut hv = Hypervisor::power_on(memory, given.hvmd, &mut board)?;
+        hv.start(CONTROL, &mut board)?;
+        let name = inventory.host.clone();
+        let mut server = Self {
+            native: NativeHost::new(CONTROL, &name, given.program),
+            name,
+            hv,
+            board,
+            nics,
+            samples: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            facts: Vec::new(),
+            trace: Vec::new(),
+            stirred: true,
+            still: BTreeSet::new(),
+            crypto: (0, 0),
+        };
+        server.hear();
+        Ok(server)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its hypervisor.
+    #[must_use]
+    pub fn hypervisor(&self) -> &Hypervisor {
+        &self.hv
+    }
+
+    /// Its board.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Instructions that its domains have executed.
+    #[must_use]
+    pub fn instructions(&self) -> u64 {
+        self.board.domains().map(|(_, domain)| domain.instructions()).sum()
+    }
+
+    /// Turns the hypercall trace on or off.
+    pub fn set_trace(&mut self, on: bool) {
+        self.hv.set_trace(on);
+    }
+
+    /// Virtual CPUs of its control domain.
+    #[must_use]
+    pub fn control_vcpus(&self) -> usize {
+        self.hv.guest(CONTROL).map_or(0, |guest| guest.vcpus.len())
+    }
+
+    /// Starts a guest, as the service processor's `start` does.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(&mut self, guest: GuestId) -> Result<(), StartError> {
+        self.hv.start(guest, &mut self.board)?;
+        self.hear();
+        Ok(())
+    }
+
+    /// When a domain can execute next, other than `but`.
+    #[must_use]
+    pub fn next_domain(&self, but: Option<GuestId>) -> SimTime {
+        let domains = self.board.domains();
+        let domains = domains.filter(|(guest, _)| Some(*guest) != but && self.hv.runs(*guest));
+        domains.map(|(_, domain)| domain.next_time()).min().unwrap_or(SimTime::NEVER)
+    }
+
+    /// Domains that can execute before `until`.
+    pub fn ready(&self, until: SimTime) -> impl Iterator<Item = GuestId> {
+        let domains = self.board.domains().filter(|(guest, _)| self.hv.runs(*guest));
+        domains.filter(move |(_, domain)| domain.next_time() < until).map(|(guest, _)| guest)
+    }
+
+    /// Takes a domain and its guest out, for a slice.
+    pub fn take(
+        &mut self,
+        server: usize,
+        id: GuestId,
+        slice: SimTime,
+        until: SimTime,
+        limit: SimTime,
+    ) -> Option<DomainSlice> {
+        let domain = self.board.take_domain(id)?;
+        match self.hv.take(id) {
+            Some(guest) => Some(DomainSlice { server, guest, domain, slice, until, limit }),
+            None => {
+                self.board.put_domain(id, domain);
+                None
+            }
+        }
+    }
+
+    /// Puts them back.
+    pub fn put(&mut self, slice: DomainSlice) {
+        self.board.put_domain(slice.guest.id, slice.domain);
+        self.hv.put(slice.guest);
+    }
+
+    /// When something other than a domain happens next, seen from `now`; what the
+    /// next boundary has to do waits for the grid line `grid`.
+    #[must_use]
+    pub fn next_time(&self, grid: SimTime) -> SimTime {
+        let work = if self.hv.has_work() { grid } else { SimTime::NEVER };
+        work.min(self.native.next_time()).min(self.board.crypto_due())
+    }
+
+    /// The boundary at `now`: crypto units, then the hypervisor. `ran` says that a
+    /// domain has executed since the last.
+    pub fn boundary(&mut self, now: SimTime, ran: bool) {
+        self.board.set_now(now);
+        let crypto = self.board.crypto_due() <= now;
+        if crypto {
+            for (core, ended) in self.board.crypto_advance(now) {
+                self.hv.cwq_done(core, &ended, &mut self.board);
+            }
+        }
+        let work = self.hv.has_work();
+        if work || crypto {
+            self.native.publish(&mut self.board);
+            self.stirred = true;
+        }
+        if ran || work || crypto {
+            self.hv.boundary(&mut self.board);
+            self.hear();
+            self.look_at_suspended();
+        }
+    }
+
+    /// Notes the digest of the memory of a guest that has come to stand still: the
+    /// one that leaves when it was suspended, the one that comes when its state was
+    /// loaded. It takes no simulated time.
+    fn look_at_suspended(&mut self) {
+        for conf in &self.hv.config().guests {
+            let Some(guest) = self.hv.guest(conf.id) else { continue };
+            if guest.state != GuestState::Suspended {
+                self.still.remove(&conf.id);
+            } else if self.still.insert(conf.id) {
+                let digest = memory_digest(self.board.ram(), &guest.map);
+                let name = guest.name();
+                let fact = Fact::new(self.board.now(), &self.name, "memory", "digest", name);
+                self.facts.push(fact.with("bytes", guest.map.bytes()).saying(digest));
+            }
+        }
+    }
+
+    /// A frame has arrived at interface `nic`.
+    pub fn frame(&mut self, nic: u8, bytes: Vec<u8>) {
+        self.native.put(Event::Frame { nic, bytes });
+    }
+
+    /// The operator has typed a command line.
+    pub fn command(&mut self, id: u64, line: &str) {
+        self.native.put(Event::Command { id, line: line.to_owned() });
+    }
+
+    /// Characters for the service processor's console of a guest.
+    pub fn sp_input(&mut self, guest: GuestId, bytes: &[u8]) {
+        self.hv.sp_input(guest, bytes, &mut self.board);
+        self.stirred = true;
+    }
+
+    /// The control domain's turn: `send` is given the frames that it sends, `reply`
+    /// its answers.
+    pub fn native(
+        &mut self,
+        pool: &Pool<DomainSlice>,
+        mut send: impl FnMut(Outlet, Vec<u8>),
+        mut reply: impl FnMut(u64, Reply),
+    ) {
+        if !std::mem::take(&mut self.stirred) && self.native.next_time() > self.board.now() {
+            return;
+        }
+        self.native.run(&mut self.hv, &mut self.board, pool);
+        self.hear();
+        self.facts.append(&mut self.native.take_facts());
+        for (nic, frame) in self.native.take_frames() {
+            // A frame for an interface that is not there goes nowhere.
+            if let Some(&outlet) = self.nics.get(usize::from(nic)) {
+                send(outlet, frame);
+            }
+        }
+        for (id, answer) in self.native.take_replies() {
+            reply(id, answer);
+        }
+    }
+
+    /// Takes in what the board has heard from the hypervisor.
+    fn hear(&mut self) {
+        let now = self.board.now();
+        for notice in self.board.take_notices() {
+            let (guest, what, code) = match notice {
+                Notice::Started(guest) => (guest, "started", None),
+                Notice::Exited(guest, code) => (guest, "exited", Some(code)),
+            };
+            if notice == Notice::Started(self.native.guest()) {
+                self.native.put(Event::Start);
+            }
+            let fact = Fact::new(now, &self.name, "domain", what, &self.guest_name(guest));
+            self.facts.push(match code {
+                Some(code) => fact.with("code", code),
+                None => fact,
+            });
+        }
+        for (guest, bytes) in self.board.take_console() {
+            let mut line = self.lines.remove(&guest).unwrap_or_default();
+            for byte in bytes {
+                match byte {
+                    b'\n' => self.console_line(guest, &std::mem::take(&mut line)),
+                    b'\r' => {}
+                    _ => line.push(byte),
+                }
+                if line.len() == LINE_BYTES_MAX {
+                    self.console_line(guest, &std::mem::take(&mut line));
+                }
+            }
+            if !line.is_empty() {
+                self.lines.insert(guest, line);
+            }
+        }
+        self.trace.append(&mut self.board.take_trace());
+    }
+
+    fn console_line(&mut self, guest: GuestId, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let name = self.guest_name(guest);
+        self.facts.push(Fact::console(self.board.now(), &self.name, &name, &line));
+    }
+
+    fn guest_name(&self, guest: GuestId) -> String {
+        self.hv.guest(guest).map_or_else(|| guest.to_string(), |guest| guest.name().to_owned())
+    }
+
+    /// Notes how busy each domain was since the last sample, `span` ago.
+    pub fn sample(&mut self, span: SimTime) {
+        self.native.publish(&mut self.board);
+        let mut samples = BTreeMap::new();
+        for conf in &self.hv.config().guests {
+            let Some(guest) = self.hv.guest(conf.id) else { continue };
+            let busy = self.board.busy(conf.id, guest.vcpus.keys().copied());
+            if busy.is_empty() {
+                continue;
+            }
+            let before = self.samples.get(&conf.id).map_or(&[][..], Vec::as_slice);
+            let now = self.board.now();
+            self.facts.push(Fact::cpu(now, &self.name, guest.name(), span, before, &busy));
+            samples.insert(conf.id, busy);
+        }
+        self.samples = samples;
+        let units = (0..CORES as u8).map(|core| self.board.crypto_counters(CoreId(core)));
+        let done = units.fold((0, 0), |(ciphered, hashed), unit| {
+            (ciphered + unit.ciphered_bytes, hashed + unit.hashed_bytes)
+        });
+        if done != self.crypto {
+            self.crypto = done;
+            self.facts.push(Fact::crypto(self.board.now(), &self.name, done.0, done.1));
+        }
+    }
+
+    /// Facts since the last call.
+    pub fn take_facts(&mut self) -> Vec<Fact> {
+        std::mem::take(&mut self.facts)
+    }
+
+    /// Lines of the hypercall trace since the last call.
+    pub fn take_trace(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.trace)
+    }
+}

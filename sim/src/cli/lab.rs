@@ -1,0 +1,104 @@
+//! What the verbs that run a lab share: its options, and how it is powered on.
+
+use crate::chassis::server::PowerOn;
+use crate::chassis::world::World;
+use crate::lab::scenario::{Chassis, Scenario, mac};
+use ldm::control::{ControlConf, ControlDomain, NicConf};
+use ldm::factory::{Factory, Primary};
+use ldm::stack::StackConf;
+use std::path::PathBuf;
+use sun4v::hvmd::Inventory;
+
+/// The scenario that is built in, and what it is called in errors.
+const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
+const ARTICLE_NAME: &str = "article.toml";
+
+/// Options of a run.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The scenario; without one, the article's
+    #[arg(value_name = "SCENARIO.toml")]
+    pub scenario: Option<PathBuf>,
+    /// Another seed than the scenario's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Host threads; the outcome is the same on any number
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Changes a value of the scenario, such as networks.lab.speed=100Mbit/s
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Options {
+    /// The scenario, read and changed, and the name of its file.
+    ///
+    /// # Errors
+    /// One line: file, place, reason.
+    pub fn scenario(&self) -> anyhow::Result<(Scenario, String)> {
+        let (mut scenario, file) = match &self.scenario {
+            Some(path) => (Scenario::read(path, &self.set)?, path.display().to_string()),
+            None => (Scenario::parse(ARTICLE, ARTICLE_NAME, &self.set)?, ARTICLE_NAME.to_owned()),
+        };
+        scenario.seed = self.seed.unwrap_or(scenario.seed);
+        Ok((scenario, file))
+    }
+
+    /// The lab of this scenario, powered on.
+    ///
+    /// # Errors
+    /// One line: which chassis, why.
+    pub fn power_on(&self, scenario: &Scenario, file: &str) -> anyhow::Result<World> {
+        let threads = self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let mut prepare = |_: &str, chassis: &Chassis, inventory: &Inventory| {
+            prepare(scenario, chassis, inventory)
+        };
+        Ok(World::new(scenario, file, threads, &mut prepare)?)
+    }
+}
+
+/// What the service processor of a chassis prepares: `factory-default`, and the
+/// control domain's software.
+fn prepare(
+    scenario: &Scenario,
+    chassis: &Chassis,
+    inventory: &Inventory,
+) -> Result<PowerOn, String> {
+    let primary = Primary {
+        vcpus: chassis.primary.vcpus,
+        memory_bytes: chassis.primary.memory.0,
+        crypto: chassis.primary.crypto,
+        ..Primary::default()
+    };
+    let factory = Factory::new(inventory, &primary).map_err(|error| error.to_string())?;
+    let Factory { writes, hvmd, .. } = factory;
+    let conf = control(scenario, chassis, inventory);
+    Ok(PowerOn { writes, hvmd, program: Box::new(ControlDomain::new(conf)) })
+}
+
+/// What the control domain of a chassis is told.
+fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) -> ControlConf {
+    let nic = |(number, (network, ip)): (usize, (&String, &std::net::Ipv4Addr))| NicConf {
+        name: format!("e1000g{number}"),
+        stack: StackConf {
+            mac: mac(*ip),
+            ip: *ip,
+            prefix: 24,
+            mtu: scenario.networks.get(network).map_or(1500, |network| network.mtu.into()),
+            seed: scenario.seed.wrapping_mul(31).wrapping_add(number as u64),
+        },
+    };
+    let hosts = scenario.all_names().0;
+    ControlConf {
+        inventory: inventory.clone(),
+        nics: chassis.addresses.iter().enumerate().map(nic).collect(),
+        hosts: hosts.into_iter().map(|(name, address)| (name, address.into())).collect(),
+        files: chassis.files.clone(),
+        password: chassis.password.clone(),
+        seed: scenario.seed,
+        migrate: ldm::migrate::Config::default(),
+        cost: ldm::cost::Cost::default(),
+    }
+}

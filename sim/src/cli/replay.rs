@@ -1,0 +1,93 @@
+//! `ldomlab replay`: runs a scenario from power-on to its end, writes down what
+//! happened, and judges it.
+//!
+//! **Shapes.** The folder's files are those of [`super::folder`], and the summary of
+//! the judgement; its table goes to the terminal.
+//!
+//! **Errors.** A scenario that is wrong, a chassis that does not come up, a step of
+//! the script that fails or waits too long, a run that does not end. What happened
+//! until then is in the folder.
+
+use super::folder::Folder;
+use super::lab::Options;
+use crate::chassis::world::World;
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use sun4v::time::SimTime;
+
+/// Between two looks at what the world has noted.
+const STRIDE: SimTime = SimTime::ms(50);
+
+/// What `replay` reads from the command line.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What is run.
+    #[command(flatten)]
+    pub options: Options,
+    /// Where to write
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+    /// Bytes kept of each frame; 0 keeps all
+    #[arg(long, default_value_t = crate::net::pcap::SNAPLEN)]
+    pub snaplen: u32,
+    /// Do not write down hypercalls
+    #[arg(long)]
+    pub no_trace: bool,
+}
+
+/// Runs the scenario and reports to `out`.
+///
+/// # Errors
+///
+/// See the module.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (scenario, file) = args.options.scenario()?;
+    let mut world = args.options.power_on(&scenario, &file)?;
+    world.set_trace(!args.no_trace);
+    let mut folder = Folder::create(&args.out, &mut world, args.snaplen)?;
+    let ended = play(&mut world, &mut folder);
+    folder.drain(&mut world)?;
+    let facts = folder.finish()?;
+    let instructions: u64 = world.servers().iter().map(|server| server.instructions()).sum();
+    writeln!(
+        out,
+        "{}: {:.3} s simulated, {} facts, {instructions} instructions; written to {}",
+        scenario.name,
+        world.now().as_secs_f64(),
+        facts.len(),
+        args.out.display()
+    )?;
+    super::verdict::report(&facts, &args.out, out)?;
+    out.flush()?;
+    ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))
+}
+
+/// Moves the world to its end.
+fn play(world: &mut World, folder: &mut Folder) -> anyhow::Result<()> {
+    let bar = bar(world.progress().1);
+    let result = (|| {
+        while !world.is_done() {
+            world.run_script_until(world.now().plus(STRIDE))?;
+            folder.drain(world)?;
+            bar.set_position(world.progress().0 as u64);
+            bar.set_message(format!("{:.1} s simulated", world.now().as_secs_f64()));
+        }
+        Ok(())
+    })();
+    bar.finish_and_clear();
+    result
+}
+
+/// A bar over the steps of a script, on a terminal only.
+fn bar(steps: usize) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr_with_hz(10)
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+    let style = ProgressStyle::with_template("{elapsed} [{bar:30}] step {pos}/{len}, {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

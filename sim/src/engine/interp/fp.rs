@@ -1,0 +1,214 @@
+//! Floating point and VIS: which registers, and what becomes of FSR.
+//!
+//! What an operation computes is [`crate::chip::fpu`]'s and [`crate::chip::vis`]'s
+//! business.
+
+use super::{Run, Stop, branch};
+use crate::chip::fpu::{self, Exc, Round};
+use crate::chip::strand::FSR_BITS;
+use crate::chip::vis;
+use sun4v::isa::{Format, Op, Word, tt};
+
+/// FSR.ftt.
+const FTT: u64 = 7 << 14;
+/// Bits of FSR that loads do not write.
+const FIXED: u64 = 7 << 17 | FTT | 1 << 13;
+/// Bits of FSR that a 32-bit load keeps.
+const UPPER: u64 = u64::MAX << 32;
+/// Sign of a single and of a double.
+const SIGN_S: u32 = 1 << 31;
+/// See [`SIGN_S`].
+pub(super) const SIGN_D: u64 = 1 << 63;
+
+impl Run<'_> {
+    /// fp_disabled unless floating point is on.
+    #[inline(always)]
+    pub(super) fn fp_enabled(&self) -> Result<(), Stop> {
+        if self.strand.fp_on { Ok(()) } else { Err(Stop::Guest(tt::FP_DISABLED)) }
+    }
+
+    /// The rounding direction in force.
+    #[inline(always)]
+    pub(super) fn round(&self) -> Round {
+        Round::of(self.strand.fsr, self.strand.gsr)
+    }
+
+    /// Folds exceptions into FSR, or traps.
+    #[inline(always)]
+    pub(super) fn deliver(&mut self, exc: Exc) -> Result<(), Stop> {
+        match fpu::deliver(self.strand.fsr, exc) {
+            Ok(fsr) => {
+                self.strand.fsr = fsr;
+                Ok(())
+            }
+            Err(fsr) => {
+                self.strand.fsr = fsr;
+                Err(Stop::Guest(tt::FP_EXCEPTION_IEEE_754))
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put_d(&mut self, rd: u8, (value, exc): (u64, Exc)) -> Result<(), Stop> {
+        self.deliver(exc)?;
+        self.strand.set_double(rd, value);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn put_s(&mut self, rd: u8, (value, exc): (u32, Exc)) -> Result<(), Stop> {
+        self.deliver(exc)?;
+        self.strand.set_single(rd, value);
+        Ok(())
+    }
+
+    /// The result of a comparison.
+    pub(super) fn put_fcc(&mut self, number: u8, (fcc, exc): (u8, Exc)) -> Result<(), Stop> {
+        self.deliver(exc)?;
+        let shift = if number & 3 == 0 { 10 } else { 30 + 2 * u32::from(number & 3) };
+        let fsr = &mut self.strand.fsr;
+        *fsr = *fsr & !(3 << shift) | u64::from(fcc & 3) << shift;
+        Ok(())
+    }
+
+    /// Loads FSR.
+    pub(super) fn load_fsr(&mut self, w: Word, wide: bool) -> Result<(), Stop> {
+        self.fp_enabled()?;
+        let ea = self.ea(w);
+        let (value, kept) = if wide {
+            (self.load_slow::<u64>(ea)?, FIXED)
+        } else {
+            (u64::from(self.load_slow::<u32>(ea)?), FIXED | UPPER)
+        };
+        self.strand.fsr = (self.strand.fsr & kept | value & !kept) & FSR_BITS;
+        Ok(())
+    }
+
+    /// Stores FSR, which clears ftt.
+    pub(super) fn store_fsr(&mut self, w: Word, wide: bool) -> Result<(), Stop> {
+        self.fp_enabled()?;
+        let (ea, fsr) = (self.ea(w), self.strand.fsr);
+        if wide {
+            self.store_slow(ea, fsr)?;
+        } else {
+            self.store_slow(ea, fsr as u32)?;
+        }
+        self.strand.fsr &= !FTT;
+        Ok(())
+    }
+
+    /// A condition of MOVcc and FMOVcc, whose code is 0 to 3 for fcc0 to fcc3, 4 for
+    /// icc, 6 for xcc.
+    pub(super) fn condition(&self, cond: u8, code: u8) -> bool {
+        match code {
+            0..4 => branch::fp_holds(cond, code, self.strand.fsr),
+            4 => branch::holds(cond, self.strand.cc.icc()),
+            _ => branch::holds(cond, self.strand.cc.xcc()),
+        }
+    }
+
+    /// Floating-point operations.
+    pub(super) fn fpop(&mut self, op: Op, w: Word) -> Result<(), Stop> {
+        self.fp_enabled()?;
+        let round = self.round();
+        let strand = &*self.strand;
+        let (s1, s2) = (strand.single(w.rs1()), strand.single(w.rs2()));
+        let d2 = strand.double(w.rs2_double());
+        let (rd, rd_d) = (w.rd(), w.rd_double());
+        match op {
+            Op::FmovS => self.put_s(rd, (s2, Exc::NONE)),
+            Op::FnegS => self.put_s(rd, (s2 ^ SIGN_S, Exc::NONE)),
+            Op::FabsS => self.put_s(rd, (s2 & !SIGN_S, Exc::NONE)),
+            Op::FsqrtS => self.put_s(rd, fpu::sqrt_s(round, s2)),
+            Op::FsqrtD => self.put_d(rd_d, fpu::sqrt_d(round, d2)),
+            Op::FaddS => self.put_s(rd, fpu::add_s(round, s1, s2)),
+            Op::FsubS => self.put_s(rd, fpu::sub_s(round, s1, s2)),
+            Op::FmulS => self.put_s(rd, fpu::mul_s(round, s1, s2)),
+            Op::FdivS => self.put_s(rd, fpu::div_s(round, s1, s2)),
+            Op::FsMulD => self.put_d(rd_d, fpu::mul_sd(round, s1, s2)),
+            Op::FsToX => self.put_d(rd_d, fpu::s_to_x(s2)),
+            Op::FdToX => self.put_d(rd_d, fpu::d_to_x(d2)),
+            Op::FxToS => self.put_s(rd, fpu::x_to_s(round, d2 as i64)),
+            Op::FxToD => self.put_d(rd_d, fpu::x_to_d(round, d2 as i64)),
+            Op::FiToS => self.put_s(rd, fpu::i_to_s(round, s2 as i32)),
+            Op::FdToS => self.put_s(rd, fpu::d_to_s(round, d2)),
+            Op::FiToD => self.put_d(rd_d, (fpu::i_to_d(s2 as i32), Exc::NONE)),
+            Op::FsToD => self.put_d(rd_d, fpu::s_to_d(s2)),
+            Op::FsToI => self.put_s(rd, fpu::s_to_i(s2)),
+            Op::FdToI => self.put_s(rd, fpu::d_to_i(d2)),
+            Op::FcmpS => self.put_fcc(rd, fpu::cmp_s(s1, s2, false)),
+            Op::FcmpeS => self.put_fcc(rd, fpu::cmp_s(s1, s2, true)),
+            Op::FmovSCc => {
+                if self.condition(w.move_cond(), w.fmove_cc()) {
+                    self.strand.set_single(rd, s2);
+                }
+                Ok(())
+            }
+            Op::FmovDCc => {
+                if self.condition(w.move_cond(), w.fmove_cc()) {
+                    self.strand.set_double(rd_d, d2);
+                }
+                Ok(())
+            }
+            Op::FmovSR => {
+                if branch::register_holds(w.move_rcond(), self.r(w.rs1())) {
+                    self.strand.set_single(rd, s2);
+                }
+                Ok(())
+            }
+            Op::FmovDR => {
+                if branch::register_holds(w.move_rcond(), self.r(w.rs1())) {
+                    self.strand.set_double(rd_d, d2);
+                }
+                Ok(())
+            }
+            _ => self.vis(op, w),
+        }
+    }
+
+    /// VIS, but edges and arrays; floating point is on.
+    fn vis(&mut self, op: Op, w: Word) -> Result<(), Stop> {
+        let strand = &mut *self.strand;
+        let (gsr, format) = (strand.gsr, op.row().format);
+        let single = |n: u8| u64::from(strand.single(n));
+        let (s1, s2) = (single(w.rs1()), single(w.rs2()));
+        let (d1, d2) = (strand.double(w.rs1_double()), strand.double(w.rs2_double()));
+        match format {
+            Format::Siam => strand.gsr = vis::siam(gsr, u32::from(w.rs2() & 7)),
+            Format::VisDDR => {
+                let mask = vis::compare(op, d1, d2).ok_or(super::illegal())?;
+                self.set(w.rd(), mask);
+            }
+            Format::VisRRR => return self.vis_integer(op, w),
+            Format::FpSSS | Format::FpSS | Format::FpDS | Format::Vis0S | Format::Vis1S => {
+                let second = if format == Format::FpDS { d2 } else { s2 };
+                let value = vis::op32(op, gsr, s1, second).ok_or(super::illegal())?;
+                strand.set_single(w.rd(), value);
+            }
+            _ => {
+                let (a, b) = match format {
+                    Format::FpSDD => (s1, d2),
+                    Format::FpSSD | Format::FpSD => (s1, s2),
+                    _ => (d1, d2),
+                };
+                let old = strand.double(w.rd_double());
+                let value = vis::op64(op, gsr, a, b, old).ok_or(super::illegal())?;
+                strand.set_double(w.rd_double(), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// VIS on integer registers.
+    pub(super) fn vis_integer(&mut self, op: Op, w: Word) -> Result<(), Stop> {
+        let (a, b) = (self.r(w.rs1()), self.r(w.rs2()));
+        let am = self.strand.am != u64::MAX;
+        let result = vis::int(op, self.strand.gsr, a, b, am).ok_or(super::illegal())?;
+        self.set(w.rd(), result.rd);
+        self.strand.gsr = result.gsr;
+        if let Some(cc) = result.cc {
+            self.strand.cc = cc;
+        }
+        Ok(())
+    }
+}
