@@ -69,6 +69,8 @@ pub(super) enum Wait {
     Nothing,
     /// The hypervisor to take this.
     Commit(Box<InForce>),
+    /// Its word whether it has taken this: the session was lost meanwhile.
+    Doubt(Box<InForce>),
     /// Its answer about a guest that starts.
     Starting(GuestId),
     /// The guest to run.
@@ -180,7 +182,11 @@ impl Manager {
         };
         match wait {
             Wait::Nothing => Ok(true),
-            Wait::Commit(_) | Wait::Starting(_) | Wait::Stopping(..) | Wait::Answer => Ok(false),
+            Wait::Commit(_)
+            | Wait::Doubt(_)
+            | Wait::Starting(_)
+            | Wait::Stopping(..)
+            | Wait::Answer => Ok(false),
             Wait::Looks(commands) => Ok(commands.is_empty()),
             Wait::Runs(guest) => match state(guest) {
                 GuestState::Normal | GuestState::Suspended => Ok(true),
@@ -222,9 +228,24 @@ impl Manager {
         let Some(mut job) = self.job.take() else { return };
         let mut verdict = verdict(reply);
         job.wait = match std::mem::replace(&mut job.wait, Wait::Nothing) {
+            Wait::Commit(next) if matches!(reply.status, Status::Auth | Status::BadSeqn) => {
+                verdict = Ok(());
+                self.ask(ports, hv, Request::GetHvConfig, Asked::Step);
+                Wait::Doubt(next)
+            }
             Wait::Commit(next) => {
                 if verdict.is_ok() {
                     self.put_in_force(*next);
+                }
+                Wait::Nothing
+            }
+            Wait::Doubt(next) => {
+                match reply.body {
+                    Body::HvInfo(info) if info.md == next.hvmd => self.put_in_force(*next),
+                    Body::HvInfo(_) => {
+                        verdict = refuse("The session with the hypervisor was lost".into());
+                    }
+                    _ => {}
                 }
                 Wait::Nothing
             }
@@ -312,9 +333,9 @@ impl Manager {
                 Ok(Some(Wait::Nothing))
             }
             Step::Edit(edit) => {
-                self.nothing_moves()?;
                 let mut next = self.draft()?;
                 edit::edit(&mut next, &edit, &self.active())?;
+                self.moves_nothing(&next)?;
                 self.commit(ports, hv, next)
             }
             Step::Bind(name) => {
