@@ -30,6 +30,7 @@ pub mod offered;
 mod place;
 mod port;
 mod run;
+mod steps;
 mod tell;
 mod view;
 mod work;

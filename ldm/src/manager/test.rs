@@ -332,11 +332,11 @@ fn a_running_domain_moves_with_all_that_it_is() {
     let mut note = |what: &str, said: String| text.push_str(&format!("-- {what}\n{said}"));
     note("source", source.session(&during));
     note("target", target.session(&during));
-    note(
-        "source",
-        source.session(&["ldm stop -f rover", "ldm add-domain x", "ldm migrate rover y"]),
-    );
-    note("target", target.session(&["ldm start rover", "ldm add-domain x"]));
+    let lines = ["ldm stop -f rover", "ldm set-var a=b rover", "ldm rm-vds primary-vds0"];
+    note("source", source.session(&lines));
+    note("source", source.session(&["ldm migrate rover y", "ldm add-dom x", "ldm destroy x"]));
+    let lines = ["ldm start rover", "ldm add-vds v primary", "ldm unbind rover"];
+    note("target", target.session(&lines));
     source.hv.becomes(1, GuestState::Suspended);
     source.pump();
     note("source", source.session(&["ldm list rover"]));
