@@ -200,7 +200,7 @@ impl Board {
         if self.hypervisor.contains(&peer) {
             let memory = self.domains[peer.0].memory.len() as u64;
             if cookie.checked_add(bytes).is_none_or(|end| end > memory) {
-                return Err(HvError::NoMap);
+                return Err(HvError::NoRaddr);
             }
             let bytes = bytes.min(PAGE_BYTES - cookie % PAGE_BYTES);
             let bytes = bytes.min(PAGE_BYTES - ra % PAGE_BYTES);

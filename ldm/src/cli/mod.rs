@@ -7,5 +7,6 @@
 pub mod args;
 pub mod output;
 pub mod size;
+pub mod synopsis;
 pub mod verb;
 pub mod words;

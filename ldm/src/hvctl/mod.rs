@@ -4,7 +4,8 @@
 //! **Order.** One command is under way at a time; replies come in the order of the
 //! commands.
 //!
-//! [`Session`] is the real one, [`Calls`] what a migration asks through it.
+//! [`Session`] reaches it over the channel; [`Calls`] is what a migration asks
+//! through it.
 
 mod migrate;
 mod session;

@@ -67,7 +67,8 @@ pub struct Session {
 
 impl Session {
     /// Opens the channel and says hello. `cookie` comes back in mondos, which are
-    /// for [`Session::mondo`].
+    /// for [`Session::mondo`]. The domain has negotiated its API groups and has a
+    /// device mondo queue.
     ///
     /// # Errors
     /// No memory, or no such channel; nothing is kept.
@@ -262,8 +263,7 @@ const fn unanswered(command: Command, request: Request, status: Status) -> Event
     Event::Reply(command, Reply::plain(request.op(), 0, status))
 }
 
-/// The pieces of a stretch that end where pages end: address and bytes, a multiple
-/// of eight each.
+/// Bytes of the next copy of `left`: up to the end of a page, a multiple of eight.
 fn piece(pa: Pa, left: u64) -> u64 {
     left.checked_next_multiple_of(8).unwrap_or(PAGE_BYTES).min(PAGE_BYTES - pa.0 % PAGE_BYTES)
 }

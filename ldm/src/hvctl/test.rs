@@ -396,10 +396,10 @@ fn memory_that_the_hypervisor_does_not_have_is_refused() {
         (read, room.session.write(&mut ports, Pa(pa), &bytes))
     };
     assert_eq!(both(end - 8, 8), (Ok(()), Ok(())));
-    assert_eq!(both(end - 8, 16), (Err(HvError::NoMap), Err(HvError::NoMap)));
+    assert_eq!(both(end - 8, 16), (Err(HvError::NoRaddr), Err(HvError::NoRaddr)));
     assert_eq!(both(0x1004, 8), (Err(HvError::BadAlign), Err(HvError::BadAlign)));
-    assert_eq!(both(0, u64::MAX).0, Err(HvError::NoMap));
-    assert_eq!(both(!7, 64), (Err(HvError::NoMap), Err(HvError::NoMap)));
+    assert_eq!(both(0, u64::MAX).0, Err(HvError::NoRaddr));
+    assert_eq!(both(!7, 64), (Err(HvError::NoRaddr), Err(HvError::NoRaddr)));
 }
 
 const GUEST: GuestId = GuestId(3);

@@ -1,11 +1,14 @@
 //! Migrations that are under way, as far as the manager has to do with them.
 //!
 //! While a domain moves, changes are refused at both ends: of the domain itself, and
-//! of others, whose resources might be those that the migration counts on.
+//! of whatever is bound or offered, which the migration may count on. What is only
+//! asked for others may change.
 
-use super::model::Refused;
+use super::domain::Domain;
+use super::model::{Model, Refused};
 use super::{Manager, failed};
 use crate::cli::verb::Migrate;
+use crate::hvctl::Hvctl;
 use crate::migrate::port::Status;
 use std::collections::BTreeMap;
 use sun4v::native::{Ports, Reply};
@@ -34,12 +37,12 @@ pub struct Outgoing {
 }
 
 /// A migration that an operator wants to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancellation {
-    /// The operator's command, which [`Manager::cancellation_ended`] answers.
+    /// The operator's command, which [`Manager::cancelled`] answers.
     pub command: u64,
-    /// [`Outgoing::command`] of the migration.
-    pub migration: u64,
+    /// The domain whose migration it is.
+    pub domain: String,
 }
 
 /// Migrations under way.
@@ -103,6 +106,7 @@ impl Manager {
     pub fn migration_ended(
         &mut self,
         ports: &mut dyn Ports,
+        hv: &mut dyn Hvctl,
         command: u64,
         result: Result<(), Vec<String>>,
     ) {
@@ -115,15 +119,11 @@ impl Manager {
             }
         };
         ports.reply(command, reply);
+        self.go_on(ports, hv);
     }
 
     /// An operator who wanted to end a migration is answered.
-    pub fn cancellation_ended(
-        &mut self,
-        ports: &mut dyn Ports,
-        command: u64,
-        result: Result<(), String>,
-    ) {
+    pub fn cancelled(&mut self, ports: &mut dyn Ports, command: u64, result: Result<(), String>) {
         ports.reply(command, result.map_or_else(|why| failed(&[why]), |()| Reply::default()));
     }
 
@@ -144,6 +144,24 @@ impl Manager {
                 "Changes of the configuration are refused until it ends".into(),
             ]),
         }
+    }
+
+    /// While a domain moves, a draft may only differ in what domains that neither move
+    /// nor are bound ask for.
+    pub(super) fn moves_nothing(&self, next: &Model) -> Result<(), Refused> {
+        let Some(model) = self.model() else { return Ok(()) };
+        let fixed = |model: &Model| -> Vec<Domain> {
+            let moves = |name: &str| {
+                let mut outgoing = self.migrating.outgoing.values();
+                outgoing.any(|own| own.domain == name) || self.migrating.status(name).is_some()
+            };
+            let fixed = model.domains.iter().filter(|own| own.given.is_some() || moves(&own.name));
+            fixed.cloned().collect()
+        };
+        if fixed(model) == fixed(next) && model.services == next.services {
+            return Ok(());
+        }
+        self.nothing_moves()
     }
 
     /// Begins a migration, if its domain may leave.
@@ -201,9 +219,9 @@ impl Manager {
         }
         let mut outgoing = self.migrating.outgoing.values();
         match outgoing.find(|outgoing| outgoing.domain == name) {
-            Some(outgoing) => {
-                let migration = outgoing.command;
-                self.migrating.cancellations.push(Cancellation { command, migration });
+            Some(_) => {
+                let domain = name.to_owned();
+                self.migrating.cancellations.push(Cancellation { command, domain });
                 Ok(())
             }
             None => Err(vec![format!("LDom {name} is not being migrated from this system")]),

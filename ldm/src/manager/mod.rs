@@ -17,7 +17,6 @@
 //! **Source.** Oracle VM Server for SPARC 2.1, administration guide and `ldm(1M)`.
 
 mod change;
-mod channels;
 mod commit;
 pub mod devices;
 pub mod domain;
@@ -31,6 +30,7 @@ pub mod offered;
 mod place;
 mod port;
 mod run;
+mod steps;
 mod tell;
 mod view;
 mod work;
@@ -56,7 +56,7 @@ use run::{Meter, Run};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::hvctl::{Body, HvInfo, ResData, ResInfo, Status};
 use sun4v::hvmd::{HvConfig, Inventory};
-use sun4v::id::{GuestId, StrandId};
+use sun4v::id::{GuestId, LdcId, StrandId};
 use sun4v::md::Md;
 use sun4v::native::{Ports, Reply};
 use sun4v::time::SimTime;
@@ -155,7 +155,7 @@ impl Manager {
         self.now = ports.now();
         match event {
             Event::Up => {
-                if matches!(self.knows, Knows::Nothing) {
+                if self.machine().is_none() {
                     self.ask(ports, hv, sun4v::hvctl::Request::GetHvConfig, Asked::HvConfig);
                 }
             }
@@ -195,6 +195,14 @@ impl Manager {
     #[must_use]
     pub fn take_answers(&mut self) -> Vec<(Tag, Result<ManagerReply, String>)> {
         std::mem::take(&mut self.answers)
+    }
+
+    /// The control domain's endpoints of the services that a guest uses.
+    #[must_use]
+    pub fn service_channels(&self, guest: GuestId) -> Vec<LdcId> {
+        let domain = self.model().and_then(|model| model.by_guest(guest));
+        let links = domain.and_then(|domain| domain.given.as_ref()).map(|given| &given.links);
+        links.into_iter().flatten().map(|link| link.service).collect()
     }
 
     fn ask(

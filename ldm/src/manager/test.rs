@@ -206,6 +206,18 @@ fn a_refusal_of_the_hypervisor_changes_nothing() {
 }
 
 #[test]
+fn a_lost_session_leaves_no_doubt() {
+    for taken in [true, false] {
+        let mut server = server("t5120", &ROVER);
+        server.hv.loses = Some(taken);
+        let reply = server.run("ldm bind rover");
+        assert_eq!(reply.status, u8::from(!taken), "{}", reply.stderr);
+        let bound = server.out("ldm list rover").contains("bound");
+        assert_eq!((bound, server.hv.config.guests.len()), (taken, 1 + usize::from(taken)));
+    }
+}
+
+#[test]
 fn memory_is_split_when_no_block_is_large_enough() {
     // Two domains with a hole between them, then one that needs more than each end.
     let mut server = server("t5120", &[]);
@@ -320,11 +332,11 @@ fn a_running_domain_moves_with_all_that_it_is() {
     let mut note = |what: &str, said: String| text.push_str(&format!("-- {what}\n{said}"));
     note("source", source.session(&during));
     note("target", target.session(&during));
-    note(
-        "source",
-        source.session(&["ldm stop -f rover", "ldm add-domain x", "ldm migrate rover y"]),
-    );
-    note("target", target.session(&["ldm start rover", "ldm add-domain x"]));
+    let lines = ["ldm stop -f rover", "ldm set-var a=b rover", "ldm rm-vds primary-vds0"];
+    note("source", source.session(&lines));
+    note("source", source.session(&["ldm migrate rover y", "ldm add-dom x", "ldm destroy x"]));
+    let lines = ["ldm start rover", "ldm add-vds v primary", "ldm unbind rover"];
+    note("target", target.session(&lines));
     source.hv.becomes(1, GuestState::Suspended);
     source.pump();
     note("source", source.session(&["ldm list rover"]));
@@ -341,7 +353,7 @@ fn a_running_domain_moves_with_all_that_it_is() {
     for (server, id) in [(&mut source, Some(outgoing.command)), (&mut target, None)] {
         server.port().0.status("rover", None);
         if let Some(id) = id {
-            server.manager.migration_ended(&mut server.desk, id, Ok(()));
+            server.ended(id, Ok(()));
             let reply = server.desk.replies.remove(&id).unwrap();
             assert_eq!(reply, sun4v::native::Reply::default());
         }
@@ -382,11 +394,11 @@ fn a_migration_that_is_called_off_leaves_no_trace() {
     assert_eq!(target.out("ldm list"), before);
 
     let cancel = source.types("ldm cancel-operation migration rover");
-    let migration = outgoing.command;
-    assert_eq!(source.manager.take_cancellations(), [Cancellation { command: cancel, migration }]);
-    source.manager.cancellation_ended(&mut source.desk, cancel, Ok(()));
+    let (migration, domain) = (outgoing.command, "rover".to_owned());
+    assert_eq!(source.manager.take_cancellations(), [Cancellation { command: cancel, domain }]);
+    source.manager.cancelled(&mut source.desk, cancel, Ok(()));
     let why = vec!["the migration was cancelled".to_owned()];
-    source.manager.migration_ended(&mut source.desk, migration, Err(why));
+    source.ended(migration, Err(why));
     let reply = source.desk.replies.remove(&migration).unwrap();
     assert_eq!(reply.status, 1);
     assert_eq!(
@@ -419,7 +431,7 @@ fn domains_that_do_not_run_move_too() {
         let (mut port, desk) = source.port();
         let tag = port.release(desk, name);
         assert_eq!(source.answer(tag), Ok(ManagerReply::Done));
-        source.manager.migration_ended(&mut source.desk, outgoing.command, Ok(()));
+        source.ended(outgoing.command, Ok(()));
         source.desk.replies.remove(&outgoing.command);
     }
     let text = source.session(&["ldm list"]) + &target.session(&["ldm list", "ldm start rover"]);

@@ -112,6 +112,8 @@ pub(crate) struct FakeHv {
     pub(crate) refuse: bool,
     /// Writes fail.
     pub(crate) broken: bool,
+    /// The answer to the next reconfiguration is lost, which is carried out or not.
+    pub(crate) loses: Option<bool>,
 }
 
 impl Hvctl for FakeHv {
@@ -185,7 +187,15 @@ impl FakeHv {
                 let md = self.hvmd;
                 (Status::Ok, Body::HvInfo(HvInfo { md, ..HvInfo::default() }))
             }
-            Request::Reconfigure { md, .. } => self.reconfigure(md),
+            Request::Reconfigure { md, .. } => match self.loses.take() {
+                None => self.reconfigure(md),
+                Some(taken) => {
+                    if taken {
+                        self.reconfigure(md);
+                    }
+                    (Status::Auth, Body::None)
+                }
+            },
             Request::GuestStart(guest) => match self.guests.get(&(guest as u8)) {
                 Some(own) if own.state == GuestState::Stopped => {
                     self.guests.get_mut(&(guest as u8)).unwrap().state = GuestState::Resetting;
@@ -340,6 +350,7 @@ impl Server {
             requests: Vec::new(),
             refuse: false,
             broken: false,
+            loses: None,
         };
         let peer = if inventory.host == "t5120" { "t5220" } else { "t5120" };
         let settings = Settings {
@@ -389,6 +400,12 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// A migration has ended.
+    pub(crate) fn ended(&mut self, command: u64, result: Result<(), Vec<String>>) {
+        self.manager.migration_ended(&mut self.desk, &mut self.hv, command, result);
+        self.pump();
     }
 
     /// Types a command; its number.

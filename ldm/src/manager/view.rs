@@ -76,7 +76,7 @@ impl Manager {
                     domain,
                     state,
                     activity: if domain.shell { Activity::None } else { activity },
-                    normal: (live.is_some() || domain.shell).then_some(normal && !domain.shell),
+                    normal: live.as_ref().map(|_| normal),
                     motion: match status {
                         Some(status) if status.doubtful => Motion::Error,
                         Some(status) if status.source => Motion::Source,

@@ -4,12 +4,11 @@
 //! or says something; those that ask wait. A step that fails ends its job.
 
 use super::commit::{InForce, verdict};
-use super::domain::Domain;
 use super::model::{Model, Refused};
 use super::run::Run;
-use super::{Asked, Knows, Manager, devices, edit, failed, migrating, offer, place, tell};
-use crate::cli::verb::{Edit, List, Migrate, Verb, Which};
-use crate::cli::{args, output, words};
+use super::{Asked, Knows, Manager, edit, failed, migrating, offer, place, tell};
+use crate::cli::verb::{Edit, List, Migrate, Verb};
+use crate::cli::{args, output, synopsis, words};
 use crate::factory::PRIMARY_ID;
 use crate::hvctl::{Command, Hvctl};
 use crate::migrate::port::{Kind, ManagerReply, Offer, Tag};
@@ -69,6 +68,8 @@ pub(super) enum Wait {
     Nothing,
     /// The hypervisor to take this.
     Commit(Box<InForce>),
+    /// Its word whether it has taken this: the session was lost meanwhile.
+    Doubt(Box<InForce>),
     /// Its answer about a guest that starts.
     Starting(GuestId),
     /// The guest to run.
@@ -101,7 +102,7 @@ impl Job {
         let verb = args::parse(words).map_err(|usage| failed(&usage.0))?;
         match &verb {
             Verb::Version => Err(said(output::version())),
-            Verb::Help(verb) => Err(match args::help(verb.as_deref()) {
+            Verb::Help(verb) => Err(match synopsis::help(verb.as_deref()) {
                 Some(text) => said(text),
                 None => failed(&[format!("Unknown command: {}", verb.as_deref().unwrap_or(""))]),
             }),
@@ -126,12 +127,12 @@ fn said(stdout: String) -> Reply {
     Reply { stdout, ..Reply::default() }
 }
 
-fn refuse<T>(why: String) -> Result<T, Refused> {
+pub(super) fn refuse<T>(why: String) -> Result<T, Refused> {
     Err(vec![why])
 }
 
 /// The figures that say whether a guest runs.
-fn state_of(guest: GuestId) -> Vec<(ResInfo, u32)> {
+pub(super) fn state_of(guest: GuestId) -> Vec<(ResInfo, u32)> {
     vec![(ResInfo::GuestState, guest.0.into()), (ResInfo::SoftState, guest.0.into())]
 }
 
@@ -180,7 +181,11 @@ impl Manager {
         };
         match wait {
             Wait::Nothing => Ok(true),
-            Wait::Commit(_) | Wait::Starting(_) | Wait::Stopping(..) | Wait::Answer => Ok(false),
+            Wait::Commit(_)
+            | Wait::Doubt(_)
+            | Wait::Starting(_)
+            | Wait::Stopping(..)
+            | Wait::Answer => Ok(false),
             Wait::Looks(commands) => Ok(commands.is_empty()),
             Wait::Runs(guest) => match state(guest) {
                 GuestState::Normal | GuestState::Suspended => Ok(true),
@@ -222,9 +227,24 @@ impl Manager {
         let Some(mut job) = self.job.take() else { return };
         let mut verdict = verdict(reply);
         job.wait = match std::mem::replace(&mut job.wait, Wait::Nothing) {
+            Wait::Commit(next) if matches!(reply.status, Status::Auth | Status::BadSeqn) => {
+                verdict = Ok(());
+                self.ask(ports, hv, Request::GetHvConfig, Asked::Step);
+                Wait::Doubt(next)
+            }
             Wait::Commit(next) => {
                 if verdict.is_ok() {
                     self.put_in_force(*next);
+                }
+                Wait::Nothing
+            }
+            Wait::Doubt(next) => {
+                match reply.body {
+                    Body::HvInfo(info) if info.md == next.hvmd => self.put_in_force(*next),
+                    Body::HvInfo(_) => {
+                        verdict = refuse("The session with the hypervisor was lost".into());
+                    }
+                    _ => {}
                 }
                 Wait::Nothing
             }
@@ -290,7 +310,7 @@ impl Manager {
         }
     }
 
-    fn draft_ref(&self) -> Result<&Model, Refused> {
+    pub(super) fn draft_ref(&self) -> Result<&Model, Refused> {
         self.model().ok_or_else(|| vec!["The machine is not known".into()])
     }
 
@@ -312,9 +332,9 @@ impl Manager {
                 Ok(Some(Wait::Nothing))
             }
             Step::Edit(edit) => {
-                self.nothing_moves()?;
                 let mut next = self.draft()?;
                 edit::edit(&mut next, &edit, &self.active())?;
+                self.moves_nothing(&next)?;
                 self.commit(ports, hv, next)
             }
             Step::Bind(name) => {
@@ -443,101 +463,18 @@ impl Manager {
         }
     }
 
-    fn guest(&self, name: &str) -> Result<GuestId, Refused> {
+    pub(super) fn guest(&self, name: &str) -> Result<GuestId, Refused> {
         match self.draft_ref()?.domain(name)?.guest() {
             Some(guest) => Ok(guest),
             None => refuse(format!("LDom {name} is not bound")),
         }
     }
 
-    fn active_guest(&self, name: &str) -> Result<GuestId, Refused> {
+    pub(super) fn active_guest(&self, name: &str) -> Result<GuestId, Refused> {
         let guest = self.draft_ref()?.domain(name)?.guest();
         match guest.filter(|guest| self.active().contains(guest)) {
             Some(guest) => Ok(guest),
             None => refuse(format!("LDom {name} is not active")),
         }
-    }
-
-    /// Takes a command apart.
-    fn steps(&self, verb: Verb) -> Result<VecDeque<Step>, Refused> {
-        let model = self.draft_ref()?;
-        let named = |which: Which, all: &dyn Fn(&Domain) -> bool| match which {
-            Which::All => {
-                let guests = model.domains.iter().filter(|domain| !domain.is_primary());
-                Ok(guests.filter(|own| all(own)).map(|own| own.name.clone()).collect())
-            }
-            Which::Named(names) => {
-                let unknown = names.iter().find_map(|name| model.domain(name).err());
-                unknown.map_or(Ok(names), Err)
-            }
-        };
-        let is_active =
-            |domain: &Domain| domain.guest().is_some_and(|guest| self.active().contains(&guest));
-        let mut steps = VecDeque::new();
-        match verb {
-            Verb::Version => steps.push_back(Step::Print(output::version())),
-            Verb::Help(verb) => {
-                steps.push_back(Step::Print(args::help(verb.as_deref()).unwrap_or_default()));
-            }
-            Verb::List(list) => {
-                for name in &list.domains {
-                    model.domain(name)?;
-                }
-                steps.push_back(Step::Look(self.figures(&list)));
-                steps.push_back(Step::Show(list));
-            }
-            Verb::ListDevices { all, parseable, kinds } => {
-                let text = output::devices(&devices::devices(model), all, parseable, &kinds);
-                steps.push_back(Step::Print(text));
-            }
-            Verb::ListVariable { names, domain } => {
-                let own = &model.domain(&domain)?.wish.variables;
-                let mut text = String::new();
-                for name in if names.is_empty() { own.keys().cloned().collect() } else { names } {
-                    let Some(value) = own.get(&name) else {
-                        return refuse(format!("Variable {name} was not found in LDom {domain}"));
-                    };
-                    text.push_str(&format!("{name}={value}\n"));
-                }
-                steps.push_back(Step::Print(text));
-            }
-            Verb::Edit(edit) => steps.push_back(Step::Edit(edit)),
-            Verb::Bind(name) => steps.push_back(Step::Bind(name)),
-            Verb::Unbind(name) => steps.push_back(Step::Unbind(name)),
-            Verb::Start(which) => {
-                let names: Vec<String> =
-                    named(which, &|own| own.given.is_some() && !own.shell && !is_active(own))?;
-                for name in names {
-                    steps.push_back(Step::Refresh(name.clone()));
-                    let said = format!("LDom {name} started\n");
-                    steps.extend([Step::Start(name), Step::Print(said)]);
-                }
-            }
-            Verb::Stop { force, which } => {
-                for name in named(which, &is_active)? {
-                    if !force {
-                        self.active_guest(&name)?;
-                        return Err(vec![
-                            format!(
-                                "Remote graceful shutdown or reboot capability is not available \
-                                 on {name}"
-                            ),
-                            format!("Use \"ldm stop-domain -f {name}\" to stop it at once"),
-                        ]);
-                    }
-                    let said = format!("LDom {name} stopped\n");
-                    steps.extend([Step::Stop(name), Step::Print(said)]);
-                }
-            }
-            Verb::Panic(name) => steps.push_back(Step::Panic(name)),
-            Verb::Migrate(migrate) => {
-                if let Some(guest) = model.domain(&migrate.domain)?.guest() {
-                    steps.push_back(Step::Look(state_of(guest)));
-                }
-                steps.push_back(Step::Migrate(migrate));
-            }
-            Verb::CancelMigration(name) => steps.push_back(Step::Cancel(name)),
-        }
-        Ok(steps)
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn switch(switch: &Switch) -> [String; 12] {
         vids(&switch.vids),
         switch.mtu.to_string(),
         String::new(),
-        "on".into(),
+        // Guests reach each other through the switch only.
+        "off".into(),
     ]
 }
 

@@ -98,7 +98,6 @@ impl View<'_> {
             },
             match self.normal {
                 None => None,
-                Some(_) if self.domain.shell => None,
                 Some(true) => Some(('n', "normal")),
                 Some(false) => Some(('t', "transition")),
             },
