@@ -51,13 +51,21 @@ impl Options {
         let threads = self.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
+        let mut prepare = |name: &str, chassis: &Chassis, inventory: &Inventory| {
+            prepare(scenario, name, chassis, inventory)
+        };
         Ok(World::new(scenario, file, threads, &mut prepare)?)
     }
 }
 
 /// What the service processor of a chassis prepares: `factory-default`, and the
 /// control domain's software.
-fn prepare(_: &str, chassis: &Chassis, inventory: &Inventory) -> Result<PowerOn, String> {
+fn prepare(
+    _: &Scenario,
+    _: &str,
+    chassis: &Chassis,
+    inventory: &Inventory,
+) -> Result<PowerOn, String> {
     let primary = Primary {
         vcpus: chassis.primary.vcpus,
         memory_bytes: chassis.primary.memory.0,
