@@ -2,7 +2,7 @@
 
 use crate::crypto::CryptoQueue;
 use crate::figures::Figures;
-use crate::guest::{Deferred, Guest, GuestState, Pending};
+use crate::guest::{Deferred, Guest, GuestState, Pending, SoftState};
 use crate::hvctl::{HvMemory, Service};
 use crate::intr::Interrupt;
 use crate::platform::{Cpus, Machine, Queue, StartState};
@@ -288,11 +288,11 @@ impl Hypervisor {
             *unit = CryptoQueue::new(unit.core, unit.ino);
         }
         guest.interrupts.values_mut().for_each(|intr| *intr = Interrupt::default());
-        guest.soft_state = Default::default();
+        guest.soft_news |= guest.soft_state != SoftState::default();
+        guest.soft_state = SoftState::default();
         guest.state = GuestState::Stopped;
         guest.suspended = None;
         guest.state_news = true;
-        guest.soft_news = true;
         if self.control_domain() == Some(id) {
             self.service = Service::default();
         }

@@ -30,6 +30,9 @@ pub use guest::{Deferred, Guest, GuestState, Pending, SoftState};
 pub use hvctl::HvMemory;
 pub use hypervisor::{Hypervisor, StartError};
 pub use reconf::{PowerOnError, Refusal};
-pub use state::GuestV1;
+pub use state::{
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
+    VcpuV1,
+};
 pub use trap::{Answer, Failure, Outcome, Trap, fault};
 pub use vcpu::{QueueMemory, Vcpu, VcpuState};

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, StartState, Tlbs};
-use crate::{Answer, Hypervisor, Outcome, Trap};
+use crate::{Answer, HvMemory, Hypervisor, Outcome, PowerOnError, Trap};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -268,7 +268,7 @@ impl Machine for Board {
         self.now
     }
     fn time_of_day(&self) -> u64 {
-        1_308_301_456
+        1_308_301_456 + self.now.0 / SimTime::secs(1).0
     }
     fn memory(&self) -> &dyn Memory {
         &self.memory
@@ -303,6 +303,13 @@ impl Machine for Board {
 pub const BASE: u64 = 0x800_0000;
 /// Bytes of memory of each.
 pub const BYTES: u64 = 16 << 20;
+
+/// The hypervisor's memory on a board that is switched on.
+pub const HV_MEMORY: HvMemory = HvMemory { base: Pa(0), bytes: 0x20_0000 };
+/// Where the hypervisor MD lies in it.
+pub const HV_MD: Pa = Pa(0x10_0000);
+/// A machine description of one empty node list.
+const EMPTY_MD: [u8; 16] = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A hypervisor on a board, with two running guests of two virtual CPUs each that
 /// share channel 0 and have opened every group.
@@ -369,9 +376,7 @@ impl Lab {
         let (mut hv, mut board) = (Hypervisor::new(), Board::default());
         hv.apply(config, &mut board);
         hv.set_trace(true);
-        // A machine description of one empty node list.
-        let md = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
-        board.memory.write(Pa(0x1000), &md);
+        board.memory.write(Pa(0x1000), &EMPTY_MD);
         let mut lab = Self { hv, board, caller: (GuestId(0), VcpuId(0)) };
         for id in 0..2 {
             lab.caller = (GuestId(id), VcpuId(0));
@@ -385,6 +390,21 @@ impl Lab {
         lab.board.trace.clear();
         lab.caller = (GuestId(0), VcpuId(0));
         lab
+    }
+
+    /// A chassis that is switched on with this configuration, from a hypervisor MD at
+    /// [`HV_MD`]; guests' MDs are empty.
+    ///
+    /// # Errors
+    /// As [`Hypervisor::power_on`].
+    pub fn power_on(config: &HvConfig) -> Result<Self, PowerOnError> {
+        let mut board = Board::default();
+        board.memory.write(HV_MD, &config.to_md().to_bytes());
+        for guest in &config.guests {
+            board.memory.write(guest.md_pa, &EMPTY_MD);
+        }
+        let hv = Hypervisor::power_on(HV_MEMORY, HV_MD, &mut board)?;
+        Ok(Self { hv, board, caller: (GuestId(0), VcpuId(0)) })
     }
 
     /// Hands a trap of the caller to the hypervisor.

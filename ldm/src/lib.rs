@@ -4,6 +4,7 @@
 
 pub mod channel;
 pub mod control;
+pub mod cli;
 pub mod cost;
 pub mod crypto;
 pub mod factory;

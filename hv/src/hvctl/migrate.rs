@@ -278,8 +278,9 @@ impl Hypervisor {
         }
         guest.state = GuestState::Normal;
         guest.state_news = true;
-        guest.suspended = None;
-        guest.tod = (machine.time_of_day(), machine.now());
+        let (now, at) = (machine.now(), guest.suspended.take());
+        guest.go_on(at.map_or(now, |(at, _)| at), now, machine.cpus(id));
+        guest.tod = (machine.time_of_day(), now);
         for endpoint in guest.endpoints.values_mut() {
             endpoint.tx.head = endpoint.tx.tail;
         }
@@ -329,7 +330,9 @@ impl Hypervisor {
         machine.memory().read(place, &mut bytes);
         let clock = (machine.now(), machine.time_of_day());
         if let Err(error) = guest.load(&bytes, clock, machine.cpus(id)) {
-            machine.trace(&format!("guest {id}: its state was refused: {error}"));
+            // It may quote the bytes.
+            let why = error.to_string();
+            machine.trace(&format!("guest {id}: its state was refused: {}", why.escape_debug()));
             return Err(invalid(Detail::StateRefused));
         }
         guest.begin_figures(machine);

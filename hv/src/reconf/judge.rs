@@ -177,7 +177,7 @@ impl Judge<'_> {
                 return Err(refuse(bad, "it is the hypervisor's memory"));
             }
             let bad = Detail::MemoryInvalidRa;
-            if !ends(range.ra.0).is_some_and(|end| end <= REAL_END) || !shaped(range.ra.0) {
+            if ends(range.ra.0).is_none_or(|end| end > REAL_END) || !shaped(range.ra.0) {
                 return Err(refuse(bad, "its real addresses are out of range"));
             }
             for other in &blocks[..index] {
@@ -291,7 +291,7 @@ impl Judge<'_> {
                 LdcTarget::Guest { guest, channel } => {
                     let back = LdcTarget::Guest { guest: end.guest, channel: end.channel };
                     let peer = by_place.get(&(guest, channel));
-                    if !peer.is_some_and(|peer| peer.target == back) {
+                    if peer.is_none_or(|peer| peer.target != back) {
                         return Err(refuse("its other end does not lead back to it"));
                     }
                 }

@@ -15,8 +15,6 @@
 
 mod commit;
 mod judge;
-#[cfg(test)]
-mod test;
 
 use crate::Hypervisor;
 use crate::hvctl::HvMemory;

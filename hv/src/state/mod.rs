@@ -19,8 +19,6 @@
 
 mod record;
 mod rule;
-#[cfg(test)]
-mod test;
 
 pub use record::{
     ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
@@ -137,11 +135,6 @@ impl Guest {
         check(bytes.is_empty(), "bytes follow the records")?;
         let clocks = Clocks::of(record.clock, now, tod);
         let mut new = Shape(self).state(record, &strands)?;
-        for (strand, vcpu) in strands.iter_mut().zip(new.vcpus.values()) {
-            if vcpu.state == VcpuState::Running {
-                clocks.note_compares(strand);
-            }
-        }
         cpus.set_stick_offset(clocks.stick_offset);
         let ids: Vec<VcpuId> = new.vcpus.keys().copied().collect();
         for (at, (&id, strand)) in ids.iter().zip(&strands).enumerate() {
@@ -174,6 +167,24 @@ impl Guest {
     }
 }
 
+impl Guest {
+    /// Lets the strands go on at `now` after a pause that began at `at`. A strand's own
+    /// clock stands where it executed last; put back, it goes on from now and does not
+    /// execute the pause.
+    pub(crate) fn go_on(&self, at: SimTime, now: SimTime, cpus: &mut dyn Cpus) {
+        let stick = |time: SimTime| time.ticks(T2_HZ).wrapping_add_signed(self.stick_offset);
+        for (&id, vcpu) in &self.vcpus {
+            if vcpu.state != VcpuState::Running {
+                continue;
+            }
+            let mut strand = cpus.save(id);
+            note_compares(&mut strand, stick(at), stick(now));
+            // What was saved a moment ago is sound; a native domain has no strands.
+            let _ = cpus.load(id, &strand);
+        }
+    }
+}
+
 /// What a record becomes.
 #[derive(Debug)]
 struct Loaded {
@@ -196,8 +207,6 @@ struct Clocks {
     tod: u64,
     stick_offset: i64,
     tod_offset: i64,
-    /// `%stick` at the suspend, and now.
-    pause: (u64, u64),
 }
 
 impl Clocks {
@@ -214,23 +223,21 @@ impl Clocks {
             let behind = expected.wrapping_sub(tod).cast_signed();
             (tod.saturating_sub(elapsed), clock.tod_offset.wrapping_add(behind))
         };
-        let current = now.ticks(T2_HZ).wrapping_add_signed(stick_offset);
-        Self { at, tod: tod_then, stick_offset, tod_offset, pause: (clock.stick, current) }
+        Self { at, tod: tod_then, stick_offset, tod_offset }
     }
+}
 
-    /// Notes in SOFTINT the compare values that were reached in the pause.
-    fn note_compares(&self, strand: &mut StrandV1) {
-        let (from, to) = self.pause;
-        let reached = |compare: u64| {
-            let window = compare & !0x7f;
-            compare & INT_DIS == 0 && window > from && window <= to
-        };
-        if reached(strand.stick_cmpr) {
-            strand.softint |= SOFTINT_STICK;
-        }
-        if reached(strand.tick_cmpr) {
-            strand.softint |= SOFTINT_TICK;
-        }
+/// Notes in SOFTINT the compare values that `%stick` reached after `from`, up to `to`.
+fn note_compares(strand: &mut StrandV1, from: u64, to: u64) {
+    let reached = |compare: u64| {
+        let window = compare & !0x7f;
+        compare & INT_DIS == 0 && window > from && window <= to
+    };
+    if reached(strand.stick_cmpr) {
+        strand.softint |= SOFTINT_STICK;
+    }
+    if reached(strand.tick_cmpr) {
+        strand.softint |= SOFTINT_TICK;
     }
 }
 

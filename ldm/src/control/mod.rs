@@ -10,6 +10,7 @@
 
 mod moves;
 mod network;
+mod running;
 mod services;
 mod start;
 
@@ -20,11 +21,11 @@ use crate::cost::Cost;
 use crate::memory::Arena;
 use crate::migrate;
 use crate::service::host::Host;
+use running::Running;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::hvmd::Inventory;
-use sun4v::native::{Event, Ports, Program};
-use sun4v::time::SimTime;
+use sun4v::native::{Event, Ports, Program, Reply};
 
 /// Cookie of the channel to the hypervisor.
 const HVCTL_COOKIE: u64 = 1;
@@ -75,5 +76,37 @@ impl Kit {
     /// For one call.
     pub fn host<'a>(&'a mut self, ports: &'a mut dyn Ports) -> Host<'a> {
         Host { ports, arena: &mut self.arena, copier: &self.copier, cost: &self.cost }
+    }
+}
+
+/// The control domain's software.
+pub struct ControlDomain {
+    conf: ControlConf,
+    running: Option<Box<Running>>,
+}
+
+impl ControlDomain {
+    /// One that waits for its domain to start.
+    #[must_use]
+    pub fn new(conf: ControlConf) -> Self {
+        Self { conf, running: None }
+    }
+}
+
+impl Program for ControlDomain {
+    fn event(&mut self, event: Event, ports: &mut dyn Ports) {
+        match (&mut self.running, event) {
+            (_, Event::Start) => match Running::begin(&self.conf, ports) {
+                Ok(running) => self.running = Some(Box::new(running)),
+                Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
+            },
+            (Some(running), event) => running.event(ports, event),
+            (None, Event::Command { id, .. }) => {
+                let stderr = "Failed to connect to logical domain manager: it is not running\n";
+                let stderr = stderr.to_owned();
+                ports.reply(id, Reply { stderr, status: 1, ..Reply::default() });
+            }
+            (None, _) => {}
+        }
     }
 }

@@ -12,6 +12,7 @@
 use super::network::Network;
 use crate::crypto::Units;
 use crate::migrate::codec::{Frames, Hello};
+use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
     Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
 };
@@ -53,6 +54,8 @@ pub enum Note {
     },
     /// This guest begins to run here.
     Comes(GuestId),
+    /// The memory of a guest that moves.
+    Memory(GuestId, Vec<Stretch>),
     /// A command's migration has ended.
     Ended(u64, Result<(), Vec<String>>),
 }
@@ -111,6 +114,8 @@ struct Outgoing {
 struct Incoming {
     target: Target,
     line: Line,
+    /// The memory that the domain has.
+    memory: Vec<Stretch>,
 }
 
 /// Somebody who has connected and has not said why.
@@ -193,7 +198,7 @@ impl Moves {
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
         let mut line = Line::default();
         let mut gate = Gate::source(self, ends.hv);
-        let mut release = Release::new(ends.manager);
+        let mut watch = Watch::new(ends.manager);
         let Some(stack) = ends.network.stack(gate.nic) else {
             return Err("there is no network".to_owned());
         };
@@ -202,22 +207,24 @@ impl Moves {
             ports: ends.ports,
             wire: &mut wire,
             hv: &mut gate,
-            manager: &mut release,
+            manager: &mut watch,
             cipher: ends.units,
         };
         let source = Source::new(config, request, buffers, &mut io)?;
+        let memory = watch.memory.take();
+        self.notes.extend(memory.and_then(|(guest, memory)| Some(Note::Memory(guest?, memory))));
         self.outgoing =
             Some(Outgoing { command, address, source, line, dial_at: SimTime::ZERO, dials: 0 });
         Ok(())
     }
 
-    /// Stops the migration of `domain`, if it is not too late.
+    /// Stops the migration that command `command` asked for, if it is not too late.
     ///
     /// # Errors
-    /// There is none, or it is too late.
-    pub fn cancel(&mut self, ends: &mut Ends<'_>, domain: &str) -> Result<(), String> {
-        let mut result = Err(format!("LDom {domain} is not being migrated"));
-        if self.outgoing.as_ref().is_some_and(|out| out.source.domain() == domain) {
+    /// It has ended, or it is too late.
+    pub fn cancel(&mut self, ends: &mut Ends<'_>, command: u64) -> Result<(), String> {
+        let mut result = Err("The migration has ended already".to_owned());
+        if self.outgoing.as_ref().is_some_and(|out| out.command == command) {
             self.with_source(ends, |source, io| result = source.cancel(io));
         }
         result
@@ -260,6 +267,11 @@ impl Moves {
         if self.source_tags.remove(&tag) {
             self.source(ends, Input::Manager(tag, reply));
         } else {
+            if let (Ok(ManagerReply::Prepared(Some(guest))), Some(incoming)) =
+                (&reply, &self.incoming)
+            {
+                self.notes.push(Note::Memory(*guest, incoming.memory.clone()));
+            }
             self.target(ends, Input::Manager(tag, reply));
         }
     }
@@ -389,7 +401,8 @@ impl Moves {
                 self.conf.timers[1],
                 self.conf.buffers[1],
             );
-            self.incoming = Some(Incoming { target, line: Line::default() });
+            let (line, memory) = (Line::default(), Vec::new());
+            self.incoming = Some(Incoming { target, line, memory });
         }
         if let Some(incoming) = &mut self.incoming {
             let line = Line { socket: Some(caller.socket), told: true, full: false };
@@ -442,14 +455,14 @@ impl Moves {
         let Some(mut out) = self.outgoing.take() else { return };
         let nic = self.conf.nic;
         let mut gate = Gate::source(self, ends.hv);
-        let mut release = Release::new(ends.manager);
+        let mut watch = Watch::new(ends.manager);
         if let Some(stack) = ends.network.stack(nic) {
             let mut wire = TcpWire { stack, line: &mut out.line, used: false };
             let mut io = Io {
                 ports: ends.ports,
                 wire: &mut wire,
                 hv: &mut gate,
-                manager: &mut release,
+                manager: &mut watch,
                 cipher: ends.units,
             };
             act(&mut out.source, &mut io);
@@ -457,7 +470,7 @@ impl Moves {
                 ends.network.stir(nic);
             }
         }
-        let released = release.released;
+        let released = watch.released;
         for (domain, tag) in released {
             self.source_tags.insert(tag);
             self.notes.push(Note::Left { domain, to: out.address });
@@ -479,6 +492,7 @@ impl Moves {
     fn target(&mut self, ends: &mut Ends<'_>, input: Input) {
         let Some(mut incoming) = self.incoming.take() else { return };
         let mut gate = Gate::target(self, ends.hv);
+        let mut watch = Watch::new(ends.manager);
         let nic = gate.nic;
         if let Some(stack) = ends.network.stack(nic) {
             let mut wire = TcpWire { stack, line: &mut incoming.line, used: false };
@@ -486,13 +500,16 @@ impl Moves {
                 ports: ends.ports,
                 wire: &mut wire,
                 hv: &mut gate,
-                manager: ends.manager,
+                manager: &mut watch,
                 cipher: ends.units,
             };
             incoming.target.event(&mut io, input);
             if wire.used {
                 ends.network.stir(nic);
             }
+        }
+        if let Some((_, memory)) = watch.memory {
+            incoming.memory = memory;
         }
         self.incoming = Some(incoming);
     }
@@ -632,26 +649,32 @@ impl Hv for Gate<'_> {
     }
 }
 
-/// The manager as a source sees it: that a domain has left is noted.
-struct Release<'a> {
+/// The manager as a migration sees it: what others must know is kept.
+struct Watch<'a> {
     manager: &'a mut dyn Manager,
+    /// The memory of the domain that is offered, or that is to come.
+    memory: Option<(Option<GuestId>, Vec<Stretch>)>,
+    /// Domains that have left, and the manager's tags.
     released: Vec<(String, Tag)>,
 }
 
-impl<'a> Release<'a> {
+impl<'a> Watch<'a> {
     fn new(manager: &'a mut dyn Manager) -> Self {
-        Self { manager, released: Vec::new() }
+        Self { manager, memory: None, released: Vec::new() }
     }
 }
 
-impl Manager for Release<'_> {
+impl Manager for Watch<'_> {
     fn offer(&mut self, domain: &str) -> Result<(Offer, Option<GuestId>), String> {
-        self.manager.offer(domain)
+        let (offer, guest) = self.manager.offer(domain)?;
+        self.memory = Some((guest, offer.memory.clone()));
+        Ok((offer, guest))
     }
     fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
         self.manager.check_incoming(offer)
     }
     fn prepare_incoming(&mut self, ports: &mut dyn Ports, offer: &Offer) -> Tag {
+        self.memory = Some((None, offer.memory.clone()));
         self.manager.prepare_incoming(ports, offer)
     }
     fn discard(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {

@@ -2,7 +2,7 @@
 //! description, and what it finds there.
 
 use super::{ControlConf, Kit};
-use crate::channel::{ChannelConf, Copier};
+use crate::channel::{ChannelConf, Copier, OpenError};
 use crate::memory::Arena;
 use sun4v::addr::Ra;
 use sun4v::hcall::HvError;
@@ -12,7 +12,7 @@ use sun4v::native::Ports;
 use thiserror::Error;
 
 /// API groups that every part needs: number, major, minor.
-const GROUPS: [(u64, u64, u64); 3] = [(0x001, 1, 1), (0x002, 1, 0), (0x101, 1, 0)];
+const GROUPS: [(u64, u64, u64); 3] = [(0x001, 1, 1), (0x002, 2, 0), (0x101, 1, 0)];
 const API_SET_VERSION: u64 = 0;
 const MACH_DESC: u64 = 0x01;
 const CPU_QCONF: u64 = 0x14;
@@ -35,6 +35,9 @@ pub enum StartError {
     /// Its machine description does not parse.
     #[error("machine description: {0}")]
     Md(#[from] MdError),
+    /// The channel to the hypervisor cannot be opened.
+    #[error(transparent)]
+    Channel(#[from] OpenError),
     /// Its machine description lacks something.
     #[error("machine description: no {0}")]
     Lacks(&'static str),

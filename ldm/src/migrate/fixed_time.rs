@@ -7,8 +7,10 @@
 //! seconds are waited for here, by name, and nowhere else. Their *sum* is fitted
 //! to the 15 s; how it is shared out among the steps is a guess, which no total
 //! depends on. The two steps inside the pause are kept short, because nobody saw a
-//! pause.
+//! pause. A domain that holds no resources passes no step: there is nothing to look
+//! at, bind or unbind, and its moves were almost instantaneous.
 
+use super::port::Kind;
 use serde::{Deserialize, Serialize};
 use sun4v::time::SimTime;
 
@@ -78,6 +80,12 @@ impl FixedTime {
             settle: NOW,
             destroy: NOW,
         }
+    }
+
+    /// How long `step` takes for a domain of this kind.
+    #[must_use]
+    pub fn of_kind(&self, step: Step, kind: Kind) -> SimTime {
+        if kind == Kind::Inactive { SimTime::ZERO } else { self.of(step) }
     }
 
     /// How long `step` takes.

@@ -359,7 +359,8 @@ impl Source {
     // Fixed steps.
 
     fn step(&mut self, io: &mut Io<'_>, step: Step) {
-        self.step_due = io.ports.now().plus(self.config.fixed.of(step));
+        let wait = self.config.fixed.of_kind(step, self.offer.kind);
+        self.step_due = io.ports.now().plus(wait);
         self.stage = Stage::Step(step);
         io.ports.set_timer(self.step_due, self.request.timer);
     }

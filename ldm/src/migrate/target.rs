@@ -301,7 +301,8 @@ impl Target {
     // Fixed steps.
 
     fn step(&mut self, io: &mut Io<'_>, step: Step) {
-        self.step_due = io.ports.now().plus(self.config.fixed.of(step));
+        let kind = self.offer.as_ref().map_or(Kind::Active, |offer| offer.kind);
+        self.step_due = io.ports.now().plus(self.config.fixed.of_kind(step, kind));
         self.stage = Stage::Step(step);
         io.ports.set_timer(self.step_due, self.timer);
     }

@@ -1,5 +1,6 @@
 //! Two servers and what holds them together.
 
+pub mod bare;
 pub mod board;
 pub mod cpus;
 pub mod desk;

@@ -18,12 +18,13 @@ use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
 use crate::mem::Ram;
 use hv::platform::Machine;
-use hv::{HvMemory, Hypervisor, StartError};
-use std::collections::BTreeMap;
+use hv::{GuestState, HvMemory, Hypervisor, StartError};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use sun4v::addr::Pa;
+use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::hvmd::Inventory;
-use sun4v::id::{GuestId, STRANDS};
+use sun4v::id::{CORES, CoreId, GuestId, STRANDS};
 use sun4v::native::{Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -118,6 +119,29 @@ pub struct Server {
     trace: Vec<String>,
     /// The hypervisor has done something since the control domain's last turn.
     stirred: bool,
+    /// Guests that stand still.
+    still: BTreeSet<GuestId>,
+    /// What the crypto units had done at the last sample.
+    crypto: (u64, u64),
+}
+
+/// SHA-256 over a guest's real memory, page by page: of each page that is not all
+/// zeros its number and its content.
+fn memory_digest(ram: &Ram, map: &RealMap) -> String {
+    let mut hash = Sha256::new();
+    let mut page = [0; PAGE_BYTES as usize];
+    let mut number = 0_u64;
+    for range in map.ranges() {
+        for offset in (0..range.size).step_by(PAGE_BYTES as usize) {
+            ram.read(range.pa.offset(offset), &mut page);
+            if page.iter().any(|&byte| byte != 0) {
+                hash.update(number.to_be_bytes());
+                hash.update(page);
+            }
+            number += 1;
+        }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Server {
@@ -158,6 +182,8 @@ impl Server {
             facts: Vec::new(),
             trace: Vec::new(),
             stirred: true,
+            still: BTreeSet::new(),
+            crypto: (0, 0),
         };
         server.hear();
         Ok(server)
@@ -273,6 +299,24 @@ impl Server {
         if ran || work || crypto {
             self.hv.boundary(&mut self.board);
             self.hear();
+            self.look_at_suspended();
+        }
+    }
+
+    /// Notes the digest of the memory of a guest that has come to stand still: the
+    /// one that leaves when it was suspended, the one that comes when its state was
+    /// loaded. It takes no simulated time.
+    fn look_at_suspended(&mut self) {
+        for conf in &self.hv.config().guests {
+            let Some(guest) = self.hv.guest(conf.id) else { continue };
+            if guest.state != GuestState::Suspended {
+                self.still.remove(&conf.id);
+            } else if self.still.insert(conf.id) {
+                let digest = memory_digest(self.board.ram(), &guest.map);
+                let name = guest.name();
+                let fact = Fact::new(self.board.now(), &self.name, "memory", "digest", name);
+                self.facts.push(fact.with("bytes", guest.map.bytes()).saying(digest));
+            }
         }
     }
 
@@ -379,6 +423,14 @@ impl Server {
             samples.insert(conf.id, busy);
         }
         self.samples = samples;
+        let units = (0..CORES as u8).map(|core| self.board.crypto_counters(CoreId(core)));
+        let done = units.fold((0, 0), |(ciphered, hashed), unit| {
+            (ciphered + unit.ciphered_bytes, hashed + unit.hashed_bytes)
+        });
+        if done != self.crypto {
+            self.crypto = done;
+            self.facts.push(Fact::crypto(self.board.now(), &self.name, done.0, done.1));
+        }
     }
 
     /// Facts since the last call.

@@ -2,11 +2,12 @@
 
 use crate::chassis::server::PowerOn;
 use crate::chassis::world::World;
-use crate::lab::scenario::{Chassis, Scenario};
+use crate::lab::scenario::{Chassis, Scenario, mac};
+use ldm::control::{ControlConf, ControlDomain, NicConf};
 use ldm::factory::{Factory, Primary};
+use ldm::stack::StackConf;
 use std::path::PathBuf;
 use sun4v::hvmd::Inventory;
-use sun4v::native::{Event, Ports, Program, Reply};
 
 /// The scenario that is built in, and what it is called in errors.
 const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
@@ -51,8 +52,8 @@ impl Options {
         let threads = self.threads.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
-        let mut prepare = |name: &str, chassis: &Chassis, inventory: &Inventory| {
-            prepare(scenario, name, chassis, inventory)
+        let mut prepare = |_: &str, chassis: &Chassis, inventory: &Inventory| {
+            prepare(scenario, chassis, inventory)
         };
         Ok(World::new(scenario, file, threads, &mut prepare)?)
     }
@@ -61,8 +62,7 @@ impl Options {
 /// What the service processor of a chassis prepares: `factory-default`, and the
 /// control domain's software.
 fn prepare(
-    _: &Scenario,
-    _: &str,
+    scenario: &Scenario,
     chassis: &Chassis,
     inventory: &Inventory,
 ) -> Result<PowerOn, String> {
@@ -74,18 +74,31 @@ fn prepare(
     };
     let factory = Factory::new(inventory, &primary).map_err(|error| error.to_string())?;
     let Factory { writes, hvmd, .. } = factory;
-    Ok(PowerOn { writes, hvmd, program: Box::new(Unmanaged) })
+    let conf = control(scenario, chassis, inventory);
+    Ok(PowerOn { writes, hvmd, program: Box::new(ControlDomain::new(conf)) })
 }
 
-/// A control domain in which no manager is installed.
-struct Unmanaged;
-
-impl Program for Unmanaged {
-    fn event(&mut self, event: Event, ports: &mut dyn Ports) {
-        if let Event::Command { id, line } = event {
-            let name = line.split_whitespace().next().unwrap_or_default().to_owned();
-            let stderr = format!("{name}: not found\n");
-            ports.reply(id, Reply { stderr, status: 127, ..Reply::default() });
-        }
+/// What the control domain of a chassis is told.
+fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) -> ControlConf {
+    let nic = |(number, (network, ip)): (usize, (&String, &std::net::Ipv4Addr))| NicConf {
+        name: format!("e1000g{number}"),
+        stack: StackConf {
+            mac: mac(*ip),
+            ip: *ip,
+            prefix: 24,
+            mtu: scenario.networks.get(network).map_or(1500, |network| network.mtu.into()),
+            seed: scenario.seed.wrapping_mul(31).wrapping_add(number as u64),
+        },
+    };
+    let hosts = scenario.all_names().0;
+    ControlConf {
+        inventory: inventory.clone(),
+        nics: chassis.addresses.iter().enumerate().map(nic).collect(),
+        hosts: hosts.into_iter().map(|(name, address)| (name, address.into())).collect(),
+        files: chassis.files.clone(),
+        password: chassis.password.clone(),
+        seed: scenario.seed,
+        migrate: ldm::migrate::Config::default(),
+        cost: ldm::cost::Cost::default(),
     }
 }

@@ -11,6 +11,8 @@ pub mod dis;
 pub mod folder;
 pub mod lab;
 pub mod replay;
+pub mod run;
+pub mod trace;
 pub mod up;
 pub mod verdict;
 
@@ -35,6 +37,10 @@ pub enum Verb {
     Dis(dis::Args),
     /// Run a scenario to its end and write down what happened
     Replay(replay::Args),
+    /// Run one bare guest to its end
+    Run(run::Args),
+    /// Run one bare guest and print what it does, line by line
+    Trace(trace::Args),
     /// Power the lab on and take commands
     Up(up::Args),
     /// Judge a run by its record: each claim, expected, measured, verdict
@@ -51,6 +57,8 @@ impl Verb {
         match self {
             Self::Dis(args) => dis::run(args, out),
             Self::Replay(args) => replay::run(args, out),
+            Self::Run(args) => run::run(args, out),
+            Self::Trace(args) => trace::run(args, out),
             Self::Up(args) => up::run(args, out),
             Self::Verdict(args) => verdict::run(args, out),
         }
@@ -67,6 +75,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<run::Status>() => {
+            let code = error.downcast_ref().map_or(1, |run::Status(code)| *code as u8);
+            // A code whose low byte is zero is no success all the same.
+            ExitCode::from(code.max(1))
+        }
         Err(error) => {
             eprintln!("ldomlab: {error:#}");
             ExitCode::FAILURE

@@ -3,6 +3,8 @@
 use super::soft::{DOUBLE, SINGLE};
 use super::{Exc, Round, plain_s};
 
+const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// FsTOd: exact.
 #[inline]
 pub fn s_to_d(a: u32) -> (u64, Exc) {
@@ -44,7 +46,9 @@ pub fn i_to_d(value: i32) -> u64 {
 pub fn x_to_s(round: Round, value: i64) -> (u32, Exc) {
     if round == Round::Nearest {
         let single = value as f32;
-        return (single.to_bits(), Exc::inexact_if(single as i128 != i128::from(value)));
+        // 2^63 itself converts back to the greatest integer, which it is not.
+        let inexact = single as i64 != value || single >= TWO_63 as f32;
+        return (single.to_bits(), Exc::inexact_if(inexact));
     }
     let (bits, exc) = SINGLE.of_integer(round, value);
     (bits as u32, exc)
@@ -55,7 +59,8 @@ pub fn x_to_s(round: Round, value: i64) -> (u32, Exc) {
 pub fn x_to_d(round: Round, value: i64) -> (u64, Exc) {
     if round == Round::Nearest {
         let double = value as f64;
-        return (double.to_bits(), Exc::inexact_if(double as i128 != i128::from(value)));
+        let inexact = double as i64 != value || double >= TWO_63;
+        return (double.to_bits(), Exc::inexact_if(inexact));
     }
     DOUBLE.of_integer(round, value)
 }

@@ -14,11 +14,17 @@ const CEXC: u64 = 0x1f;
 ///
 /// Overflow and underflow go before inexact. A tiny result that is exact
 /// ([`Exc::TINY`]) is underflow when underflow traps, and no exception otherwise.
+///
+/// [`Exc::UNFINISHED`] is an `Err` with ftt 2 and all else as it was: the trap is
+/// fp_exception_other then.
 #[inline]
 pub fn deliver(fsr: u64, exc: Exc) -> Result<u64, u64> {
     let kept = fsr & !(FTT | CEXC);
     if exc.0 == 0 {
         return Ok(kept);
+    }
+    if exc.0 & Exc::UNFINISHED != 0 {
+        return Err(fsr & !FTT | 2 << 14);
     }
     let enabled = (fsr >> 23) as u8 & 0x1f;
     let mut raised = exc.cexc();

@@ -4,7 +4,8 @@
 //! of FSR.cexc ([`Exc`]). `rs1` comes first, `rs2` second. Every function is pure:
 //! [`Round::of`] reads the direction out of FSR and GSR, [`deliver`] folds an
 //! operation's exceptions into FSR. T2 leaves most subnormals to the guest's kernel;
-//! the functions here give the IEEE result that the guest has once that is done.
+//! the functions here give the IEEE result that the guest has once that is done, and
+//! [`t2`] what the chip itself does.
 //!
 //! **How.** The common case (to nearest, normal numbers in and out) is the host's
 //! own operation followed by a check whether it was exact; everything else goes
@@ -22,6 +23,7 @@ mod div;
 mod fsr;
 mod mul;
 pub mod soft;
+pub mod t2;
 #[cfg(test)]
 mod test;
 
@@ -80,6 +82,9 @@ impl Exc {
     /// The result is tiny but exact. Not a bit of cexc: it is underflow when the
     /// trap is enabled and nothing otherwise, and [`deliver`] decides.
     pub const TINY: u8 = 32;
+    /// Not computed: T2 leaves the operation to software (unfinished_FPop). Only
+    /// [`t2::fpop`] says so, and only when asked. Stands alone.
+    pub const UNFINISHED: u8 = 64;
 
     /// The five bits of FSR.cexc.
     #[inline]

@@ -1,6 +1,7 @@
 //! The operations against an arithmetic of other hands, and against tables.
 
 use super::soft::{DOUBLE, Format, SINGLE};
+use super::t2::fpop;
 use super::{
     Exc, Round, add_d, add_s, cmp_d, cmp_s, d_to_i, d_to_s, d_to_x, deliver, div_d, div_s, i_to_d,
     i_to_s, mul_d, mul_s, mul_sd, s_to_d, s_to_i, s_to_x, sqrt_d, sqrt_s, sub_d, sub_s, x_to_d,
@@ -12,6 +13,7 @@ use proptest::prelude::{
 use proptest::test_runner::TestCaseError;
 use rustc_apfloat::ieee::{Double, Quad, Single};
 use rustc_apfloat::{Float, FloatConvert, Round as ApRound, Status, StatusAnd};
+use sun4v::isa::Op;
 
 /// Numbers as they come, near each other, near the ends, and the special ones.
 fn numbers(format: Format) -> impl Strategy<Value = u64> {
@@ -278,6 +280,35 @@ proptest! {
     }
 
     #[test]
+    fn what_t2_finishes_is_ieee_and_never_subnormal(
+        fsr in 0u64..4, ufm: bool, a in doubles(), b in doubles(),
+    ) {
+        let fsr = fsr << 30 | u64::from(ufm) << 25;
+        for op in DOUBLES {
+            let got = fpop(op, fsr, 0, true, a, b).unwrap();
+            let exact = fpop(op, fsr, 0, false, a, b).unwrap();
+            let single = op == Op::FdToS;
+            let format = if single { SINGLE } else { DOUBLE };
+            if got.1 != Exc(Exc::UNFINISHED) {
+                prop_assert_eq!(got, exact);
+                prop_assert!(!format.is_subnormal(got.0), "{:?}", op);
+            }
+            let plain = |bits: u64| !DOUBLE.is_subnormal(bits);
+            if plain(a) && plain(b) && exact.1.0 & (Exc::UF | Exc::TINY) == 0 {
+                prop_assert_eq!(got, exact);
+            }
+            let (bits, exc) = fpop(op, fsr | NS, 0, false, a, b).unwrap();
+            prop_assert!(!format.is_subnormal(bits), "{:?}", op);
+            prop_assert_eq!(exc.0 & (Exc::TINY | Exc::UNFINISHED), 0);
+            if got.1.0 & (Exc::UNFINISHED | Exc::UF) == 0 && plain(a) && plain(b) {
+                prop_assert_eq!((bits, exc), got);
+            }
+            prop_assert_eq!(fpop(op, fsr | NS, 1 << 27, false, a, b).unwrap().1,
+                fpop(op, 0, 1 << 27, false, a, b).unwrap().1);
+        }
+    }
+
+    #[test]
     fn comparisons_are_the_hosts(a in doubles(), b in doubles(), s in singles(), t in singles()) {
         let code = |order: Option<std::cmp::Ordering>| match order {
             Some(std::cmp::Ordering::Equal) => 0,
@@ -296,6 +327,8 @@ proptest! {
     }
 }
 
+const DOUBLES: [Op; 6] = [Op::FaddD, Op::FsubD, Op::FmulD, Op::FdivD, Op::FsqrtD, Op::FdToS];
+const NS: u64 = 1 << 22;
 const INF: u64 = 0x7ff << 52;
 const MINUS: u64 = 1 << 63;
 const ONE: u64 = 0x3ff << 52;
@@ -357,6 +390,15 @@ fn nan_becomes_the_integer_of_its_sign() {
 }
 
 #[test]
+fn the_greatest_integers_round_to_a_power_of_two_inexactly() {
+    let (near, nx) = (Round::Nearest, Exc(Exc::NX));
+    assert_eq!(x_to_d(near, i64::MAX), (0x43e << 52, nx));
+    assert_eq!(x_to_s(near, i64::MAX - 1), (0xbe << 23, nx));
+    assert_eq!(x_to_d(near, i64::MIN), (0xc3e << 52, Exc::NONE));
+    assert_eq!(i_to_s(near, i32::MAX), (0x9e << 23, nx));
+}
+
+#[test]
 fn only_a_signalling_comparison_minds_a_quiet_nan() {
     assert_eq!(cmp_d(NAN, ONE, false), (3, Exc::NONE));
     assert_eq!(cmp_d(NAN, ONE, true), (3, Exc(Exc::NV)));
@@ -392,4 +434,46 @@ fn fsr_of_a_trap_has_one_exception_and_the_old_accrued_ones() {
     assert_eq!(deliver(inexact, Exc(Exc::OF | Exc::NX)), Err(inexact | 1 << 14 | 1));
     let others = tem(31 & !Exc::NX & !Exc::UF);
     assert_eq!(deliver(others, Exc(Exc::UF | Exc::NX)), Ok(others | 5 << 5 | 5));
+}
+
+#[test]
+fn t2_leaves_subnormal_numbers_to_software() {
+    let gives_up = |op, a, b| fpop(op, 0, 0, true, a, b).unwrap().1 == Exc(Exc::UNFINISHED);
+    assert!(gives_up(Op::FaddD, 1, ONE));
+    assert!(gives_up(Op::FsubD, 3 << 51, 1 << 52));
+    assert!(!gives_up(Op::FaddD, 1, INF));
+    assert!(gives_up(Op::FmulD, 1, ONE));
+    assert!(!gives_up(Op::FmulD, 1, 0));
+    assert!(!gives_up(Op::FmulD, 1, 1), "gross underflow");
+    assert!(gives_up(Op::FdivD, 1, ONE));
+    assert!(gives_up(Op::FdivD, ONE, 1));
+    assert!(!gives_up(Op::FdivD, ONE + (2 << 52), 1), "overflow");
+    assert!(gives_up(Op::FsqrtD, 0, 1));
+    assert!(!gives_up(Op::FsqrtD, 0, 1 | MINUS), "invalid");
+    assert!(gives_up(Op::FsToD, 0, 1));
+    assert!(gives_up(Op::FsMulD, 1, 0x3f80_0000));
+    assert!(gives_up(Op::FdToI, 0, 1));
+    assert!(!gives_up(Op::FdToS, 0, 1), "gross underflow");
+    assert!(gives_up(Op::FdToS, 0, 890 << 52));
+    assert_eq!(fpop(Op::FcmpD, 0, 0, true, 1, 1), None);
+    assert_eq!(deliver(0x4000_0021, Exc(Exc::UNFINISHED)), Err(0x4000_8021));
+}
+
+#[test]
+fn with_ns_a_subnormal_number_is_a_zero_and_inexact() {
+    let ns = |op, a, b| fpop(op, NS, 0, true, a, b).unwrap();
+    let nx = Exc(Exc::NX);
+    assert_eq!(ns(Op::FaddD, 1, ONE), (ONE, nx));
+    assert_eq!(ns(Op::FaddD, 1, INF), (INF, Exc::NONE));
+    assert_eq!(ns(Op::FsubD, 3 << 51, 1 << 52), (0, Exc(Exc::UF | Exc::NX)));
+    assert_eq!(ns(Op::FmulD, 1 | MINUS, ONE), (MINUS, nx));
+    assert_eq!(ns(Op::FmulD, 1, 0), (0, Exc::NONE));
+    assert_eq!(ns(Op::FmulD, 1, INF), (NAN, Exc(Exc::NV)));
+    assert_eq!(ns(Op::FdivD, 1, ONE), (0, nx));
+    assert_eq!(ns(Op::FdivD, ONE, 1), (INF, Exc(Exc::DZ)));
+    assert_eq!(ns(Op::FdivD, 1, 1), (NAN, Exc(Exc::NV)));
+    assert_eq!(ns(Op::FsqrtD, 0, 1 | MINUS), (MINUS, nx));
+    assert_eq!(ns(Op::FsToD, 0, 1), (0, nx));
+    assert_eq!(ns(Op::FdToI, 0, 1), (0, nx));
+    assert_eq!(ns(Op::FxToD, 0, 1), (ONE, Exc::NONE));
 }

@@ -80,13 +80,14 @@ pub struct Image {
     size: u64,
     words: Words,
     written: BTreeMap<u64, Box<Block>>,
+    spoiled: u64,
 }
 
 impl Image {
     /// An image of `size` bytes.
     #[must_use]
     pub fn new(seed: u64, size: u64) -> Self {
-        Self { seed, size, words: Words::new(), written: BTreeMap::new() }
+        Self { seed, size, words: Words::new(), written: BTreeMap::new(), spoiled: 0 }
     }
 
     /// Bytes.
@@ -198,7 +199,14 @@ impl Image {
             return false;
         }
         self.block_mut(number)[4096..4112].iter_mut().for_each(|byte| *byte = !*byte);
+        self.spoiled += 1;
         true
+    }
+
+    /// How often a block was spoiled.
+    #[must_use]
+    pub fn spoiled(&self) -> u64 {
+        self.spoiled
     }
 
     /// Blocks that were written or spoiled.
@@ -286,7 +294,7 @@ mod test {
         let at = 3 * BLOCK_BYTES as u64;
         let block: super::Block = image.read(at, BLOCK_BYTES).try_into().unwrap();
         assert_ne!(block[24..32], checksum(&block).to_be_bytes());
-        assert_eq!(image.changed_blocks(), 1);
+        assert_eq!((image.changed_blocks(), image.spoiled()), (1, 1));
         let right = image.pristine(3);
         assert!(image.write(at, &right));
         assert_eq!((image.written_blocks(), image.changed_blocks()), (1, 0));

@@ -9,7 +9,7 @@
 //!
 //! **Facts.** `nfs mount` (path; client in words), `nfs open` (image; client in
 //! words: its first read or write), `image use` (image; reads, writes, blocks that
-//! changed).
+//! the lab spoiled, blocks that are not what they were at first).
 
 pub mod image;
 pub mod nfs;
@@ -131,6 +131,7 @@ impl Nas {
                 .with("read_bytes", file.used.read_bytes)
                 .with("writes", file.used.writes)
                 .with("written_bytes", file.used.written_bytes)
+                .with("spoiled", file.image.spoiled())
                 .with("changed_blocks", file.image.changed_blocks());
             self.facts.push(fact);
         }

@@ -11,10 +11,12 @@ use serde::Serialize;
 use sun4v::addr::PAGE_BYTES;
 use sun4v::time::SimTime;
 
-/// Numbers of phases in the managers' facts.
-const PHASE_PREPARE: u64 = 1;
-const PHASE_PRE_COPY: u64 = 2;
-const PHASE_HAND_OFF: u64 = 5;
+/// A phase's number in the managers' facts: the target makes room.
+pub const PHASE_PREPARE: u64 = 1;
+/// Memory moves.
+pub const PHASE_PRE_COPY: u64 = 2;
+/// The domain changes hands.
+pub const PHASE_HAND_OFF: u64 = 5;
 /// What the command is called.
 const VERBS: [&str; 3] = ["migrate-domain", "migrate", "migrate-dom"];
 

@@ -239,6 +239,18 @@ fn a_scrub_of_which_nothing_more_is_heard_is_not_known_to_go_on() {
 }
 
 #[test]
+fn an_image_that_nobody_wrote_may_change_by_what_was_spoiled_only() {
+    let mut facts = article();
+    let image = |fact: &&mut Fact| fact.is("image", "use");
+    facts.iter_mut().find(image).unwrap().values.insert("changed_blocks".into(), 1);
+    let report = turns(&facts, &["S20"], &[]);
+    let text = "rover0.img 0 writes, 1 changed; rover1.img 1 writes, 0 changed";
+    assert_eq!(measured(&report, "S20"), text);
+    facts.iter_mut().find(image).unwrap().values.insert("spoiled".into(), 1);
+    turns(&facts, &[], &[]);
+}
+
+#[test]
 fn a_key_without_echo_is_seen() {
     let mut facts = article();
     let waiting = |fact: &&mut Fact| fact.is("echo", "waiting");

@@ -62,10 +62,8 @@ pub fn images(evidence: &Evidence<'_>) -> Finding {
     if used.is_empty() {
         return not_measured("nobody looked at the images");
     }
-    let spoils =
-        |name: &str| evidence.those("image", "spoil").filter(|fact| fact.name == name).count();
-    let right = used.iter().all(|(name, fact)| {
-        fact.value("changed_blocks") <= fact.value("writes").saturating_add(spoils(name) as u64)
+    let right = used.values().all(|fact| {
+        fact.value("changed_blocks") <= fact.value("writes").saturating_add(fact.value("spoiled"))
     });
     let each = used.iter().map(|(name, fact)| {
         format!("{name} {} writes, {} changed", fact.value("writes"), fact.value("changed_blocks"))

@@ -1,0 +1,326 @@
+//! A control domain that runs: who gets which event, and what follows from it.
+
+use super::moves::{Ends, Moves, MovesConf, Note, Order};
+use super::network::Network;
+use super::services::{self, Services};
+use super::start::{self, StartError};
+use super::{ControlConf, HVCTL_COOKIE, Kit, UNIT_COOKIES, timer};
+use crate::crypto::Units;
+use crate::hvctl::Calls;
+use crate::hvctl::{self, Command, Hvctl, Session};
+use crate::manager::{Manager, Port, Settings};
+use crate::migrate::Buffers;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use sun4v::addr::Pa;
+use sun4v::hcall::HvError;
+use sun4v::hvctl::Request;
+use sun4v::id::GuestId;
+use sun4v::native::{Event, Ports};
+use sun4v::time::SimTime;
+
+/// Work that is due "now" again waits so long.
+const WAIT_MIN: SimTime = SimTime::ns(100);
+
+/// Everything of a control domain that has begun.
+pub struct Running {
+    kit: Kit,
+    network: Network,
+    services: Services,
+    units: Units,
+    session: Session,
+    calls: Calls,
+    manager: Manager,
+    moves: Moves,
+    hosts: BTreeMap<String, Ipv4Addr>,
+    /// Ports of services, by the guest that moves and has them.
+    moving: BTreeMap<GuestId, Vec<u64>>,
+    /// The guest that leaves.
+    leaving: Option<GuestId>,
+    /// When the timer for work was set to.
+    timer_at: SimTime,
+}
+
+/// The session, for two who use it in turns.
+struct Shared<'a, 'b>(&'a RefCell<&'b mut Session>);
+
+impl Hvctl for Shared<'_, '_> {
+    fn request(&mut self, ports: &mut dyn Ports, request: Request) -> Command {
+        self.0.borrow_mut().request(ports, request)
+    }
+    fn read(&mut self, ports: &mut dyn Ports, pa: Pa, bytes: u64) -> Result<Vec<u8>, HvError> {
+        self.0.borrow_mut().read(ports, pa, bytes)
+    }
+    fn write(&mut self, ports: &mut dyn Ports, pa: Pa, bytes: &[u8]) -> Result<(), HvError> {
+        self.0.borrow_mut().write(ports, pa, bytes)
+    }
+}
+
+impl Running {
+    /// Begins.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn begin(conf: &ControlConf, ports: &mut dyn Ports) -> Result<Self, StartError> {
+        let mut kit = start::begin(conf, ports)?;
+        let channel = start::hvctl_channel(&mut kit, ports)?;
+        let session = Session::open(ports, &mut kit.arena, channel, HVCTL_COOKIE)?;
+        let units =
+            Units::open(ports, &mut kit.arena, conf.migrate.cost, UNIT_COOKIES, timer::UNITS);
+        let mut buffers = || {
+            let block = kit.arena.alloc(Buffers::BYTES).ok_or(StartError::Memory)?;
+            Ok::<_, StartError>(Buffers { ra: block.ra })
+        };
+        let buffers = [buffers()?, buffers()?];
+        let network = Network::new(&conf.nics);
+        let services = Services::new(conf.hosts.clone(), &conf.inventory.host, &network);
+        let seed = [conf.inventory.host.as_bytes(), &conf.seed.to_be_bytes()].concat();
+        let settings = Settings {
+            hostname: conf.inventory.host.clone(),
+            password: conf.password.clone(),
+            files: conf.files.clone(),
+            entropy: Sha256::digest([b"manager", seed.as_slice()].concat()).into(),
+            cost: conf.cost,
+        };
+        let moves = Moves::new(MovesConf {
+            config: conf.migrate,
+            host: conf.inventory.host.clone(),
+            password: conf.password.clone(),
+            seed: conf.seed,
+            timers: [timer::SOURCE, timer::TARGET],
+            buffers,
+            nic: 0,
+        });
+        let mut running = Self {
+            kit,
+            network,
+            services,
+            units,
+            session,
+            calls: Calls::default(),
+            manager: Manager::new(conf.inventory.clone(), settings),
+            moves,
+            hosts: conf.hosts.clone(),
+            moving: BTreeMap::new(),
+            leaving: None,
+            timer_at: SimTime::NEVER,
+        };
+        running.settle(ports);
+        Ok(running)
+    }
+
+    /// Something happened.
+    pub fn event(&mut self, ports: &mut dyn Ports, event: Event) {
+        match event {
+            Event::Start => {}
+            Event::Mondo([cookie, ..]) => self.mondo(ports, cookie),
+            Event::Timer(token) => self.timer(ports, token),
+            Event::Frame { nic, bytes } => {
+                self.network.frame(&mut self.kit.host(ports), usize::from(nic), bytes);
+            }
+            Event::JobDone { job, output } => {
+                if self.units.job_done(job, &output) {
+                    self.with_moves(ports, |moves, ends| moves.cipher(ends));
+                } else {
+                    self.with_moves(ports, |moves, ends| moves.job_done(ends, job, output));
+                }
+            }
+            Event::Command { id, line } => {
+                self.manager.command(ports, &mut self.session, id, &line);
+            }
+        }
+        self.settle(ports);
+    }
+
+    fn mondo(&mut self, ports: &mut dyn Ports, cookie: u64) {
+        if cookie == HVCTL_COOKIE {
+            for event in self.session.mondo(ports) {
+                self.from_hypervisor(ports, &event);
+            }
+        } else if self.units.mondo(ports, cookie) {
+            self.with_moves(ports, |moves, ends| moves.cipher(ends));
+        } else {
+            self.services.mondo(&mut self.kit, ports, &mut self.network, cookie);
+        }
+    }
+
+    fn timer(&mut self, ports: &mut dyn Ports, token: u64) {
+        if token == timer::WORK {
+            if ports.now() >= self.timer_at {
+                self.timer_at = SimTime::NEVER;
+            }
+            self.network.tick(&mut self.kit.host(ports));
+            self.services.tick(&mut self.kit, ports);
+        } else if self.units.timer(ports, token) {
+            self.with_moves(ports, |moves, ends| moves.cipher(ends));
+        } else {
+            self.with_moves(ports, |moves, ends| moves.timer(ends, token));
+        }
+    }
+
+    fn from_hypervisor(&mut self, ports: &mut dyn Ports, event: &hvctl::Event) {
+        if !self.calls.event(&mut self.kit.arena, event) {
+            self.manager.event(ports, &mut self.session, event);
+        }
+    }
+
+    /// Lets the migrations work with everything that they need.
+    fn with_moves<R>(
+        &mut self,
+        ports: &mut dyn Ports,
+        act: impl FnOnce(&mut Moves, &mut Ends<'_>) -> R,
+    ) -> R {
+        let session = RefCell::new(&mut self.session);
+        let (mut one, mut other) = (Shared(&session), Shared(&session));
+        let mut hv = self.calls.on(&mut one, &mut self.kit.arena);
+        let mut manager = Port::new(&mut self.manager, &mut other);
+        let mut ends = Ends {
+            ports,
+            network: &mut self.network,
+            hv: &mut hv,
+            manager: &mut manager,
+            units: &mut self.units,
+        };
+        act(&mut self.moves, &mut ends)
+    }
+
+    /// Lets everybody work until nothing moves.
+    fn settle(&mut self, ports: &mut dyn Ports) {
+        loop {
+            let changed = self.network.pump(&mut self.kit, ports);
+            let mut busy = self.services.work(&mut self.kit, ports, &mut self.network, changed);
+            busy |= self.serve_manager(ports);
+            busy |= self.serve_calls(ports);
+            busy |= self.with_moves(ports, |moves, ends| moves.work(ends));
+            busy |= self.serve_notes(ports);
+            busy |= self.look_at_disks(ports);
+            if !busy && !self.network.is_stirred() {
+                break;
+            }
+        }
+        let now = ports.now();
+        let next = self
+            .network
+            .next_time(now)
+            .min(self.services.next_time(now))
+            .min(self.moves.next_time());
+        let next = next.max(now.plus(WAIT_MIN));
+        if next < self.timer_at && next != SimTime::NEVER {
+            self.timer_at = next;
+            ports.set_timer(next, timer::WORK);
+        }
+    }
+
+    /// Carries out what the manager has decided.
+    fn serve_manager(&mut self, ports: &mut dyn Ports) -> bool {
+        let mut busy = false;
+        for change in self.manager.take_changes() {
+            busy = true;
+            self.services.change(&mut self.kit, ports, &mut self.network, change);
+        }
+        for outgoing in self.manager.take_migrations() {
+            busy = true;
+            let order = Order {
+                domain: outgoing.domain,
+                new_name: outgoing.new_name,
+                peer: outgoing.host,
+                password: outgoing.password,
+                check_only: outgoing.check_only,
+            };
+            let address = self.hosts.get(&order.peer).copied();
+            let address = address.or_else(|| order.peer.parse().ok());
+            let command = outgoing.command;
+            let begun =
+                self.with_moves(ports, |moves, ends| moves.begin(ends, command, address, &order));
+            if let Err(why) = begun {
+                self.manager.migration_ended(ports, command, Err(vec![why]));
+            }
+        }
+        for cancellation in self.manager.take_cancellations() {
+            busy = true;
+            let migration = cancellation.migration;
+            let result = self.with_moves(ports, |moves, ends| moves.cancel(ends, migration));
+            self.manager.cancellation_ended(ports, cancellation.command, result);
+        }
+        for (tag, answer) in self.manager.take_answers() {
+            busy = true;
+            self.with_moves(ports, |moves, ends| moves.manager(ends, tag, answer));
+        }
+        busy
+    }
+
+    /// Hands answers of the hypervisor to the migrations.
+    fn serve_calls(&mut self, ports: &mut dyn Ports) -> bool {
+        let mut busy = false;
+        while let Some((tag, reply)) = self.calls.take() {
+            busy = true;
+            self.with_moves(ports, |moves, ends| moves.hv(ends, tag, reply));
+        }
+        busy
+    }
+
+    /// Keys of the ports of a guest that moves.
+    fn keys(&mut self, guest: GuestId) -> Vec<u64> {
+        let channels = self.manager.service_channels(guest);
+        let keys: Vec<_> = channels.into_iter().map(services::key).collect();
+        if !keys.is_empty() {
+            self.moving.insert(guest, keys);
+        }
+        self.moving.get(&guest).cloned().unwrap_or_default()
+    }
+
+    /// Does for the services what migrations need.
+    fn serve_notes(&mut self, ports: &mut dyn Ports) -> bool {
+        let notes = self.moves.take_notes();
+        let busy = !notes.is_empty();
+        for note in notes {
+            match note {
+                Note::Memory(guest, memory) => {
+                    if let Err(refusal) = self.calls.describe(guest, &memory) {
+                        ports.log(format!("migration: guest {guest}: {refusal}"));
+                    }
+                }
+                Note::Stopping(guest) => {
+                    let keys = self.keys(guest);
+                    self.leaving = Some(guest);
+                    self.services.hold(&keys);
+                }
+                Note::Stopped(guest) | Note::Comes(guest) => {
+                    let keys = self.keys(guest);
+                    self.network.hold(&mut self.kit.host(ports), &keys);
+                }
+                Note::GoesOn(guest) => {
+                    let keys = self.keys(guest);
+                    self.leaving = None;
+                    self.network.release(&mut self.kit.host(ports), &keys);
+                    self.services.release(&mut self.kit, ports, &keys);
+                }
+                Note::Left { domain, to } => {
+                    let guest = self.leaving.take();
+                    let keys = guest.and_then(|guest| self.moving.remove(&guest));
+                    if let (Some(keys), Some(to)) = (keys, to) {
+                        self.network.depart(ports.now(), &keys, to);
+                    }
+                    ports.log(format!("migration of {domain}: its services let it go"));
+                }
+                Note::Ended(command, outcome) => {
+                    self.manager.migration_ended(ports, command, outcome);
+                }
+            }
+        }
+        busy
+    }
+
+    /// A guest that waits for its disks stands still once they are quiet.
+    fn look_at_disks(&mut self, ports: &mut dyn Ports) -> bool {
+        let Some(guest) = self.moves.waits_for_disks() else { return false };
+        let keys = self.keys(guest);
+        if !self.services.is_quiet(&keys) {
+            return false;
+        }
+        self.with_moves(ports, |moves, ends| moves.disks_are_quiet(ends));
+        true
+    }
+}

@@ -1,0 +1,205 @@
+//! What a [`Model`] means to the hypervisor and to guests: the hypervisor's
+//! configuration and the machine descriptions.
+
+use super::domain::{Device as Linked, Domain, Given};
+use super::model::Model;
+use crate::factory::{HVCTL_CHANNEL, PRIMARY_ID};
+use crate::mdgen::{
+    CONSOLE_INO, ConsolePort, CryptoUnit, Device, DiskPort, GuestMd, SwitchPort, crypto_ino,
+    rx_ino, tx_ino,
+};
+use std::collections::BTreeMap;
+use sun4v::addr::Pa;
+use sun4v::hvmd::{
+    ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
+    VcpuConf,
+};
+use sun4v::id::{CoreId, GuestId, LdcId, VcpuId};
+
+impl Model {
+    /// What the hypervisor is to be told, with guests' descriptions at `mds`.
+    #[must_use]
+    pub fn configuration(&self, mds: &BTreeMap<GuestId, Pa>) -> HvConfig {
+        let mut config = self.base.clone();
+        let md_of = |guest| mds.get(&guest).copied().unwrap_or_default();
+        for guest in &mut config.guests {
+            guest.md_pa = md_of(guest.id);
+        }
+        let guests = self.bound().filter(|(_, given)| given.guest != PRIMARY_ID);
+        for (domain, given) in guests {
+            self.configure(&mut config, domain, given, md_of(given.guest));
+        }
+        config
+    }
+
+    fn configure(&self, config: &mut HvConfig, domain: &Domain, given: &Given, md_pa: Pa) {
+        let guest = given.guest;
+        config.guests.push(GuestConf {
+            id: guest,
+            name: domain.name.clone(),
+            md_pa,
+            rom_pa: self.inventory.rom_pa,
+            rom_bytes: self.inventory.rom_bytes,
+            tod_offset: 0,
+        });
+        config.vcpus.extend(given.strands.iter().zip(0..).map(|(&strand, vid)| VcpuConf {
+            strand,
+            guest,
+            vid: VcpuId(vid),
+        }));
+        config.mblocks.extend(given.memory.iter().map(|&range| MblockConf { guest, range }));
+        for kind in [CryptoKind::Mau, CryptoKind::Cwq] {
+            let units = given.crypto.iter();
+            config.crypto.extend(units.map(|&core| CryptoConf {
+                core,
+                kind,
+                guest,
+                ino: crypto_ino(kind, core),
+            }));
+        }
+        for link in &given.links {
+            let console = link.device == Linked::Console;
+            let end = |guest, channel, other, far, private_console| LdcConf {
+                guest,
+                channel,
+                target: LdcTarget::Guest { guest: other, channel: far },
+                tx_ino: tx_ino(channel),
+                rx_ino: rx_ino(channel),
+                private_console,
+            };
+            config.ldc_endpoints.push(end(guest, link.guest, PRIMARY_ID, link.service, console));
+            config.ldc_endpoints.push(end(PRIMARY_ID, link.service, guest, link.guest, false));
+            if console {
+                let endpoint = Some(link.guest);
+                config.consoles.push(ConsoleConf { guest, ino: CONSOLE_INO, endpoint });
+            }
+        }
+    }
+
+    /// What a bound domain is told about itself.
+    #[must_use]
+    pub fn description(&self, domain: &Domain, given: &Given) -> GuestMd {
+        let inventory = &self.inventory;
+        let vcpus: Vec<_> =
+            given.strands.iter().zip(0..).map(|(&strand, vid)| (VcpuId(vid), strand)).collect();
+        let on_core = |core: CoreId| {
+            let mine = vcpus.iter().filter(move |(_, strand)| strand.core() == core);
+            mine.map(|&(vcpu, _)| vcpu).collect()
+        };
+        let units = [CryptoKind::Mau, CryptoKind::Cwq].into_iter().flat_map(|kind| {
+            let cores = given.crypto.iter();
+            cores.map(move |&core| CryptoUnit {
+                kind,
+                ino: crypto_ino(kind, core),
+                vcpus: on_core(core),
+            })
+        });
+        let devices = if domain.is_primary() {
+            self.services_of_primary()
+        } else {
+            self.devices(domain, given)
+        };
+        GuestMd {
+            name: domain.name.clone(),
+            uuid: domain.uuid.clone(),
+            platform: inventory.platform.clone(),
+            banner: inventory.banner.clone(),
+            serial: inventory.serial.clone(),
+            hostid: domain.hostid,
+            mac: domain.mac,
+            stick_hz: inventory.stick_hz,
+            memory: given.memory.clone(),
+            crypto: units.collect(),
+            console: domain.is_primary() || given.link(&Linked::Console).is_some(),
+            variables: domain.wish.variables.clone(),
+            devices,
+            vcpus,
+        }
+    }
+
+    fn devices(&self, domain: &Domain, given: &Given) -> Vec<Device> {
+        let channel = |device| given.link(&device).map(|link| link.guest);
+        let disks = domain.wish.disks.iter().filter_map(|disk| {
+            let channel = channel(Linked::Disk(disk.name.clone()))?;
+            Some(Device::Disk { id: disk.id, timeout: disk.timeout, channel })
+        });
+        let nets = domain.wish.nets.iter().filter_map(|net| {
+            let channel = channel(Linked::Net(net.name.clone()))?;
+            let switch_mac = self.services.switch(&net.switch)?.mac;
+            Some(Device::Network {
+                id: net.id,
+                mac: net.mac,
+                mtu: net.mtu,
+                pvid: net.pvid,
+                vids: net.vids.clone(),
+                channel,
+                switch_mac,
+            })
+        });
+        disks.chain(nets).collect()
+    }
+
+    /// Devices of all bound domains, with the control domain's endpoints for them.
+    fn clients(&self) -> impl Iterator<Item = (&Domain, &Given, &Linked, LdcId)> {
+        self.bound().flat_map(|(domain, given)| {
+            let links = given.links.iter();
+            links.map(move |link| (domain, given, &link.device, link.service))
+        })
+    }
+
+    fn services_of_primary(&self) -> Vec<Device> {
+        let hvctl = Device::Channels { ports: vec![("hvctl".into(), HVCTL_CHANNEL)] };
+        let mut devices = vec![hvctl];
+        for (id, server) in (0..).zip(&self.services.servers) {
+            let ports = self.clients().filter_map(|(domain, _, device, channel)| {
+                let Linked::Disk(name) = device else { return None };
+                let disk = domain.wish.disks.iter().find(|disk| disk.name == *name)?;
+                let volume = server.volumes.iter().find(|volume| volume.name == disk.volume);
+                let volume = volume.filter(|_| disk.server == server.name)?;
+                Some((channel, volume.backend.clone(), volume.options.join(",")))
+            });
+            let ports = (0..).zip(ports).map(|(id, (channel, block_device, options))| DiskPort {
+                id,
+                channel,
+                block_device,
+                options,
+            });
+            let ports = ports.collect();
+            devices.push(Device::DiskServer { id, name: server.name.clone(), ports });
+        }
+        for switch in &self.services.switches {
+            let ports = self.clients().filter_map(|(domain, _, device, channel)| {
+                let Linked::Net(name) = device else { return None };
+                let net = domain.wish.nets.iter().find(|net| net.name == *name)?;
+                (net.switch == switch.name).then_some((channel, net.mac))
+            });
+            let ports =
+                (0..).zip(ports).map(|(id, (channel, mac))| SwitchPort { id, channel, mac });
+            let ports = ports.collect();
+            devices.push(Device::Switch {
+                id: switch.id,
+                name: switch.name.clone(),
+                mac: switch.mac,
+                net_dev: switch.net_dev.clone(),
+                mtu: switch.mtu,
+                ports,
+            });
+        }
+        for (id, concentrator) in (0..).zip(&self.services.concentrators) {
+            let ports = self.clients().filter_map(|(domain, given, device, channel)| {
+                let console = given.console.as_ref().filter(|_| *device == Linked::Console)?;
+                (console.service == concentrator.name).then_some((channel, domain, console))
+            });
+            let ports = (0..).zip(ports).map(|(id, (channel, domain, console))| ConsolePort {
+                id,
+                channel,
+                domain: domain.name.clone(),
+                group: console.group.clone(),
+                tcp_port: console.port,
+            });
+            let ports = ports.collect();
+            devices.push(Device::Concentrator { id, name: concentrator.name.clone(), ports });
+        }
+        devices
+    }
+}

@@ -1,0 +1,84 @@
+//! What services must be told when one [`Model`] follows another.
+
+use super::Change;
+use super::domain::{Device, Domain, Given};
+use super::model::Model;
+use crate::channel::ChannelConf;
+use crate::mdgen::{rx_ino, tx_ino};
+use crate::service::vds::DiskConf;
+use crate::service::vsw::SwitchPortConf;
+use std::collections::BTreeMap;
+use sun4v::id::LdcId;
+
+/// Ports end, switches end, switches begin, ports begin: in this order.
+#[must_use]
+pub fn changes(old: &Model, new: &Model) -> Vec<Change> {
+    let (had, has) = (ports(old), ports(new));
+    let mut changes = Vec::new();
+    let gone = had.iter().filter(|(channel, port)| has.get(channel) != Some(port));
+    changes.extend(gone.map(|(&channel, _)| Change::Detach(channel)));
+    let (had_switches, has_switches) = (&old.services.switches, &new.services.switches);
+    for switch in had_switches.iter().filter(|switch| !has_switches.contains(switch)) {
+        changes.push(Change::RemoveSwitch { name: switch.name.clone() });
+    }
+    for switch in has_switches.iter().filter(|switch| !had_switches.contains(switch)) {
+        changes.push(Change::AddSwitch {
+            name: switch.name.clone(),
+            mac: switch.mac,
+            net_dev: switch.net_dev.clone(),
+        });
+    }
+    let come = has.into_iter().filter(|(channel, port)| had.get(channel) != Some(port));
+    changes.extend(come.map(|(_, port)| port));
+    changes
+}
+
+/// Ports of services, by the control domain's endpoint.
+fn ports(model: &Model) -> BTreeMap<LdcId, Change> {
+    let mut ports = BTreeMap::new();
+    for (domain, given) in model.bound() {
+        for link in &given.links {
+            let channel = ChannelConf {
+                id: link.service,
+                tx_ino: tx_ino(link.service),
+                rx_ino: rx_ino(link.service),
+            };
+            if let Some(port) = port(model, domain, given, &link.device, channel) {
+                ports.insert(link.service, port);
+            }
+        }
+    }
+    ports
+}
+
+fn port(
+    model: &Model,
+    domain: &Domain,
+    given: &Given,
+    device: &Device,
+    channel: ChannelConf,
+) -> Option<Change> {
+    Some(match device {
+        Device::Console => Change::AttachConsole {
+            domain: domain.name.clone(),
+            channel,
+            tcp_port: given.console.as_ref()?.port,
+        },
+        Device::Disk(name) => {
+            let disk = domain.wish.disks.iter().find(|disk| disk.name == *name)?;
+            let volume = model.services.volume(&disk.volume, &disk.server)?;
+            Change::AttachDisk(DiskConf {
+                name: format!("{name}@{}", domain.name),
+                path: volume.backend.clone(),
+                read_only: volume.options.contains(&"ro"),
+                channel,
+            })
+        }
+        Device::Net(name) => {
+            let net = domain.wish.nets.iter().find(|net| net.name == *name)?;
+            let name = format!("{name}@{}", domain.name);
+            let port = SwitchPortConf { name, channel, mac: net.mac };
+            Change::AttachNet { switch: net.switch.clone(), port }
+        }
+    })
+}

@@ -1,0 +1,543 @@
+//! Requests, one after the other.
+//!
+//! A [`Job`] is one request as steps. A step changes the model, asks the hypervisor,
+//! or says something; those that ask wait. A step that fails ends its job.
+
+use super::commit::{InForce, verdict};
+use super::domain::Domain;
+use super::model::{Model, Refused};
+use super::run::Run;
+use super::{Asked, Knows, Manager, devices, edit, failed, migrating, offer, place, tell};
+use crate::cli::verb::{Edit, List, Migrate, Verb, Which};
+use crate::cli::{args, output, words};
+use crate::factory::PRIMARY_ID;
+use crate::hvctl::{Command, Hvctl};
+use crate::migrate::port::{Kind, ManagerReply, Offer, Tag};
+use std::collections::{BTreeSet, VecDeque};
+use sun4v::hvctl::{Body, Detail, GuestState, Request, ResInfo, Status};
+use sun4v::id::GuestId;
+use sun4v::native::{Ports, Reply};
+use sun4v::time::SimTime;
+
+/// Who waits for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// An operator.
+    Operator(u64),
+    /// A migration.
+    Migration(Tag),
+}
+
+/// Part of a request.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// A whole command, taken apart once it is its turn.
+    Verb(Verb),
+    /// Put a change in force.
+    Edit(Edit),
+    Bind(String),
+    Unbind(String),
+    /// Tell a stopped guest what has changed since it was bound.
+    Refresh(String),
+    Start(String),
+    Stop(String),
+    Panic(String),
+    /// Ask how guests are.
+    Look(Vec<(ResInfo, u32)>),
+    Show(List),
+    Print(String),
+    Migrate(Migrate),
+    Cancel(String),
+    // What migrations ask for.
+    Arrive(Box<Offer>),
+    /// Uptime counts from now, after what it was elsewhere.
+    Count(GuestId, SimTime),
+    /// A shell is a domain now.
+    Activate(String),
+    /// A shell goes; a domain that is none stays.
+    Discard(String),
+    /// Stop a guest, whatever its state is.
+    Halt(String),
+    /// Take a domain out.
+    Forget(String),
+}
+
+/// What a step waits for.
+#[derive(Debug)]
+pub(super) enum Wait {
+    /// Nothing.
+    Nothing,
+    /// The hypervisor to take this.
+    Commit(Box<InForce>),
+    /// Its answer about a guest that starts.
+    Starting(GuestId),
+    /// The guest to run.
+    Runs(GuestId),
+    /// Its answer about a guest that stops; whether it may have stopped already.
+    Stopping(GuestId, bool),
+    /// The guest to stand.
+    Stands(GuestId),
+    /// An answer that says it all.
+    Answer,
+    /// Figures.
+    Looks(BTreeSet<Command>),
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Job {
+    client: Client,
+    steps: VecDeque<Step>,
+    wait: Wait,
+    reply: Reply,
+    /// A domain has arrived: as this guest, if it is to run.
+    arrived: Option<Option<GuestId>>,
+}
+
+impl Job {
+    /// What an operator typed, or the answer at once.
+    pub(super) fn of_operator(id: u64, line: &str) -> Result<Self, Reply> {
+        let words = words::split(line).map_err(|why| failed(&[why]))?;
+        let verb = args::parse(words).map_err(|usage| failed(&usage.0))?;
+        match &verb {
+            Verb::Version => Err(said(output::version())),
+            Verb::Help(verb) => Err(match args::help(verb.as_deref()) {
+                Some(text) => said(text),
+                None => failed(&[format!("Unknown command: {}", verb.as_deref().unwrap_or(""))]),
+            }),
+            _ => Ok(Self::new(Client::Operator(id), [Step::Verb(verb)])),
+        }
+    }
+
+    pub(super) fn new(client: Client, steps: impl Into<VecDeque<Step>>) -> Self {
+        let (wait, reply) = (Wait::Nothing, Reply::default());
+        Self { client, steps: steps.into(), wait, reply, arrived: None }
+    }
+
+    /// A figure has come.
+    pub(super) fn looked(&mut self, command: Command) {
+        if let Wait::Looks(commands) = &mut self.wait {
+            commands.remove(&command);
+        }
+    }
+}
+
+fn said(stdout: String) -> Reply {
+    Reply { stdout, ..Reply::default() }
+}
+
+fn refuse<T>(why: String) -> Result<T, Refused> {
+    Err(vec![why])
+}
+
+/// The figures that say whether a guest runs.
+fn state_of(guest: GuestId) -> Vec<(ResInfo, u32)> {
+    vec![(ResInfo::GuestState, guest.0.into()), (ResInfo::SoftState, guest.0.into())]
+}
+
+impl Manager {
+    /// Does what can be done now.
+    pub(super) fn go_on(&mut self, ports: &mut dyn Ports, hv: &mut dyn Hvctl) {
+        if matches!(self.knows, Knows::Nothing) {
+            return;
+        }
+        while let Some(mut job) = self.job.take().or_else(|| self.queue.pop_front()) {
+            if let Knows::Failed(why) = &self.knows {
+                let why = format!("Failed to connect to logical domain manager: {why}");
+                self.finish(ports, job, Err(vec![why]));
+                continue;
+            }
+            match self.is_done(&job.wait) {
+                Ok(true) => job.wait = Wait::Nothing,
+                Ok(false) => {
+                    self.job = Some(job);
+                    return;
+                }
+                Err(why) => {
+                    self.finish(ports, job, Err(why));
+                    continue;
+                }
+            }
+            let Some(step) = job.steps.pop_front() else {
+                self.finish(ports, job, Ok(()));
+                continue;
+            };
+            match self.step(ports, hv, &mut job, step) {
+                Ok(Some(wait)) => {
+                    job.wait = wait;
+                    self.job = Some(job);
+                }
+                // Somebody else has the job's client now.
+                Ok(None) => {}
+                Err(why) => self.finish(ports, job, Err(why)),
+            }
+        }
+    }
+
+    fn is_done(&self, wait: &Wait) -> Result<bool, Refused> {
+        let state = |guest: &GuestId| {
+            self.runs.get(guest).map_or(GuestState::Unconfigured, |run| run.state)
+        };
+        match wait {
+            Wait::Nothing => Ok(true),
+            Wait::Commit(_) | Wait::Starting(_) | Wait::Stopping(..) | Wait::Answer => Ok(false),
+            Wait::Looks(commands) => Ok(commands.is_empty()),
+            Wait::Runs(guest) => match state(guest) {
+                GuestState::Normal | GuestState::Suspended => Ok(true),
+                GuestState::Resetting => Ok(false),
+                _ => refuse("The domain stopped as soon as it was started".into()),
+            },
+            Wait::Stands(guest) => {
+                Ok(matches!(state(guest), GuestState::Stopped | GuestState::Unconfigured))
+            }
+        }
+    }
+
+    fn finish(&mut self, ports: &mut dyn Ports, mut job: Job, result: Result<(), Refused>) {
+        match job.client {
+            Client::Operator(id) => {
+                if let Err(why) = result {
+                    job.reply.status = 1;
+                    for line in why {
+                        job.reply.stderr.push_str(&line);
+                        job.reply.stderr.push('\n');
+                    }
+                }
+                ports.reply(id, job.reply);
+            }
+            Client::Migration(tag) => {
+                let reply = job.arrived.map_or(ManagerReply::Done, ManagerReply::Prepared);
+                self.answers.push((tag, result.map(|()| reply).map_err(|why| why.join("; "))));
+            }
+        }
+    }
+
+    /// The hypervisor answers what the step under way asked.
+    pub(super) fn answered(
+        &mut self,
+        ports: &mut dyn Ports,
+        hv: &mut dyn Hvctl,
+        reply: &sun4v::hvctl::Reply,
+    ) {
+        let Some(mut job) = self.job.take() else { return };
+        let mut verdict = verdict(reply);
+        job.wait = match std::mem::replace(&mut job.wait, Wait::Nothing) {
+            Wait::Commit(next) => {
+                if verdict.is_ok() {
+                    self.put_in_force(*next);
+                }
+                Wait::Nothing
+            }
+            Wait::Starting(guest) => {
+                if let (Ok(()), Some(run)) = (&verdict, self.runs.get_mut(&guest)) {
+                    *run = Run::stopped();
+                    run.state = GuestState::Resetting;
+                    run.count_from(ports.now(), SimTime::ZERO);
+                    self.look(ports, hv, ResInfo::GuestState, guest.0.into());
+                }
+                Wait::Runs(guest)
+            }
+            Wait::Stopping(guest, perhaps) => {
+                let stands = Body::Code(Detail::GuestStopped.code());
+                if perhaps && (reply.status, reply.body) == (Status::Illegal, stands) {
+                    verdict = Ok(());
+                }
+                if let (Ok(()), Some(run)) = (&verdict, self.runs.get_mut(&guest)) {
+                    run.state = GuestState::Exiting;
+                    self.look(ports, hv, ResInfo::GuestState, guest.0.into());
+                }
+                Wait::Stands(guest)
+            }
+            Wait::Answer => Wait::Nothing,
+            other => other,
+        };
+        match verdict {
+            Ok(()) => self.job = Some(job),
+            Err(why) => self.finish(ports, job, Err(why)),
+        }
+    }
+
+    fn put_in_force(&mut self, next: InForce) {
+        let Knows::Machine(machine) = &mut self.knows else { return };
+        self.changes.extend(tell::changes(&machine.model, &next.model));
+        let guests: BTreeSet<GuestId> = next.model.bound().map(|(_, given)| given.guest).collect();
+        self.runs.retain(|guest, _| guests.contains(guest));
+        for guest in guests {
+            self.runs.entry(guest).or_insert_with(Run::stopped);
+        }
+        **machine = next;
+    }
+
+    /// Asks the hypervisor to take a model, if that means anything to it.
+    fn commit(
+        &mut self,
+        ports: &mut dyn Ports,
+        hv: &mut dyn Hvctl,
+        next: Model,
+    ) -> Result<Option<Wait>, Refused> {
+        let active = self.active();
+        let Knows::Machine(machine) = &self.knows else { return Ok(Some(Wait::Nothing)) };
+        let (next, request) = machine.prepare(next, &active, ports, hv)?;
+        match request {
+            None => {
+                self.put_in_force(next);
+                Ok(Some(Wait::Nothing))
+            }
+            Some(request) => {
+                self.ask(ports, hv, request, Asked::Step);
+                Ok(Some(Wait::Commit(Box::new(next))))
+            }
+        }
+    }
+
+    fn draft_ref(&self) -> Result<&Model, Refused> {
+        self.model().ok_or_else(|| vec!["The machine is not known".into()])
+    }
+
+    /// A copy of the model, to be changed.
+    fn draft(&self) -> Result<Model, Refused> {
+        self.draft_ref().cloned()
+    }
+
+    fn step(
+        &mut self,
+        ports: &mut dyn Ports,
+        hv: &mut dyn Hvctl,
+        job: &mut Job,
+        step: Step,
+    ) -> Result<Option<Wait>, Refused> {
+        match step {
+            Step::Verb(verb) => {
+                job.steps = self.steps(verb)?;
+                Ok(Some(Wait::Nothing))
+            }
+            Step::Edit(edit) => {
+                self.nothing_moves()?;
+                let mut next = self.draft()?;
+                edit::edit(&mut next, &edit, &self.active())?;
+                self.commit(ports, hv, next)
+            }
+            Step::Bind(name) => {
+                self.nothing_moves()?;
+                let mut next = self.draft()?;
+                if next.domain(&name)?.given.is_some() {
+                    return refuse(format!("LDom {name} is already bound"));
+                }
+                let given = place::place(&next, &name, None)?;
+                next.domain_mut(&name)?.given = Some(given);
+                self.commit(ports, hv, next)
+            }
+            Step::Unbind(name) => {
+                self.nothing_moves()?;
+                let guest = self.guest(&name)?;
+                if guest == PRIMARY_ID {
+                    return refuse(format!("LDom {name} cannot be unbound"));
+                }
+                if self.active().contains(&guest) {
+                    return refuse(format!("LDom {name} is active: stop it before unbinding it"));
+                }
+                let mut next = self.draft()?;
+                next.domain_mut(&name)?.given = None;
+                self.commit(ports, hv, next)
+            }
+            Step::Refresh(name) => {
+                self.nothing_moves()?;
+                self.guest(&name)?;
+                let next = self.draft()?;
+                self.commit(ports, hv, next)
+            }
+            Step::Start(name) => {
+                self.nothing_moves()?;
+                let guest = self.guest(&name)?;
+                if self.active().contains(&guest) {
+                    return refuse(format!("LDom {name} is already active"));
+                }
+                self.ask(ports, hv, Request::GuestStart(guest.0.into()), Asked::Step);
+                Ok(Some(Wait::Starting(guest)))
+            }
+            Step::Stop(name) => {
+                self.nothing_moves()?;
+                let guest = self.active_guest(&name)?;
+                if guest == PRIMARY_ID {
+                    return refuse(format!("LDom {name} cannot be stopped"));
+                }
+                self.ask(ports, hv, Request::GuestStop(guest.0.into()), Asked::Step);
+                Ok(Some(Wait::Stopping(guest, false)))
+            }
+            Step::Panic(name) => {
+                self.nothing_moves()?;
+                let guest = self.active_guest(&name)?;
+                if guest == PRIMARY_ID {
+                    return refuse(format!("LDom {name} cannot be made to panic"));
+                }
+                self.ask(ports, hv, Request::GuestPanic(guest.0.into()), Asked::Step);
+                Ok(Some(Wait::Answer))
+            }
+            Step::Look(figures) => {
+                let looks = figures.into_iter().map(|(info, id)| self.look(ports, hv, info, id));
+                Ok(Some(Wait::Looks(looks.collect())))
+            }
+            Step::Show(list) => {
+                let text = self.show(ports, &list)?;
+                job.reply.stdout.push_str(&text);
+                Ok(Some(Wait::Nothing))
+            }
+            Step::Print(text) => {
+                job.reply.stdout.push_str(&text);
+                Ok(Some(Wait::Nothing))
+            }
+            Step::Migrate(migrate) => {
+                let Client::Operator(id) = job.client else { return Ok(Some(Wait::Nothing)) };
+                self.depart(id, &migrate).map_err(|mut why| {
+                    why.push(migrating::summary(&migrate.domain, migrate.check_only));
+                    why
+                })?;
+                Ok(None)
+            }
+            Step::Cancel(name) => {
+                let Client::Operator(id) = job.client else { return Ok(Some(Wait::Nothing)) };
+                self.cancel(id, &name)?;
+                Ok(None)
+            }
+            Step::Arrive(offer) => {
+                let (next, record) = self.shell(&offer).map_err(|why| vec![why.join("; ")])?;
+                let guest = next.domain(offer::name(&offer))?.guest();
+                let running = guest.filter(|_| offer.kind == Kind::Active);
+                job.arrived = Some(running);
+                if let Some(guest) = running {
+                    job.steps.push_back(Step::Count(guest, record.uptime()));
+                }
+                self.commit(ports, hv, next)
+            }
+            Step::Count(guest, before) => {
+                if let Some(run) = self.runs.get_mut(&guest) {
+                    run.count_from(ports.now(), before);
+                }
+                Ok(Some(Wait::Nothing))
+            }
+            Step::Activate(name) => {
+                let mut next = self.draft()?;
+                let domain = next.domain_mut(&name)?;
+                domain.shell = false;
+                if let Some(guest) = domain.guest() {
+                    job.steps.push_back(Step::Look(state_of(guest)));
+                }
+                self.commit(ports, hv, next)
+            }
+            Step::Discard(name) => {
+                if self.draft_ref()?.domain(&name).is_ok_and(|domain| domain.shell) {
+                    job.steps.extend([Step::Halt(name.clone()), Step::Forget(name)]);
+                }
+                Ok(Some(Wait::Nothing))
+            }
+            Step::Halt(name) => {
+                let Ok(guest) = self.guest(&name) else { return Ok(Some(Wait::Nothing)) };
+                self.ask(ports, hv, Request::GuestStop(guest.0.into()), Asked::Step);
+                Ok(Some(Wait::Stopping(guest, true)))
+            }
+            Step::Forget(name) => {
+                let mut next = self.draft()?;
+                next.remove(&name);
+                self.commit(ports, hv, next)
+            }
+        }
+    }
+
+    fn guest(&self, name: &str) -> Result<GuestId, Refused> {
+        match self.draft_ref()?.domain(name)?.guest() {
+            Some(guest) => Ok(guest),
+            None => refuse(format!("LDom {name} is not bound")),
+        }
+    }
+
+    fn active_guest(&self, name: &str) -> Result<GuestId, Refused> {
+        let guest = self.draft_ref()?.domain(name)?.guest();
+        match guest.filter(|guest| self.active().contains(guest)) {
+            Some(guest) => Ok(guest),
+            None => refuse(format!("LDom {name} is not active")),
+        }
+    }
+
+    /// Takes a command apart.
+    fn steps(&self, verb: Verb) -> Result<VecDeque<Step>, Refused> {
+        let model = self.draft_ref()?;
+        let named = |which: Which, all: &dyn Fn(&Domain) -> bool| match which {
+            Which::All => {
+                let guests = model.domains.iter().filter(|domain| !domain.is_primary());
+                Ok(guests.filter(|own| all(own)).map(|own| own.name.clone()).collect())
+            }
+            Which::Named(names) => {
+                let unknown = names.iter().find_map(|name| model.domain(name).err());
+                unknown.map_or(Ok(names), Err)
+            }
+        };
+        let is_active =
+            |domain: &Domain| domain.guest().is_some_and(|guest| self.active().contains(&guest));
+        let mut steps = VecDeque::new();
+        match verb {
+            Verb::Version => steps.push_back(Step::Print(output::version())),
+            Verb::Help(verb) => {
+                steps.push_back(Step::Print(args::help(verb.as_deref()).unwrap_or_default()));
+            }
+            Verb::List(list) => {
+                for name in &list.domains {
+                    model.domain(name)?;
+                }
+                steps.push_back(Step::Look(self.figures(&list)));
+                steps.push_back(Step::Show(list));
+            }
+            Verb::ListDevices { all, parseable, kinds } => {
+                let text = output::devices(&devices::devices(model), all, parseable, &kinds);
+                steps.push_back(Step::Print(text));
+            }
+            Verb::ListVariable { names, domain } => {
+                let own = &model.domain(&domain)?.wish.variables;
+                let mut text = String::new();
+                for name in if names.is_empty() { own.keys().cloned().collect() } else { names } {
+                    let Some(value) = own.get(&name) else {
+                        return refuse(format!("Variable {name} was not found in LDom {domain}"));
+                    };
+                    text.push_str(&format!("{name}={value}\n"));
+                }
+                steps.push_back(Step::Print(text));
+            }
+            Verb::Edit(edit) => steps.push_back(Step::Edit(edit)),
+            Verb::Bind(name) => steps.push_back(Step::Bind(name)),
+            Verb::Unbind(name) => steps.push_back(Step::Unbind(name)),
+            Verb::Start(which) => {
+                let names: Vec<String> =
+                    named(which, &|own| own.given.is_some() && !own.shell && !is_active(own))?;
+                for name in names {
+                    steps.push_back(Step::Refresh(name.clone()));
+                    let said = format!("LDom {name} started\n");
+                    steps.extend([Step::Start(name), Step::Print(said)]);
+                }
+            }
+            Verb::Stop { force, which } => {
+                for name in named(which, &is_active)? {
+                    if !force {
+                        self.active_guest(&name)?;
+                        return Err(vec![
+                            format!(
+                                "Remote graceful shutdown or reboot capability is not available \
+                                 on {name}"
+                            ),
+                            format!("Use \"ldm stop-domain -f {name}\" to stop it at once"),
+                        ]);
+                    }
+                    let said = format!("LDom {name} stopped\n");
+                    steps.extend([Step::Stop(name), Step::Print(said)]);
+                }
+            }
+            Verb::Panic(name) => steps.push_back(Step::Panic(name)),
+            Verb::Migrate(migrate) => {
+                if let Some(guest) = model.domain(&migrate.domain)?.guest() {
+                    steps.push_back(Step::Look(state_of(guest)));
+                }
+                steps.push_back(Step::Migrate(migrate));
+            }
+            Verb::CancelMigration(name) => steps.push_back(Step::Cancel(name)),
+        }
+        Ok(steps)
+    }
+}

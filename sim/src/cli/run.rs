@@ -1,0 +1,127 @@
+//! `ldomlab run IMAGE.elf`: one bare guest, to its end.
+//!
+//! **Shapes.** The guest has memory from real address 0 on, the MMU off, and begins
+//! at the image's entry in privileged mode; the basic hypercalls are open. Its
+//! console is our output. The exit status is the code of its `mach_exit`, cut to
+//! eight bits. `--stats` writes to standard error.
+//!
+//! **Errors.** A file that is no image, memory or strands that the machine cannot
+//! give, a guest that will never execute again or that takes longer than `--for`.
+
+use crate::chassis::bare::{Bare, End};
+use crate::chassis::image::Image;
+use crate::lab::quantity::{Size, Span};
+use anyhow::{Context, bail};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use sun4v::hcall::row;
+use sun4v::isa::tt;
+use sun4v::time::SimTime;
+use thiserror::Error;
+
+/// What `run` reads from the command line.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The guest, a 64-bit SPARC ELF file
+    #[arg(value_name = "IMAGE.elf")]
+    pub image: PathBuf,
+    /// Virtual CPUs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub vcpus: usize,
+    /// Memory, from real address 0 on
+    #[arg(long, value_name = "SIZE", default_value = "64M")]
+    pub memory: Size,
+    /// Say afterwards what was executed
+    #[arg(long)]
+    pub stats: bool,
+    /// Stop after this much simulated time
+    #[arg(long, value_name = "SPAN")]
+    pub r#for: Option<Span>,
+    /// Host threads; one guest uses one
+    #[arg(long, value_name = "N", hide = true)]
+    pub threads: Option<usize>,
+}
+
+/// A guest ended itself with a code other than 0; nothing more has to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the guest exited with code {0}")]
+pub struct Status(pub u64);
+
+impl Args {
+    /// The guest, started.
+    pub(super) fn boot(&self) -> anyhow::Result<Bare> {
+        let image = Image::read(&self.image)?;
+        let booted = Bare::boot_image(self.vcpus, self.memory.0, &image);
+        booted.with_context(|| format!("{}", self.image.display()))
+    }
+
+    /// When to stop at the latest.
+    pub(super) fn until(&self) -> SimTime {
+        self.r#for.map_or(SimTime::NEVER, |span| span.0)
+    }
+}
+
+/// Runs the guest.
+///
+/// # Errors
+///
+/// See the module; a code other than 0 is [`Status`].
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut bare = args.boot()?;
+    let start = host_now();
+    let ended = bare.run(args.until(), |bare| {
+        let text = bare.console();
+        if !text.is_empty() {
+            out.write_all(&text)?;
+            out.flush()?;
+        }
+        anyhow::Ok(())
+    });
+    let elapsed = host_now().duration_since(start);
+    if args.stats {
+        out.flush()?;
+        eprint!("{}", stats(&bare, elapsed));
+    }
+    finish(args, ended?, &bare)
+}
+
+/// What the end of a guest means for us.
+pub(super) fn finish(args: &Args, end: End, bare: &Bare) -> anyhow::Result<()> {
+    let (name, now) = (args.image.display(), bare.now().as_secs_f64());
+    match end {
+        End::Exited(0) => Ok(()),
+        End::Exited(code) => Err(Status(code).into()),
+        End::Time => bail!("{name}: still running after {now} s"),
+        End::Idle => bail!("{name}: every virtual CPU waits for ever, after {now} s"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how fast we are is host time")]
+fn host_now() -> Instant {
+    Instant::now()
+}
+
+fn stats(bare: &Bare, elapsed: Duration) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let Some(domain) = bare.domain() else { return text };
+    let (instructions, host) = (domain.instructions(), elapsed.as_secs_f64());
+    let mips = instructions as f64 / host.max(1e-9) / 1e6;
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{instructions:>16} instructions");
+    let _ = writeln!(text, "{:>16.6} s simulated", bare.now().as_secs_f64());
+    let _ = writeln!(text, "{host:>16.3} s of host time, {mips:.1} MIPS");
+    for (number, &count) in domain.counts().traps.iter().enumerate().filter(|(_, n)| **n != 0) {
+        let name = tt::name(number as u16);
+        let _ = writeln!(text, "{count:>16} traps {number:#05x} {name}");
+    }
+    for (&(trap, function), &count) in domain.hypercalls() {
+        let name = match trap {
+            0x80 => row(function).map_or("unknown", |row| row.name),
+            _ => tt::name(0x100 + u16::from(trap)),
+        };
+        let _ = writeln!(text, "{count:>16} hypercalls {trap:#x} {function:#x} {name}");
+    }
+    text
+}
