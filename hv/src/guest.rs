@@ -210,11 +210,13 @@ impl Guest {
         }
     }
 
-    /// Seconds since 1970, UTC, as the guest sees them.
+    /// Seconds since 1970, UTC, as the guest sees them. The machine's clock steps at
+    /// whole seconds of simulated time, so it does not matter when `tod` was noted.
     #[must_use]
     pub fn time_of_day(&self, now: SimTime) -> u64 {
         let (seconds, at) = self.tod;
-        let since = now.since(at).0 / SimTime::secs(1).0;
+        let whole = |time: SimTime| time.0 / SimTime::secs(1).0;
+        let since = whole(now).saturating_sub(whole(at));
         (seconds + since).saturating_add_signed(self.tod_offset)
     }
 }

@@ -121,3 +121,20 @@ fn two_rovers_give_the_same_record_on_any_number_of_threads() {
     assert_eq!(console(&one.0, "s0"), console(&one.0, "s1"));
     assert!(run(2) == one, "a run on two threads differs");
 }
+
+#[test]
+fn a_domain_alone_does_what_it_does_beside_another() {
+    // Alone, it goes over grid lines without a boundary; beside another, it does not.
+    let run = |servers| {
+        let mut world = run("rover", servers, 1, 2, SimTime::ms(4_100));
+        let facts = world.take_facts().into_iter().filter(|fact| fact.place == "s0");
+        let calls = world.take_trace().into_iter().filter(|line| line.starts_with("s0 "));
+        let turns = world.counts().turns;
+        (facts.collect::<Vec<_>>(), calls.collect::<Vec<_>>(), turns)
+    };
+    let (alone, beside) = (run(1), run(2));
+    assert!(alone.2 < beside.2, "{} and {} turns", alone.2, beside.2);
+    assert!(alone.1.iter().any(|call| call.contains("tod_get")));
+    assert!(alone.1 == beside.1, "hypercalls differ");
+    assert_eq!(alone.0, beside.0);
+}

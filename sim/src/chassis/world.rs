@@ -77,8 +77,15 @@ pub enum WorldError {
     #[error(transparent)]
     Script(#[from] ScriptError),
     /// The scenario's limit is reached.
-    #[error("the run has not ended after {0} s of simulated time (limits.time)")]
-    Time(f64),
+    #[error("not ended after {seconds} s (limits.time); step {begun} of {steps} was the last")]
+    Time {
+        /// The limit.
+        seconds: f64,
+        /// Steps of the script begun.
+        begun: usize,
+        /// Steps in all.
+        steps: usize,
+    },
     /// Somebody typed at a place that does not exist.
     #[error("no chassis or host `{0}`")]
     Place(String),
@@ -291,7 +298,8 @@ impl World {
     pub fn run_script_until(&mut self, until: SimTime) -> Result<(), WorldError> {
         while !self.is_done() && self.now < until {
             if self.now >= self.limit {
-                return Err(WorldError::Time(self.limit.as_secs_f64()));
+                let (begun, steps) = self.script.progress();
+                return Err(WorldError::Time { seconds: self.limit.as_secs_f64(), begun, steps });
             }
             let end = self.done_at.map_or(SimTime::NEVER, |done| done.plus(self.linger));
             self.step(until.min(end).min(self.limit))?;

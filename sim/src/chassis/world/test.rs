@@ -253,7 +253,7 @@ script = [
     let short = scenario(&format!("limits = {{ time = \"500ms\" }}\n{steps}{LAB}"));
     let mut world = World::new(&short, "toys.toml", 1, &mut prepare).unwrap();
     let error = world.run_script_until(SimTime::NEVER).unwrap_err();
-    assert!(matches!(error, WorldError::Time(_)), "{error}");
+    assert!(matches!(error, WorldError::Time { begun: 0, steps: 4, .. }), "{error}");
 }
 
 #[test]
