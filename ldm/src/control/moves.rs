@@ -206,14 +206,8 @@ impl Moves {
             cipher: ends.units,
         };
         let source = Source::new(config, request, buffers, &mut io)?;
-        self.outgoing = Some(Outgoing {
-            command,
-            address,
-            source,
-            line,
-            dial_at: SimTime::ZERO,
-            dials: 0,
-        });
+        self.outgoing =
+            Some(Outgoing { command, address, source, line, dial_at: SimTime::ZERO, dials: 0 });
         Ok(())
     }
 

@@ -138,16 +138,17 @@ impl Network {
     }
 
     fn of_guest(&mut self, mac: [u8; 6], keys: &[PortKey]) -> Option<&mut Switch> {
-        self.switches.values_mut().map(|(switch, _)| switch).find(|switch| {
-            keys.iter().any(|key| switch.mac_of(*key) == Some(mac))
-        })
+        self.switches
+            .values_mut()
+            .map(|(switch, _)| switch)
+            .find(|switch| keys.iter().any(|key| switch.mac_of(*key) == Some(mac)))
     }
 
     /// Addresses of the guest whose ports have these keys.
     pub fn addresses(&self, keys: &[PortKey]) -> Vec<[u8; 6]> {
         let switches = self.switches.values();
-        let macs = switches
-            .flat_map(|(switch, _)| keys.iter().filter_map(|key| switch.mac_of(*key)));
+        let macs =
+            switches.flat_map(|(switch, _)| keys.iter().filter_map(|key| switch.mac_of(*key)));
         macs.collect()
     }
 

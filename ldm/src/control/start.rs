@@ -74,9 +74,7 @@ pub fn hvctl_channel(kit: &mut Kit, ports: &mut dyn Ports) -> Result<ChannelConf
         .ok_or(StartError::Lacks("endpoint of the channel to the hypervisor"))?;
     let number = |name| endpoint.number(name).and_then(|number| u16::try_from(number).ok());
     match (number("id"), number("tx-ino"), number("rx-ino")) {
-        (Some(id), Some(tx_ino), Some(rx_ino)) => {
-            Ok(ChannelConf { id: LdcId(id), tx_ino, rx_ino })
-        }
+        (Some(id), Some(tx_ino), Some(rx_ino)) => Ok(ChannelConf { id: LdcId(id), tx_ino, rx_ino }),
         _ => Err(StartError::Lacks("numbers of the channel to the hypervisor")),
     }
 }

@@ -18,13 +18,12 @@ use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
 use crate::mem::Ram;
 use hv::platform::Machine;
-use hv::{GuestState, Hypervisor, StartError};
+use hv::{HvMemory, Hypervisor, StartError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sun4v::addr::Pa;
-use sun4v::hvmd::{HvConfig, HvmdError, Inventory};
+use sun4v::hvmd::Inventory;
 use sun4v::id::{GuestId, STRANDS};
-use sun4v::md::{Md, MdError};
 use sun4v::native::{Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -96,12 +95,9 @@ pub enum PowerOnError {
         /// How much.
         bytes: u64,
     },
-    /// The hypervisor MD is no machine description.
-    #[error("hypervisor MD: {0}")]
-    Md(#[from] MdError),
-    /// It does not say what it should.
-    #[error("hypervisor MD: {0}")]
-    Hvmd(#[from] HvmdError),
+    /// The hypervisor refuses what it finds.
+    #[error(transparent)]
+    Hypervisor(#[from] hv::PowerOnError),
     /// The control domain cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -147,10 +143,8 @@ impl Server {
             board.ram().write(pa, bytes);
         }
         board.declare_native(CONTROL);
-        let mut hv = Hypervisor::new();
-        let md = given.writes.iter().find(|(pa, _)| *pa == given.hvmd);
-        let md = Md::parse(md.map_or(&[][..], |(_, bytes)| bytes))?;
-        hv.apply(HvConfig::from_md(&md)?, &mut board);
+        let memory = HvMemory { base: inventory.hv_pa, bytes: inventory.hv_bytes };
+        let mut hv = Hypervisor::power_on(memory, given.hvmd, &mut board)?;
         hv.start(CONTROL, &mut board)?;
         let name = inventory.host.clone();
         let mut server = Self {
@@ -204,22 +198,27 @@ impl Server {
         self.hv.guest(CONTROL).map_or(0, |guest| guest.vcpus.len())
     }
 
-    /// Does this guest execute?
-    fn runs(&self, guest: GuestId) -> bool {
-        self.hv.guest(guest).is_some_and(|guest| guest.state == GuestState::Normal)
+    /// Starts a guest, as the service processor's `start` does.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(&mut self, guest: GuestId) -> Result<(), StartError> {
+        self.hv.start(guest, &mut self.board)?;
+        self.hear();
+        Ok(())
     }
 
     /// When a domain can execute next, other than `but`.
     #[must_use]
     pub fn next_domain(&self, but: Option<GuestId>) -> SimTime {
         let domains = self.board.domains();
-        let domains = domains.filter(|(guest, _)| Some(*guest) != but && self.runs(*guest));
+        let domains = domains.filter(|(guest, _)| Some(*guest) != but && self.hv.runs(*guest));
         domains.map(|(_, domain)| domain.next_time()).min().unwrap_or(SimTime::NEVER)
     }
 
     /// Domains that can execute before `until`.
     pub fn ready(&self, until: SimTime) -> impl Iterator<Item = GuestId> {
-        let domains = self.board.domains().filter(|(guest, _)| self.runs(*guest));
+        let domains = self.board.domains().filter(|(guest, _)| self.hv.runs(*guest));
         domains.filter(move |(_, domain)| domain.next_time() < until).map(|(guest, _)| guest)
     }
 
@@ -266,11 +265,14 @@ impl Server {
                 self.hv.cwq_done(core, &ended, &mut self.board);
             }
         }
-        if ran || crypto || self.hv.has_work() {
+        let work = self.hv.has_work();
+        if work || crypto {
             self.native.publish(&mut self.board);
+            self.stirred = true;
+        }
+        if ran || work || crypto {
             self.hv.boundary(&mut self.board);
             self.hear();
-            self.stirred = true;
         }
     }
 

@@ -7,7 +7,7 @@
 
 use super::domain::Domain;
 use super::pool::Slice;
-use hv::Guest;
+use hv::{Guest, GuestState};
 use sun4v::id::GuestId;
 use sun4v::time::SimTime;
 
@@ -47,15 +47,17 @@ fn wants_boundary(guest: &Guest) -> bool {
         || !guest.stirred.is_empty()
         || guest.console_stirred
         || !guest.crypto_words.is_empty()
+        || guest.state_news
+        || guest.soft_news
+        || guest.state != GuestState::Normal
         || guest.vcpus.values().any(|vcpu| vcpu.mailbox.is_some())
 }
 
 impl Slice for DomainSlice {
     fn run(&mut self) {
-        let news = self.guest.news;
         loop {
             self.domain.run(&mut self.guest, self.until);
-            if self.until >= self.limit || wants_boundary(&self.guest) || self.guest.news != news {
+            if self.until >= self.limit || wants_boundary(&self.guest) {
                 return;
             }
             let next = self.domain.next_time().max(self.until);

@@ -197,6 +197,11 @@ impl World {
         &self.servers
     }
 
+    /// A server, to act as its service processor.
+    pub fn server_mut(&mut self, name: &str) -> Option<&mut Server> {
+        self.servers.iter_mut().find(|server| server.name() == name)
+    }
+
     /// The networks and hosts.
     #[must_use]
     pub fn lab(&self) -> &Lab {

@@ -14,6 +14,7 @@ pub mod replay;
 pub mod run;
 pub mod trace;
 pub mod up;
+pub mod verdict;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ pub enum Verb {
     Trace(trace::Args),
     /// Power the lab on and take commands
     Up(up::Args),
+    /// Judge a run by its record: each claim, expected, measured, verdict
+    Verdict(verdict::Args),
 }
 
 impl Verb {
@@ -57,6 +60,7 @@ impl Verb {
             Self::Run(args) => run::run(args, out),
             Self::Trace(args) => trace::run(args, out),
             Self::Up(args) => up::run(args, out),
+            Self::Verdict(args) => verdict::run(args, out),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! `ldomlab replay`: runs a scenario from power-on to its end and writes down what
-//! happened.
+//! `ldomlab replay`: runs a scenario from power-on to its end, writes down what
+//! happened, and judges it.
 //!
-//! **Shapes.** The folder's files are those of [`super::folder`].
+//! **Shapes.** The folder's files are those of [`super::folder`], and the summary of
+//! the judgement; its table goes to the terminal.
 //!
 //! **Errors.** A scenario that is wrong, a chassis that does not come up, a step of
 //! the script that fails or waits too long, a run that does not end. What happened
@@ -58,6 +59,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         facts.len(),
         args.out.display()
     )?;
+    super::verdict::report(&facts, &args.out, out)?;
     out.flush()?;
     ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))
 }

@@ -13,6 +13,7 @@ pub mod quantity;
 pub mod record;
 pub mod scenario;
 pub mod script;
+pub mod verdict;
 pub mod workstation;
 
 use crate::net::fabric::{Delivery, Fabric, PortId};

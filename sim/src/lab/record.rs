@@ -136,6 +136,15 @@ impl Fact {
             .with("busiest_permille", each.iter().copied().max().unwrap_or(0))
     }
 
+    /// What the crypto units of a chassis have done so far, all together. Noted now
+    /// and then, so that what was sealed can be held against it.
+    #[must_use]
+    pub fn crypto(time: SimTime, place: &str, ciphered_bytes: u64, hashed_bytes: u64) -> Self {
+        Self::new(time, place, "crypto", "units", place)
+            .with("ciphered_bytes", ciphered_bytes)
+            .with("hashed_bytes", hashed_bytes)
+    }
+
     /// A chassis was powered on.
     #[must_use]
     pub fn power_on(time: SimTime, place: &str, model: &str, hz: u64, vcpus: u64) -> Self {
