@@ -129,7 +129,8 @@ pub struct Guest {
     pub figures: Figures,
     /// Seconds added to the machine's time of day.
     pub tod_offset: i64,
-    /// The machine's time of day at the last boundary, and that boundary.
+    /// The machine's time of day at some boundary, and that boundary: see
+    /// [`Guest::set_tod`].
     pub tod: (u64, SimTime),
     /// Work for the boundary.
     pub deferred: Vec<Deferred>,
@@ -210,8 +211,16 @@ impl Guest {
         }
     }
 
-    /// Seconds since 1970, UTC, as the guest sees them. The machine's clock steps at
-    /// whole seconds of simulated time, so it does not matter when `tod` was noted.
+    /// The machine's time of day is `seconds` at `now`. What was noted before stays when
+    /// it says the same: it knows better when that second began.
+    pub fn set_tod(&mut self, seconds: u64, now: SimTime) {
+        let (noted, at) = self.tod;
+        if noted.wrapping_add(now.since(at).0 / SimTime::secs(1).0) != seconds {
+            self.tod = (seconds, now);
+        }
+    }
+
+    /// Seconds since 1970, UTC, as the guest sees them.
     #[must_use]
     pub fn time_of_day(&self, now: SimTime) -> u64 {
         let (seconds, at) = self.tod;

@@ -163,7 +163,7 @@ impl Hypervisor {
         let mut changing: Vec<GuestId> = Vec::new();
         for guest in self.guests.values_mut().flatten() {
             let id = guest.id;
-            guest.tod = (machine.time_of_day(), machine.now());
+            guest.set_tod(machine.time_of_day(), machine.now());
             deferred.extend(guest.deferred.drain(..).map(|work| (id, work)));
             match guest.state {
                 GuestState::Resetting | GuestState::Exiting => changing.push(id),

@@ -54,6 +54,13 @@ impl Trace {
         self.lines.push((at, vcpu, line));
     }
 
+    /// Notes a line of another kind, which begins with the time.
+    pub fn note(&mut self, at: SimTime, vcpu: VcpuId, text: &str) {
+        if self.on {
+            self.lines.push((at, vcpu, format!("{:>17} {text}", at.0)));
+        }
+    }
+
     /// Takes the lines out, in order of time, then of virtual CPU, then of calling.
     pub fn take(&mut self) -> Vec<(SimTime, VcpuId, String)> {
         let mut lines = std::mem::take(&mut self.lines);

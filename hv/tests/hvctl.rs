@@ -38,6 +38,16 @@ fn a_session_begins_with_a_challenge() {
 }
 
 #[test]
+fn commands_are_lines_of_the_trace() {
+    let mut chassis = Chassis::open(&with_rover(ROVER_PA));
+    chassis.lab.hv.set_trace(true);
+    chassis.ask(Request::GuestStop(1));
+    chassis.boundary();
+    let trace = &chassis.lab.board.trace;
+    assert!(trace.contains(" hvctl GuestStop(1) = not allowed in this state\n"), "{trace}");
+}
+
+#[test]
 fn whoever_breaks_the_rules_loses_the_session() {
     let fresh = || {
         let mut chassis = Chassis::open(&factory());

@@ -274,6 +274,37 @@ fn channels_of_a_suspended_guest_are_down_and_come_back_with_a_reset() {
 }
 
 #[test]
+fn a_guest_that_waits_for_its_console_is_told_when_it_goes_on() {
+    let mut chassis = busy(HERE);
+    chassis.rover(0, nr::intr_setstate, [0x111, 0, 0, 0, 0]);
+    chassis.lab.caller = (ROVER, VcpuId(0));
+    chassis.lab.poke(BASE + 0x8000, &[b'x'; 56]);
+    let write = [BASE + 0x8000, 56, 0, 0, 0];
+    while chassis.lab.call(nr::cons_write, write).status == 0 {}
+    chassis.migrate(Request::Suspend(1)).unwrap();
+    // The concentrator takes what there is, and the guest is not told yet.
+    for _ in 0..40 {
+        chassis.boundary();
+        let [head, tail, ..] = chassis.call(nr::ldc_rx_get_state, [2, 0, 0, 0, 0]).unwrap();
+        if head != tail {
+            chassis.call(nr::ldc_rx_set_qhead, [2, tail, 0, 0, 0]).unwrap();
+        }
+    }
+    let console = |chassis: &Chassis| chassis.lab.hv.guest(ROVER).unwrap().console.clone().unwrap();
+    assert!(console(&chassis).output.is_empty() && console(&chassis).blocked);
+    assert!(chassis.lab.hv.next_mondo(ROVER, &mut chassis.lab.board).is_none());
+    chassis.migrate(Request::Resume(1)).unwrap();
+    chassis.boundary();
+    let words = |chassis: &mut Chassis| {
+        std::iter::from_fn(|| chassis.lab.hv.next_mondo(ROVER, &mut chassis.lab.board))
+            .map(|words| words[0])
+            .collect::<Vec<_>>()
+    };
+    assert!(words(&mut chassis).contains(&0x111));
+    assert!(!console(&chassis).blocked);
+}
+
+#[test]
 fn a_suspend_waits_for_crypto_units() {
     let mut config = with_rover(HERE);
     config.crypto =

@@ -280,7 +280,7 @@ impl Hypervisor {
         guest.state_news = true;
         let (now, at) = (machine.now(), guest.suspended.take());
         guest.go_on(at.map_or(now, |(at, _)| at), now, machine.cpus(id));
-        guest.tod = (machine.time_of_day(), now);
+        guest.set_tod(machine.time_of_day(), now);
         for endpoint in guest.endpoints.values_mut() {
             endpoint.tx.head = endpoint.tx.tail;
         }

@@ -35,7 +35,7 @@ use sun4v::hvctl::{
     Body, MESSAGE_BYTES, Op, REPLY_OFFSET, Reply, Request, ResInfo, Status, VERSION, Version,
     challenge, response, sequence,
 };
-use sun4v::id::GuestId;
+use sun4v::id::{GuestId, VcpuId};
 
 /// What a challenge hides. The original has a constant too.
 const SECRET: u64 = 0x2011_0616;
@@ -124,11 +124,30 @@ impl Hypervisor {
         while self.service.waiting.is_empty() && self.service.suspending.is_none() {
             let end = self.guest_mut(id).and_then(|guest| guest.endpoints.get_mut(&channel));
             let Some(message) = end.and_then(|end| end.tx.pop(machine.memory())) else { return };
-            if let Some(reply) = self.message(&message, machine) {
+            let reply = self.message(&message, machine);
+            self.note(&message, reply.as_ref(), machine);
+            if let Some(reply) = reply {
                 self.service.waiting.push_back(reply);
             }
             self.deliver(machine);
         }
+    }
+
+    /// A line of the trace for a command.
+    fn note(&mut self, message: &Message, reply: Option<&Message>, machine: &dyn Machine) {
+        if !self.traced {
+            return;
+        }
+        let Some(guest) = self.control_domain().and_then(|id| self.guest_mut(id)) else { return };
+        let status = reply.map_or("...".to_owned(), |reply| {
+            let status = Status::from_code(u16::from_be_bytes([reply[6], reply[7]]));
+            status.map_or("?".to_owned(), |status| status.to_string())
+        });
+        let text = match Request::parse(message) {
+            Ok(request) => format!("hvctl {request:x?} = {status}"),
+            Err(error) => format!("hvctl {error} = {status}"),
+        };
+        guest.trace.note(machine.now(), VcpuId(0), &text);
     }
 
     /// Moves what waits into the control domain's receive queue, as far as it has room.

@@ -204,7 +204,9 @@ impl Hypervisor {
                         guest.console_stirred = !console.output.is_empty();
                     }
                 }
-                if console.output.is_empty() && console.blocked {
+                // A suspended guest is told when it goes on.
+                let awake = guest.state != GuestState::Suspended;
+                if console.output.is_empty() && console.blocked && awake {
                     let ino = console.conf.ino;
                     guest.raise_device(machine.cpus(id), ino);
                     if let Some(console) = &mut guest.console {

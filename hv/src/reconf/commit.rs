@@ -35,7 +35,7 @@ impl Hypervisor {
             guest.trace.on = self.traced;
             let before = (guest.map.clone(), strands(guest));
             guest.configure(&config);
-            guest.tod = (machine.time_of_day(), machine.now());
+            guest.set_tod(machine.time_of_day(), machine.now());
             let after = strands(guest);
             if before != (guest.map.clone(), after.clone()) {
                 machine.assign(id, &after, &guest.map);

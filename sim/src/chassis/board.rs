@@ -33,6 +33,9 @@ pub const TOD_AT_ZERO: u64 = 1_308_218_400;
 pub struct SharedRam(pub Arc<Ram>);
 
 impl Memory for SharedRam {
+    fn end(&self) -> Pa {
+        Pa(self.0.bytes())
+    }
     fn read(&self, pa: Pa, bytes: &mut [u8]) {
         self.0.read(pa, bytes);
     }

@@ -6,6 +6,9 @@ use hv::platform::Memory;
 use sun4v::addr::Pa;
 
 impl Memory for Ram {
+    fn end(&self) -> Pa {
+        Pa(self.bytes())
+    }
     fn read(&self, pa: Pa, bytes: &mut [u8]) {
         Self::read(self, pa, bytes);
     }
