@@ -218,13 +218,13 @@ impl Moves {
         Ok(())
     }
 
-    /// Stops the migration of `domain`, if it is not too late.
+    /// Stops the migration that command `command` asked for, if it is not too late.
     ///
     /// # Errors
-    /// There is none, or it is too late.
-    pub fn cancel(&mut self, ends: &mut Ends<'_>, domain: &str) -> Result<(), String> {
-        let mut result = Err(format!("LDom {domain} is not being migrated"));
-        if self.outgoing.as_ref().is_some_and(|out| out.source.domain() == domain) {
+    /// It has ended, or it is too late.
+    pub fn cancel(&mut self, ends: &mut Ends<'_>, command: u64) -> Result<(), String> {
+        let mut result = Err("The migration has ended already".to_owned());
+        if self.outgoing.as_ref().is_some_and(|out| out.command == command) {
             self.with_source(ends, |source, io| result = source.cancel(io));
         }
         result

@@ -234,9 +234,15 @@ impl Ports for NativePorts<'_> {
         first.map_or((Ra(0), 0), |range| (range.ra, range.size))
     }
     fn read(&self, ra: Ra, bytes: &mut [u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.board.memory().read(self.resolve(ra, bytes.len()), bytes);
     }
     fn write(&mut self, ra: Ra, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         let pa = self.resolve(ra, bytes.len());
         self.board.memory().write(pa, bytes);
     }
