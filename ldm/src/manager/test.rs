@@ -394,9 +394,9 @@ fn a_migration_that_is_called_off_leaves_no_trace() {
     assert_eq!(target.out("ldm list"), before);
 
     let cancel = source.types("ldm cancel-operation migration rover");
-    let (migration, domain) = (outgoing.command, "rover".to_owned());
-    assert_eq!(source.manager.take_cancellations(), [Cancellation { command: cancel, domain }]);
-    source.manager.cancelled(&mut source.desk, cancel, Ok(()));
+    let migration = outgoing.command;
+    assert_eq!(source.manager.take_cancellations(), [Cancellation { command: cancel, migration }]);
+    source.manager.cancellation_ended(&mut source.desk, cancel, Ok(()));
     let why = vec!["the migration was cancelled".to_owned()];
     source.ended(migration, Err(why));
     let reply = source.desk.replies.remove(&migration).unwrap();
