@@ -361,6 +361,8 @@ fn a_running_domain_moves_with_all_that_it_is() {
     note("source", source.session(&["ldm list"]));
     note("target", target.session(&["ldm list", "ldm list -l rover"]));
     insta::assert_snapshot!(text);
+    let uptime = target.out("ldm list -p rover");
+    assert!(uptime.ends_with("uptime=78\n"), "it was started at second 2: {uptime}");
     // It keeps its channels; the services know them by other numbers, perhaps.
     let nets = target.changes.iter().filter(|change| matches!(change, Change::AttachNet { .. }));
     assert_eq!(nets.count(), 1);
