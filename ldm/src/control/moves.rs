@@ -218,13 +218,13 @@ impl Moves {
         Ok(())
     }
 
-    /// Stops the migration of `domain`, if it is not too late.
+    /// Stops the migration that command `command` asked for, if it is not too late.
     ///
     /// # Errors
     /// It has ended, or it is too late.
-    pub fn cancel(&mut self, ends: &mut Ends<'_>, domain: &str) -> Result<(), String> {
-        let mut result = Err(format!("The migration of LDom {domain} has ended already"));
-        if self.outgoing.as_ref().is_some_and(|out| out.source.domain() == domain) {
+    pub fn cancel(&mut self, ends: &mut Ends<'_>, command: u64) -> Result<(), String> {
+        let mut result = Err("The migration has ended already".to_owned());
+        if self.outgoing.as_ref().is_some_and(|out| out.command == command) {
             self.with_source(ends, |source, io| result = source.cancel(io));
         }
         result

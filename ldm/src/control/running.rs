@@ -235,15 +235,14 @@ impl Running {
             let begun =
                 self.with_moves(ports, |moves, ends| moves.begin(ends, command, address, &order));
             if let Err(why) = begun {
-                let session = &mut self.session;
-                self.manager.migration_ended(ports, session, command, Err(vec![why]));
+                self.manager.migration_ended(ports, command, Err(vec![why]));
             }
         }
         for cancellation in self.manager.take_cancellations() {
             busy = true;
-            let domain = cancellation.domain;
-            let result = self.with_moves(ports, |moves, ends| moves.cancel(ends, &domain));
-            self.manager.cancelled(ports, cancellation.command, result);
+            let migration = cancellation.migration;
+            let result = self.with_moves(ports, |moves, ends| moves.cancel(ends, migration));
+            self.manager.cancellation_ended(ports, cancellation.command, result);
         }
         for (tag, answer) in self.manager.take_answers() {
             busy = true;
@@ -311,8 +310,7 @@ impl Running {
                     ports.log(format!("migration of {domain}: its services let it go"));
                 }
                 Note::Ended(command, outcome) => {
-                    let session = &mut self.session;
-                    self.manager.migration_ended(ports, session, command, outcome);
+                    self.manager.migration_ended(ports, command, outcome);
                 }
             }
         }

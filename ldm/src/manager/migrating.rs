@@ -8,7 +8,6 @@ use super::domain::Domain;
 use super::model::{Model, Refused};
 use super::{Manager, failed};
 use crate::cli::verb::Migrate;
-use crate::hvctl::Hvctl;
 use crate::migrate::port::Status;
 use std::collections::BTreeMap;
 use sun4v::native::{Ports, Reply};
@@ -37,12 +36,12 @@ pub struct Outgoing {
 }
 
 /// A migration that an operator wants to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cancellation {
-    /// The operator's command, which [`Manager::cancelled`] answers.
+    /// The operator's command, which [`Manager::cancellation_ended`] answers.
     pub command: u64,
-    /// The domain whose migration it is.
-    pub domain: String,
+    /// [`Outgoing::command`] of the migration.
+    pub migration: u64,
 }
 
 /// Migrations under way.
@@ -106,7 +105,6 @@ impl Manager {
     pub fn migration_ended(
         &mut self,
         ports: &mut dyn Ports,
-        hv: &mut dyn Hvctl,
         command: u64,
         result: Result<(), Vec<String>>,
     ) {
@@ -119,11 +117,15 @@ impl Manager {
             }
         };
         ports.reply(command, reply);
-        self.go_on(ports, hv);
     }
 
     /// An operator who wanted to end a migration is answered.
-    pub fn cancelled(&mut self, ports: &mut dyn Ports, command: u64, result: Result<(), String>) {
+    pub fn cancellation_ended(
+        &mut self,
+        ports: &mut dyn Ports,
+        command: u64,
+        result: Result<(), String>,
+    ) {
         ports.reply(command, result.map_or_else(|why| failed(&[why]), |()| Reply::default()));
     }
 
@@ -219,9 +221,9 @@ impl Manager {
         }
         let mut outgoing = self.migrating.outgoing.values();
         match outgoing.find(|outgoing| outgoing.domain == name) {
-            Some(_) => {
-                let domain = name.to_owned();
-                self.migrating.cancellations.push(Cancellation { command, domain });
+            Some(outgoing) => {
+                let migration = outgoing.command;
+                self.migrating.cancellations.push(Cancellation { command, migration });
                 Ok(())
             }
             None => Err(vec![format!("LDom {name} is not being migrated from this system")]),

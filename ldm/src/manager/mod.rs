@@ -59,7 +59,6 @@ use sun4v::hvmd::{HvConfig, Inventory};
 use sun4v::id::{GuestId, LdcId, StrandId};
 use sun4v::md::Md;
 use sun4v::native::{Ports, Reply};
-use sun4v::time::SimTime;
 use work::Job;
 
 /// What a manager is told about where it runs.
@@ -114,8 +113,6 @@ pub struct Manager {
     changes: Vec<Change>,
     answers: Vec<(Tag, Result<ManagerReply, String>)>,
     next_tag: u64,
-    /// Time of the last call.
-    now: SimTime,
     /// For migrations.
     entropy: Entropy,
 }
@@ -127,7 +124,6 @@ impl Manager {
         let entropy = Entropy::new(Entropy::new(settings.entropy).draw());
         Self {
             entropy,
-            now: SimTime::ZERO,
             settings,
             inventory,
             knows: Knows::Nothing,
@@ -152,7 +148,6 @@ impl Manager {
     /// Takes what the hypervisor says; false when it is the answer to a command that
     /// somebody else sent.
     pub fn event(&mut self, ports: &mut dyn Ports, hv: &mut dyn Hvctl, event: &Event) -> bool {
-        self.now = ports.now();
         match event {
             Event::Up => {
                 if self.machine().is_none() {
@@ -176,7 +171,6 @@ impl Manager {
     /// Carries out what an operator typed and answers with [`Ports::reply`] `id`,
     /// perhaps later.
     pub fn command(&mut self, ports: &mut dyn Ports, hv: &mut dyn Hvctl, id: u64, line: &str) {
-        self.now = ports.now();
         ports.charge(self.settings.cost.command);
         match Job::of_operator(id, line) {
             Ok(job) => self.queue.push_back(job),
@@ -243,7 +237,7 @@ impl Manager {
             Ok(machine) => {
                 let mut run = Run::stopped();
                 run.state = sun4v::hvctl::GuestState::Normal;
-                run.count_from(ports.now(), SimTime::ZERO);
+                run.since = ports.now();
                 self.runs.insert(PRIMARY_ID, run);
                 self.meter.look(ports.now(), ports.busy());
                 Knows::Machine(Box::new(machine))

@@ -41,8 +41,8 @@ pub struct OfferV1 {
     memory: Vec<RealRange>,
     /// Its endpoints.
     links: Vec<Link>,
-    /// Picoseconds since it was started.
-    uptime: u64,
+    /// When it was started.
+    started: SimTime,
 }
 
 impl Schema for OfferV1 {
@@ -51,9 +51,9 @@ impl Schema for OfferV1 {
 }
 
 impl OfferV1 {
-    /// Uptime at the source when it was offered.
-    pub(super) fn uptime(&self) -> SimTime {
-        SimTime(self.uptime)
+    /// When it was started, by the clock of the lab.
+    pub(super) fn started(&self) -> SimTime {
+        self.started
     }
 }
 
@@ -96,7 +96,6 @@ impl Manager {
                 ));
             }
         }
-        let now = self.now;
         let record = OfferV1 {
             manager: VERSION,
             cpu: model.inventory.cpu.clone(),
@@ -109,7 +108,7 @@ impl Manager {
             wish: domain.wish.clone(),
             memory: given.map_or(Vec::new(), |given| given.memory.clone()),
             links: given.map_or(Vec::new(), |given| given.links.clone()),
-            uptime: run.filter(|run| run.is_active()).map_or(0, |run| run.uptime(now).0),
+            started: run.map_or(SimTime::ZERO, |run| run.since),
         };
         let mut description = Vec::new();
         encode(&record, &mut description);

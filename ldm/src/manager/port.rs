@@ -22,7 +22,6 @@ impl<'a> Port<'a> {
     }
 
     fn queue(&mut self, ports: &mut dyn Ports, steps: impl Into<VecDeque<Step>>) -> Tag {
-        self.manager.now = ports.now();
         let tag = Tag(self.manager.next_tag);
         self.manager.next_tag += 1;
         self.manager.queue.push_back(Job::new(Client::Migration(tag), steps));

@@ -1,8 +1,8 @@
 //! How guests are: what the hypervisor reports of them.
 //!
 //! **Uptime** is the manager's own count from the moment a domain was started. It
-//! goes on across a migration: the source's uptime travels with the offer, and the
-//! target counts on from the moment it made the shell.
+//! goes on across a migration: that moment travels with the offer, and the clocks of
+//! both machines are the lab's. A target whose clock is behind shows zero.
 //!
 //! **Utilisation** is what was measured between the last two looks at it.
 
@@ -18,10 +18,8 @@ pub struct Run {
     pub state: GuestState,
     /// What it says of itself.
     pub soft: Option<(SoftState, String)>,
-    /// Uptime that it brought along.
-    before: SimTime,
-    /// When this machine began to count.
-    since: SimTime,
+    /// When it was started, here or elsewhere.
+    pub since: SimTime,
     /// Busy tenths of a percent, of all its virtual CPUs.
     pub util: Option<u64>,
     /// The same by strand.
@@ -35,22 +33,16 @@ impl Run {
         Self {
             state: GuestState::Stopped,
             soft: None,
-            before: SimTime::ZERO,
             since: SimTime::ZERO,
             util: None,
             strands: BTreeMap::new(),
         }
     }
 
-    /// Uptime counts from here, after `before` elsewhere.
-    pub fn count_from(&mut self, now: SimTime, before: SimTime) {
-        (self.before, self.since) = (before, now);
-    }
-
     /// Uptime.
     #[must_use]
     pub fn uptime(&self, now: SimTime) -> SimTime {
-        self.before.plus(now.since(self.since))
+        now.since(self.since)
     }
 
     /// Does it hold its resources in use?
@@ -137,7 +129,7 @@ impl Meter {
 
 #[cfg(test)]
 mod test {
-    use super::{Meter, Run, tenths};
+    use super::{Meter, tenths};
     use sun4v::time::SimTime;
 
     #[test]
@@ -156,12 +148,5 @@ mod test {
         assert_eq!((meter.util(), meter.vcpus.clone()), (250, vec![500, 0]));
         meter.look(SimTime::secs(2), vec![SimTime::ms(600), SimTime::ms(1000)]);
         assert_eq!((meter.util(), meter.vcpus.clone()), (550, vec![100, 1000]));
-    }
-
-    #[test]
-    fn uptime_goes_on_from_what_was_brought_along() {
-        let mut run = Run::stopped();
-        run.count_from(SimTime::secs(2), SimTime::secs(100));
-        assert_eq!(run.uptime(SimTime::secs(12)), SimTime::secs(110));
     }
 }

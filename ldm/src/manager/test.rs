@@ -361,6 +361,8 @@ fn a_running_domain_moves_with_all_that_it_is() {
     note("source", source.session(&["ldm list"]));
     note("target", target.session(&["ldm list", "ldm list -l rover"]));
     insta::assert_snapshot!(text);
+    let uptime = target.out("ldm list -p rover");
+    assert!(uptime.ends_with("uptime=78\n"), "it was started at second 2: {uptime}");
     // It keeps its channels; the services know them by other numbers, perhaps.
     let nets = target.changes.iter().filter(|change| matches!(change, Change::AttachNet { .. }));
     assert_eq!(nets.count(), 1);
@@ -394,9 +396,9 @@ fn a_migration_that_is_called_off_leaves_no_trace() {
     assert_eq!(target.out("ldm list"), before);
 
     let cancel = source.types("ldm cancel-operation migration rover");
-    let (migration, domain) = (outgoing.command, "rover".to_owned());
-    assert_eq!(source.manager.take_cancellations(), [Cancellation { command: cancel, domain }]);
-    source.manager.cancelled(&mut source.desk, cancel, Ok(()));
+    let migration = outgoing.command;
+    assert_eq!(source.manager.take_cancellations(), [Cancellation { command: cancel, migration }]);
+    source.manager.cancellation_ended(&mut source.desk, cancel, Ok(()));
     let why = vec!["the migration was cancelled".to_owned()];
     source.ended(migration, Err(why));
     let reply = source.desk.replies.remove(&migration).unwrap();

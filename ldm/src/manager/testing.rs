@@ -404,7 +404,7 @@ impl Server {
 
     /// A migration has ended.
     pub(crate) fn ended(&mut self, command: u64, result: Result<(), Vec<String>>) {
-        self.manager.migration_ended(&mut self.desk, &mut self.hv, command, result);
+        self.manager.migration_ended(&mut self.desk, command, result);
         self.pump();
     }
 

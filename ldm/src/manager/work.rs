@@ -49,7 +49,7 @@ pub(super) enum Step {
     Cancel(String),
     // What migrations ask for.
     Arrive(Box<Offer>),
-    /// Uptime counts from now, after what it was elsewhere.
+    /// Uptime counts from when the domain was started elsewhere.
     Count(GuestId, SimTime),
     /// A shell is a domain now.
     Activate(String),
@@ -252,7 +252,7 @@ impl Manager {
                 if let (Ok(()), Some(run)) = (&verdict, self.runs.get_mut(&guest)) {
                     *run = Run::stopped();
                     run.state = GuestState::Resetting;
-                    run.count_from(ports.now(), SimTime::ZERO);
+                    run.since = ports.now();
                     self.look(ports, hv, ResInfo::GuestState, guest.0.into());
                 }
                 Wait::Runs(guest)
@@ -425,13 +425,13 @@ impl Manager {
                 let running = guest.filter(|_| offer.kind == Kind::Active);
                 job.arrived = Some(running);
                 if let Some(guest) = running {
-                    job.steps.push_back(Step::Count(guest, record.uptime()));
+                    job.steps.push_back(Step::Count(guest, record.started()));
                 }
                 self.commit(ports, hv, next)
             }
-            Step::Count(guest, before) => {
+            Step::Count(guest, since) => {
                 if let Some(run) = self.runs.get_mut(&guest) {
-                    run.count_from(ports.now(), before);
+                    run.since = since;
                 }
                 Ok(Some(Wait::Nothing))
             }

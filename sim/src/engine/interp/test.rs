@@ -485,3 +485,34 @@ fn subnormals_are_computed_with_unless_fsr_says_that_they_are_zero() {
         assert_eq!(bench.strand.fp[3] == 0, ns != 0);
     }
 }
+
+#[test]
+fn a_table_walk_is_invisible_and_its_entry_goes_with_a_demap() {
+    use sun4v::addr::PageSize;
+    use sun4v::mmu::{Tsb, tsb_tag};
+    let va = 0x7_4000_2000u64;
+    let mut bench = translated(&[stx(G2, G1, 16), ldx(G3, G1, 16), HCALL]);
+    let tsb = Tsb {
+        ra: Ra(0x2_0000),
+        entries: 512,
+        index_size: PageSize::K8,
+        size_mask: 1,
+        any_context: false,
+    };
+    let at = Pa(tsb.entry(va).0);
+    bench.ram.store(at, tsb_tag(va, 0));
+    bench.ram.store(at.offset(8), V | CP | W | 0x6000);
+    bench.strand.tsbs[0].push(tsb);
+    bench.strand.regs.r[1] = va;
+    bench.strand.regs.r[2] = 99;
+    assert_eq!(bench.finish().r(G3), 99);
+    assert_eq!(bench.ram.load::<u64>(Pa(0x6010)), 99);
+    // Without the table the TLB still has it; without that nobody does.
+    bench.strand.tsbs[0].clear();
+    (bench.strand.pc, bench.strand.npc) = (ORG, ORG + 4);
+    bench.finish();
+    bench.core.demap_page(true, false, va, 0);
+    (bench.strand.pc, bench.strand.npc) = (ORG, ORG + 4);
+    let until = bench.strand.tick + 10;
+    assert_eq!(bench.run(until), Exit::Miss { instruction: false, va: va + 16, context: 0 });
+}

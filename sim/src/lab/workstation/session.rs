@@ -126,9 +126,9 @@ impl Session {
         }
     }
 
-    /// When the next key is due.
+    /// When the next key is due: none is once the session is being closed.
     pub fn next_time(&self) -> SimTime {
-        if self.connected { self.next_key } else { SimTime::NEVER }
+        if self.connected && !self.closing { self.next_key } else { SimTime::NEVER }
     }
 
     /// Does all that is due; what to note.

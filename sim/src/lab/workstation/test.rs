@@ -181,3 +181,17 @@ fn a_silence_shows_in_the_echoes_and_in_the_drawing_and_breaks_nothing() {
         frames.windows(2).any(|pair| pair[1].value("sequence") > pair[0].value("sequence") + 1);
     assert!(skipped && frames[0].value("bytes") == 1024 && frames[3].value("stick") > 0);
 }
+
+#[test]
+fn leaving_a_host_that_has_gone_does_not_stop_the_world() {
+    let mut lab = lab();
+    lab.command("workstation", "login rover", SimTime::ZERO).unwrap().unwrap();
+    lab.command("workstation", "typist on", SimTime::ZERO).unwrap().unwrap();
+    lab.run_until(SimTime::secs(2));
+    lab.cables("cut lab/rover").unwrap();
+    lab.run_until(SimTime::secs(4));
+    lab.command("workstation", "typist off", SimTime::secs(4)).unwrap().unwrap();
+    lab.command("workstation", "logout", SimTime::secs(4)).unwrap().unwrap();
+    lab.run_until(SimTime::secs(20));
+    assert!(lab.next_time() > SimTime::secs(20));
+}

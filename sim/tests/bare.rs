@@ -1,4 +1,4 @@
-//! The images of `firmware/` on a bare board.
+//! Guests alone on a board: the images of `firmware/`, and small ones made here.
 
 use sim::chassis::bare::{Bare, End};
 use std::path::Path;
