@@ -113,6 +113,17 @@ impl Device for Frames {
     }
 }
 
+/// A socket whose owner has let go of it.
+struct Closing {
+    handle: SocketHandle,
+    /// Since when nothing but a reset to the peer is left to do.
+    over: Option<SimTime>,
+}
+
+/// A reset that cannot be sent for so long never will: nobody answers at that
+/// address. Asking for it further would keep others from being asked for.
+const RESET_PATIENCE: SimTime = SimTime::secs(1);
+
 /// The stack.
 pub struct Stack {
     conf: StackConf,
@@ -120,7 +131,7 @@ pub struct Stack {
     sockets: SocketSet<'static>,
     frames: Frames,
     /// Closed by us, to be removed once the peer knows.
-    closing: Vec<SocketHandle>,
+    closing: Vec<Closing>,
     next_port: u16,
     /// The last poll moved no frame.
     quiet: bool,
@@ -174,12 +185,16 @@ impl Stack {
         let result = self.interface.poll(instant(now), &mut self.frames, &mut self.sockets);
         self.quiet = self.frames.arrived.len() == waited && self.frames.leaving.len() == left;
         let sockets = &mut self.sockets;
-        self.closing.retain(|&handle| {
-            let socket = sockets.get::<tcp::Socket<'_>>(handle);
-            let over = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_none()
-                || socket.state() == tcp::State::TimeWait;
+        self.closing.retain_mut(|closing| {
+            let socket = sockets.get::<tcp::Socket<'_>>(closing.handle);
+            let over = match socket.state() {
+                tcp::State::Closed if socket.remote_endpoint().is_some() => {
+                    now.since(*closing.over.get_or_insert(now)) >= RESET_PATIENCE
+                }
+                state => matches!(state, tcp::State::Closed | tcp::State::TimeWait),
+            };
             if over {
-                sockets.remove(handle);
+                sockets.remove(closing.handle);
             }
             !over
         });
@@ -299,13 +314,13 @@ impl Stack {
     /// Sends what waits, then ends our direction. The id is not used again.
     pub fn tcp_close(&mut self, id: TcpId) {
         self.tcp_mut(id).close();
-        self.closing.push(id.0);
+        self.closing.push(Closing { handle: id.0, over: None });
     }
 
     /// Ends both directions at once. The id is not used again.
     pub fn tcp_abort(&mut self, id: TcpId) {
         self.tcp_mut(id).abort();
-        self.closing.push(id.0);
+        self.closing.push(Closing { handle: id.0, over: None });
     }
 
     /// A socket for datagrams to and from `port`.
@@ -412,6 +427,22 @@ pub(crate) mod test {
         exchange(&mut a, &mut b, SimTime::us(1));
         assert_eq!(b.tcp_state(server), TcpState::Closed);
         assert_eq!(a.sockets.iter().count(), 0);
+    }
+
+    #[test]
+    fn whoever_does_not_answer_is_forgotten_and_others_are_reached() {
+        let (mut a, mut b) = (stack(20), stack(2));
+        let server = b.tcp_listen(7, 4096);
+        let nobody = a.tcp_connect(Ipv4Addr::new(192, 168, 2, 99), 7, 4096);
+        exchange(&mut a, &mut b, SimTime::ZERO);
+        assert_eq!(a.tcp_state(nobody), TcpState::Connecting);
+        a.tcp_abort(nobody);
+        let client = a.tcp_connect(Ipv4Addr::new(192, 168, 2, 2), 7, 4096);
+        for half in 1..=8 {
+            exchange(&mut a, &mut b, SimTime::ms(500 * half));
+        }
+        assert_eq!((a.tcp_state(client), b.tcp_state(server)), (TcpState::Open, TcpState::Open));
+        assert_eq!(a.sockets.iter().count(), 1);
     }
 
     #[test]

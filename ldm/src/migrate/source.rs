@@ -761,7 +761,15 @@ impl Source {
         if self.commit_sent {
             self.percent = 100;
             self.outcome = Some(Ok(()));
-            self.observe(io, "done", vec![("took_us", io.ports.now().since(self.began).as_us())]);
+            self.observe(
+                io,
+                "done",
+                vec![
+                    ("took_us", io.ports.now().since(self.began).as_us()),
+                    ("sealed_bytes", self.link.sealed_bytes),
+                    ("opened_bytes", self.link.opened_bytes),
+                ],
+            );
         }
         self.stage = Stage::End;
         self.link.close_when_sent(io);

@@ -1,0 +1,55 @@
+//! Cables that lose, and cables that are cut.
+
+use super::felt::{clock_goes_on, memory_is_sound};
+use super::moved::digests_agree;
+use super::run::{instead, replay};
+use sun4v::time::SimTime;
+
+const MIGRATE: &str = "t5120# ldm migrate-domain -p /root/t5220.password rover t5220";
+
+#[test]
+fn a_network_that_loses_two_frames_in_a_hundred_slows_a_migration_down_and_no_more() {
+    let steps = format!(
+        "lab# set lab loss=0.02\n{MIGRATE}\nlab# set lab loss=0\nt5120# ldm list\nt5220# ldm list"
+    );
+    let run = replay("loss", &instead(&steps), 1, &["linger=3s"]);
+    assert_eq!(run.ended, Ok(()));
+    assert_eq!(digests_agree(&run), 1);
+    assert!(!run.answer("t5120# ldm list", 1).0.contains("rover"));
+    assert!(run.answer("t5220# ldm list", 1).0.contains("rover"));
+    assert!(run.all("ping", "lost").next().is_some(), "nothing was lost");
+    memory_is_sound(&run);
+}
+
+#[test]
+fn a_cable_that_is_cut_while_memory_moves_leaves_the_domain_where_it_was() {
+    let steps = format!(
+        "[wait = false] !{MIGRATE}\n\
+         [when = \"migration phase rover\"; within = \"10s\"; after = \"3550ms\"] lab# cut lab/t5220\n\
+         t5220# ldm list\n\
+         [when = \"answered\"] t5120# ldm list\n\
+         lab# join lab/t5220\n\
+         [after = \"20s\"] t5220# ldm list\n\
+         {MIGRATE}\n"
+    );
+    let run = replay("cut", &instead(&steps), 1, &["linger=3s"]);
+    assert_eq!(run.ended, Ok(()));
+    let (printed, status) = run.answer(MIGRATE, 0);
+    assert_eq!(status, 1);
+    insta::assert_snapshot!(printed);
+    // There was a shell, there is none, and the domain never stopped.
+    let row = |place: &str, n| {
+        let list = run.answer(&format!("{place}# ldm list"), n).0;
+        let row = list.lines().find(|line| line.starts_with("rover"));
+        row.map(|row| row.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(row("t5220", 1).as_deref(), Some("rover bound -----t"));
+    assert_eq!(row("t5120", 1).as_deref(), Some("rover active -n----"));
+    assert_eq!(row("t5220", 2), None);
+    // And with the cable back it moves, the clock late by that pause alone.
+    assert_eq!(digests_agree(&run), 1);
+    let pause = run.all("migration", "handed over").next().unwrap().value("pause_us");
+    assert!(clock_goes_on(&run, SimTime::us(pause).plus(SimTime::ms(1))) > 10);
+    memory_is_sound(&run);
+    assert!(run.all("ping", "lost").next().is_none());
+}

@@ -1,0 +1,84 @@
+//! What moved is what was there, and both managers say so.
+
+use super::run::{Run, settled, short};
+use std::fmt::Write as _;
+
+/// Bytes of the domain's memory.
+const MEMORY: u64 = 64 << 20;
+/// What a sealed record has around its cipher text.
+const HEADER_BYTES: u64 = 16;
+const TAG_BYTES: u64 = 32;
+
+/// The digests of rover's memory at both ends of each migration agree; how many.
+pub fn digests_agree(run: &Run) -> usize {
+    let digests: Vec<_> = run.all("memory", "digest").collect();
+    for ends in digests.chunks(2) {
+        let [left, came] = ends else { panic!("only one end: {ends:?}") };
+        assert_ne!(left.place, came.place);
+        assert_eq!((&left.name, &came.name), (&"rover".to_owned(), &"rover".to_owned()));
+        assert_eq!((left.value("bytes"), came.value("bytes")), (MEMORY, MEMORY));
+        assert_eq!(left.text, came.text);
+        assert_eq!(left.text.len(), 64);
+        assert!(left.time < came.time);
+    }
+    digests.len() / 2
+}
+
+#[test]
+fn memory_is_the_same_at_both_ends_of_each_migration() {
+    assert_eq!(digests_agree(short()), 2);
+    let digests: Vec<_> = short().all("memory", "digest").map(|fact| &fact.text).collect();
+    assert_ne!(digests[0], digests[2], "rover did nothing between its migrations");
+}
+
+/// A record of `n` bytes of plain text is `HEADER_BYTES + n + TAG_BYTES` long. Its
+/// sealer ciphers the `n` and authenticates `HEADER_BYTES + n`, and so does who
+/// opens it. Nothing else uses the units, so of all records together
+///
+/// ```text
+/// hashed - ciphered                 = HEADER_BYTES * records
+/// ciphered + (HEADER + TAG) * records = bytes sealed or opened
+/// ```
+#[test]
+fn crypto_units_have_done_exactly_what_was_sealed_and_opened() {
+    let run = short();
+    let over = |what| run.all("migration", what).collect::<Vec<_>>();
+    let (done, taken) = (over("done"), over("taken over"));
+    assert_eq!((done.len(), taken.len()), (3, 3));
+    for (done, taken) in done.iter().zip(&taken) {
+        // Nothing that was sealed at one end was not opened at the other.
+        assert_eq!(done.value("sealed_bytes"), taken.value("opened_bytes"));
+    }
+    let sealed: u64 = done.iter().map(|fact| fact.value("sealed_bytes")).sum();
+    let opened: u64 = done.iter().map(|fact| fact.value("opened_bytes")).sum();
+    assert!(sealed > 8 << 20, "{sealed}");
+    for place in ["t5120", "t5220"] {
+        let units = run.all("crypto", "units").filter(|fact| fact.place == place).last().unwrap();
+        let (ciphered, hashed) = (units.value("ciphered_bytes"), units.value("hashed_bytes"));
+        let records = (hashed - ciphered) / HEADER_BYTES;
+        assert_eq!((hashed - ciphered) % HEADER_BYTES, 0);
+        assert!(records > 200, "{records}");
+        // Every record is sealed at one chassis and opened at the other, so the units
+        // of both have the same to do.
+        assert_eq!(ciphered + (HEADER_BYTES + TAG_BYTES) * records, sealed + opened, "{place}");
+    }
+}
+
+#[test]
+fn lists_before_during_and_after() {
+    let mut text = String::new();
+    let run = short();
+    for fact in run.all("command", "answered") {
+        if ["ldm list", "ldm migrate"].iter().any(|verb| fact.text.starts_with(verb)) {
+            let (line, printed) = fact.text.split_once('\n').unwrap();
+            let _ = write!(text, "{}# {line}\n{}", fact.place, settled(printed));
+        }
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_verdict_finds_nothing_that_fails() {
+    let summary = std::str::from_utf8(&short().files[3]).unwrap();
+    assert!(!summary.contains("\"fails\""), "{summary}");
+}
