@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// Where the program is loaded.
 const BASE: u64 = 0x40_0000;
@@ -33,8 +34,13 @@ fn elf(name: &str, program: &[u32]) -> PathBuf {
     path
 }
 
-/// Writes `!` and exits with 7.
+/// Writes `!` and exits with 7. Written once: tests run side by side.
 fn seven() -> PathBuf {
+    static IMAGE: OnceLock<PathBuf> = OnceLock::new();
+    IMAGE.get_or_init(write_seven).clone()
+}
+
+fn write_seven() -> PathBuf {
     let mov = |rd: u32, imm: u32| 2 << 30 | rd << 25 | 2 << 19 | 1 << 13 | imm;
     let call = 0x91d0_2080;
     let program = [mov(8, 0x21), mov(13, 0x61), call, mov(8, 7), mov(13, 0), call];

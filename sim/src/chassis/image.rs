@@ -62,7 +62,10 @@ impl Image {
 
     /// Checks the bytes of a file; says what is wrong with them.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let elf = Elf::parse(bytes).map_err(|error| format!("not an ELF file: {error}"))?;
+        if !bytes.starts_with(header::ELFMAG) {
+            return Err("not an ELF file".to_owned());
+        }
+        let elf = Elf::parse(bytes).map_err(|error| format!("broken or cut off: {error}"))?;
         if !elf.is_64 || elf.little_endian || elf.header.e_machine != header::EM_SPARCV9 {
             return Err(format!(
                 "expected ELF64 big-endian SPARC V9 (machine 43), found ELF{} {}-endian machine {}",
