@@ -219,8 +219,17 @@ impl Hypervisor {
     }
 
     fn console_output(&mut self, console: &mut Console, to: End, machine: &mut dyn Machine) {
-        let Some(target) = self.guest_mut(to.0) else { return };
+        let target = self.guest_mut(to.0).filter(|guest| guest.endpoints.contains_key(&to.1));
+        let Some(target) = target else {
+            console.output.clear();
+            return;
+        };
         let Some(rx) = target.endpoints.get_mut(&to.1).map(|end| &mut end.rx) else { return };
+        if !rx.is_configured() {
+            // Nobody listens: what was said is gone.
+            console.output.clear();
+            return;
+        }
         let was_empty = rx.is_empty();
         let mut moved = false;
         while rx.room() > 0 {

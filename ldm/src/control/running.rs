@@ -137,7 +137,7 @@ impl Running {
     fn mondo(&mut self, ports: &mut dyn Ports, cookie: u64) {
         if cookie == HVCTL_COOKIE {
             for event in self.session.mondo(ports) {
-                self.from_hypervisor(ports, &event);
+                self.hypervisor_says(ports, &event);
             }
         } else if self.units.mondo(ports, cookie) {
             self.with_moves(ports, |moves, ends| moves.cipher(ends));
@@ -160,7 +160,7 @@ impl Running {
         }
     }
 
-    fn from_hypervisor(&mut self, ports: &mut dyn Ports, event: &hvctl::Event) {
+    fn hypervisor_says(&mut self, ports: &mut dyn Ports, event: &hvctl::Event) {
         if !self.calls.event(&mut self.kit.arena, event) {
             self.manager.event(ports, &mut self.session, event);
         }

@@ -533,6 +533,10 @@ impl Cipher for Units {
         Some(ticket)
     }
 
+    fn hashes_pages(&self) -> bool {
+        !self.units.is_empty()
+    }
+
     fn take(&mut self, ticket: Ticket) -> Option<Result<Vec<u8>, Refusal>> {
         self.done.take(ticket)
     }

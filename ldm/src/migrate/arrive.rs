@@ -1,13 +1,17 @@
 //! Chunks on their way into a domain's memory: expanded side by side, written in
 //! order.
+//!
+//! What a chunk expands to is hashed by the crypto units while the hypervisor copies
+//! it, or, without units, by the strand that expanded it. A chunk counts as written
+//! when both are done.
 
 use super::compress::{self, Unpacked};
 use super::copy::WINDOW_CHUNKS;
 use super::in_order::InOrder;
-use super::pages::{PAGE, PageHashes, PageMap};
-use super::port::{HV_PAGES_MAX, HvRequest, Io, Tag};
+use super::pages::{PAGE, PageHashes, PageMap, page_hash};
+use super::port::{HV_PAGES_MAX, HvRequest, Io, Tag, Ticket};
 use super::{Buffers, Config, Refusal};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::addr::Ra;
 use sun4v::id::GuestId;
 use sun4v::native::JobId;
@@ -29,9 +33,22 @@ pub struct Arriver {
     writing: VecDeque<(Tag, Option<Ra>, u64)>,
     /// A chunk that found no buffer free.
     next: Option<Unpacked>,
-    written: u64,
+    /// Chunks that were handed to the hypervisor, and that it has copied.
+    handed: u64,
+    copied: u64,
     acknowledged: u64,
     hashes: PageHashes,
+    /// Pages at the crypto units.
+    hashing: BTreeMap<Ticket, Hashing>,
+    /// Buffers that two use.
+    shared: BTreeSet<Ra>,
+}
+
+/// Pages of a chunk at the crypto units.
+struct Hashing {
+    chunk: u64,
+    pages: Vec<u32>,
+    buffer: Ra,
 }
 
 impl Arriver {
@@ -46,9 +63,12 @@ impl Arriver {
             expanded: InOrder::default(),
             writing: VecDeque::new(),
             next: None,
-            written: 0,
+            handed: 0,
+            copied: 0,
             acknowledged: 0,
             hashes: PageHashes::new(0),
+            hashing: BTreeMap::new(),
+            shared: BTreeSet::new(),
         }
     }
 
@@ -58,7 +78,10 @@ impl Arriver {
     }
 
     /// Forgets what is under way.
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self, io: &mut Io<'_>) {
+        for ticket in std::mem::take(&mut self.hashing).into_keys() {
+            io.cipher.forget(ticket);
+        }
         self.expanding.clear();
         self.expanded = InOrder::default();
         self.next = None;
@@ -69,9 +92,10 @@ impl Arriver {
         self.received
     }
 
-    /// Chunks that are in the domain's memory.
-    pub const fn written(&self) -> u64 {
-        self.written
+    /// Chunks that are in the domain's memory, and whose pages are hashed.
+    pub fn written(&self) -> u64 {
+        let hashing = self.hashing.values().map(|hashing| hashing.chunk);
+        hashing.min().map_or(self.copied, |chunk| chunk.min(self.copied))
     }
 
     /// What every page holds.
@@ -90,11 +114,13 @@ impl Arriver {
         }
         let cost = self.config.cost;
         let bytes = (compress::data_pages(&chunk) * PAGE) as u64;
-        let cycles = cost.piece + bytes * (cost.expand + cost.sha256 + cost.copy);
+        let hash = !io.cipher.hashes_pages();
+        let hashing = if hash { cost.sha256 } else { 0 };
+        let cycles = cost.piece + bytes * (cost.expand + hashing + cost.copy);
         let map = map.clone();
         let job = io.ports.job(
             cycles,
-            Box::new(move || compress::unpacked_to_bytes(&compress::unpack(&chunk, &map))),
+            Box::new(move || compress::unpacked_to_bytes(&compress::unpack(&chunk, &map, hash))),
         );
         self.expanding.insert(job, self.received);
         self.received += 1;
@@ -116,14 +142,41 @@ impl Arriver {
             return false;
         };
         if let Some((_, buffer, chunks)) = self.writing.remove(at) {
-            self.free.extend(buffer);
-            self.written += chunks;
+            buffer.into_iter().for_each(|buffer| self.give_back(buffer));
+            self.copied += chunks;
         }
         true
     }
 
+    /// One of those who use a buffer does not any more.
+    fn give_back(&mut self, buffer: Ra) {
+        if !self.shared.remove(&buffer) {
+            self.free.push(buffer);
+        }
+    }
+
+    /// Takes the hashes that are there.
+    fn collect(&mut self, io: &mut Io<'_>) {
+        let mut done = Vec::new();
+        for (&ticket, hashing) in &self.hashing {
+            let Some(result) = io.cipher.take(ticket) else { continue };
+            let hashes = result.unwrap_or_default();
+            let hashes = hashes.as_chunks::<16>().0;
+            for (&index, &hash) in hashing.pages.iter().zip(hashes) {
+                self.hashes.set(index, hash);
+            }
+            done.push(ticket);
+        }
+        for ticket in done {
+            if let Some(hashing) = self.hashing.remove(&ticket) {
+                self.give_back(hashing.buffer);
+            }
+        }
+    }
+
     /// Writes what is expanded, in order, as far as buffers go.
     pub fn pump(&mut self, io: &mut Io<'_>, map: &PageMap, guest: GuestId) {
+        self.collect(io);
         while let Some(unpacked) = self.next.take().or_else(|| self.expanded.pop()) {
             let Some(buffer) = self.free.pop() else {
                 self.next = Some(unpacked);
@@ -157,24 +210,45 @@ impl Arriver {
             self.free.push(buffer);
         } else {
             io.ports.write(buffer, &unpacked.body);
+            if unpacked.hashes.len() == unpacked.zeros.len() {
+                self.hash(io, unpacked, buffer);
+            }
             let pages = ras(&unpacked.data);
             let tag = io.hv.request(io.ports, HvRequest::PagesIn { guest, pages, buffer });
             self.writing.push_back((tag, Some(buffer), 0));
         }
         // Answers come in the order of requests: with the last one all is written. A
         // chunk without pages is written when everything before it is.
+        self.handed += 1;
         match self.writing.back_mut() {
             Some((.., chunks)) => *chunks += 1,
-            None => self.written += 1,
+            None => self.copied += 1,
+        }
+    }
+
+    /// Has the pages in a buffer hashed.
+    fn hash(&mut self, io: &mut Io<'_>, unpacked: &Unpacked, buffer: Ra) {
+        let places = (0..unpacked.data.len() as u64).map(|n| buffer.offset(n * PAGE as u64));
+        let places: Vec<Ra> = places.collect();
+        if let Some(ticket) = io.cipher.hash_pages(io.ports, &places) {
+            let (chunk, pages) = (self.handed, unpacked.data.clone());
+            self.hashing.insert(ticket, Hashing { chunk, pages, buffer });
+            self.shared.insert(buffer);
+            return;
+        }
+        io.ports.charge(unpacked.body.len() as u64 * self.config.cost.sha256);
+        for (&index, page) in unpacked.data.iter().zip(unpacked.body.chunks_exact(PAGE)) {
+            self.hashes.set(index, page_hash(page));
         }
     }
 
     /// What to tell the source, if it is time: chunks that are written.
     pub fn acknowledge(&mut self, now: bool) -> Option<u64> {
-        let news = self.written - self.acknowledged;
+        let written = self.written();
+        let news = written - self.acknowledged;
         (news >= ACK_CHUNKS || now && news > 0).then(|| {
-            self.acknowledged = self.written;
-            self.written
+            self.acknowledged = written;
+            written
         })
     }
 }

@@ -108,7 +108,7 @@ pub struct Unpacked {
     pub data: Vec<u32>,
     /// Their content, 8 KiB each.
     pub body: Vec<u8>,
-    /// Hash of every page of `zeros`, then of `data`.
+    /// Hash of every page of `zeros`, then of `data` if they were hashed.
     pub hashes: Vec<PageHash>,
 }
 
@@ -126,8 +126,9 @@ pub fn data_pages(chunk: &[u8]) -> usize {
 
 /// Takes a chunk apart that arrived for a domain with these pages. Nothing in it
 /// is believed: every page must exist, no page may be told twice, and the frame
-/// must expand to just the pages that it is said to have.
-pub fn unpack(chunk: &[u8], map: &PageMap) -> Result<Unpacked, Refusal> {
+/// must expand to just the pages that it is said to have. With `hash`, what it
+/// expands to is hashed; somebody else does that otherwise.
+pub fn unpack(chunk: &[u8], map: &PageMap, hash: bool) -> Result<Unpacked, Refusal> {
     let head = head(chunk)?;
     let (zeros, data): (Vec<u32>, Vec<u32>) =
         (bits(head.base, head.zeros).collect(), bits(head.base, head.data).collect());
@@ -148,8 +149,10 @@ pub fn unpack(chunk: &[u8], map: &PageMap) -> Result<Unpacked, Refusal> {
             return Err(Refusal::Malformed);
         }
     }
-    let hashes = vec![zero_hash(); zeros.len()];
-    let hashes = hashes.into_iter().chain(body.chunks_exact(PAGE).map(page_hash)).collect();
+    let mut hashes = vec![zero_hash(); zeros.len()];
+    if hash {
+        hashes.extend(body.chunks_exact(PAGE).map(page_hash));
+    }
     Ok(Unpacked { zeros, data, body, hashes })
 }
 
@@ -221,7 +224,8 @@ pub fn packed_from_bytes(mut bytes: &[u8]) -> Option<Packed> {
 pub fn unpacked_to_bytes(unpacked: &Result<Unpacked, Refusal>) -> Vec<u8> {
     let Ok(unpacked) = unpacked else { return Vec::new() };
     let mut bytes = Vec::new();
-    for number in [unpacked.zeros.len() as u32, unpacked.data.len() as u32] {
+    let counts = [unpacked.zeros.len(), unpacked.data.len(), unpacked.hashes.len()];
+    for number in counts.map(|count| count as u32) {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
     for index in unpacked.zeros.iter().chain(&unpacked.data) {
@@ -240,10 +244,10 @@ pub fn unpacked_from_bytes(mut bytes: &[u8]) -> Option<Unpacked> {
         bytes = rest;
         Some(u32::from_be_bytes(*head))
     };
-    let (zeros, data) = (word()?, word()?);
+    let (zeros, data, hashes) = (word()?, word()?, word()?);
     let zeros: Vec<u32> = (0..zeros).map_while(|_| word()).collect();
     let data: Vec<u32> = (0..data).map_while(|_| word()).collect();
-    let (hashes, body) = bytes.split_at_checked((zeros.len() + data.len()) * 16)?;
+    let (hashes, body) = bytes.split_at_checked(hashes as usize * 16)?;
     let hashes = hashes.as_chunks::<16>().0.to_vec();
     Some(Unpacked { zeros, data, body: body.to_vec(), hashes })
 }
@@ -283,7 +287,7 @@ mod test {
         pages[2].before = Some(zero_hash());
         let packed = pack(9, &pages, 1);
         assert_eq!((packed.same, packed.sent.len()), (2, 1));
-        let unpacked = unpack(&packed.chunk, &map()).unwrap();
+        let unpacked = unpack(&packed.chunk, &map(), true).unwrap();
         assert_eq!((unpacked.data, unpacked.zeros), (vec![6], vec![]));
     }
 
@@ -299,7 +303,7 @@ mod test {
             let packed = pack(number, &pages, 1);
             proptest::prop_assert_eq!(packed_from_bytes(&packed_to_bytes(&packed)), Some(packed.clone()));
             proptest::prop_assert_eq!(sequence(&packed.chunk), Ok(number));
-            let unpacked = unpack(&packed.chunk, &map()).unwrap();
+            let unpacked = unpack(&packed.chunk, &map(), true).unwrap();
             let job = unpacked_to_bytes(&Ok(unpacked.clone()));
             proptest::prop_assert_eq!(unpacked_from_bytes(&job), Some(unpacked.clone()));
             let Unpacked { zeros, data, body, hashes } = unpacked;
@@ -314,11 +318,11 @@ mod test {
 
         #[test]
         fn no_chunk_of_whatever_bytes_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..300), span in any::<u8>()) {
-            let _ = unpack(&bytes, &map());
+            let _ = unpack(&bytes, &map(), true);
             // The same with a span that fits the bytes.
             if bytes.len() > 14 {
                 bytes[8..14].copy_from_slice(&[0, 0, 0, 0, 0, span]);
-                let _ = unpack(&bytes, &map());
+                let _ = unpack(&bytes, &map(), true);
             }
         }
     }
@@ -331,7 +335,7 @@ mod test {
             (chunk[14], chunk[15]) = (zeros, data);
             chunk
         };
-        assert!(unpack(&bitmaps(0b10, 0b101), &map()).is_ok());
+        assert!(unpack(&bitmaps(0b10, 0b101), &map(), true).is_ok());
         for (bad, why) in [
             (bitmaps(0b11, 0b101), "a page both zero and not"),
             (bitmaps(0, 0b111), "fewer pages than promised"),
@@ -339,11 +343,11 @@ mod test {
             (bitmaps(0b10, 0), "a body for no page"),
             (good[..16].to_vec(), "no body"),
         ] {
-            assert!(unpack(&bad, &map()).is_err(), "{why}");
+            assert!(unpack(&bad, &map(), true).is_err(), "{why}");
         }
         let beyond = pack(0, &[page(4999, 1), page(5000, 1)], 1).chunk;
-        assert!(unpack(&beyond, &map()).is_err(), "a page that does not exist");
-        assert_eq!(unpacked_from_bytes(&unpacked_to_bytes(&unpack(&beyond, &map()))), None);
+        assert!(unpack(&beyond, &map(), true).is_err(), "a page that does not exist");
+        assert_eq!(unpacked_from_bytes(&unpacked_to_bytes(&unpack(&beyond, &map(), true))), None);
         assert_eq!(
             packed_from_bytes(&packed_to_bytes(&Packed::default())),
             Some(Packed::default())

@@ -9,8 +9,8 @@ use super::codec::Plain;
 use super::compress::{self, CHUNK_PAGES, Packed, Page, SPAN_PAGES};
 use super::in_order::InOrder;
 use super::link::Link;
-use super::pages::{PAGE, PageHashes, PageMap, PageSet};
-use super::port::{HvReply, HvRequest, Io, Tag};
+use super::pages::{PAGE, PageHash, PageHashes, PageMap, PageSet};
+use super::port::{HvReply, HvRequest, Io, Tag, Ticket};
 use super::{Buffers, Config};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::addr::Ra;
@@ -38,6 +38,8 @@ pub struct Copier {
     todo: PageSet,
     cursor: u32,
     reading: BTreeMap<Tag, (Ra, Vec<u32>)>,
+    /// Pages that were read and are at the crypto units.
+    hashing: BTreeMap<Ticket, (Ra, Vec<u32>, Vec<u8>)>,
     ready: VecDeque<Vec<Page>>,
     packing: BTreeMap<JobId, u64>,
     packed: InOrder<Packed>,
@@ -61,6 +63,7 @@ impl Copier {
             todo: PageSet::none(pages),
             cursor: 0,
             reading: BTreeMap::new(),
+            hashing: BTreeMap::new(),
             ready: VecDeque::new(),
             packing: BTreeMap::new(),
             packed: InOrder::default(),
@@ -79,7 +82,10 @@ impl Copier {
     }
 
     /// Forgets what is under way; what still comes is dropped.
-    pub fn stop(&mut self) {
+    pub fn stop(&mut self, io: &mut Io<'_>) {
+        for ticket in std::mem::take(&mut self.hashing).into_keys() {
+            io.cipher.forget(ticket);
+        }
         self.todo = PageSet::default();
         self.ready.clear();
         self.packing.clear();
@@ -126,28 +132,54 @@ impl Copier {
     /// The hypervisor has answered; true when it was a read of pages.
     pub fn hv(&mut self, io: &mut Io<'_>, tag: Tag, reply: &Result<HvReply, String>) -> bool {
         let Some((buffer, pages)) = self.reading.remove(&tag) else { return false };
-        self.free.push(buffer);
-        if reply.is_ok() {
-            let mut bytes = vec![0; pages.len() * PAGE];
-            io.ports.read(buffer, &mut bytes);
-            self.cut_chunks(&pages, &bytes);
+        if reply.is_err() {
+            self.free.push(buffer);
+            return true;
+        }
+        let mut bytes = vec![0; pages.len() * PAGE];
+        io.ports.read(buffer, &mut bytes);
+        let places = (0..).step_by(PAGE).map(|at| buffer.offset(at as u64));
+        let places = places.zip(bytes.chunks_exact(PAGE)).filter(|(_, page)| !is_zero(page));
+        let places: Vec<Ra> = places.map(|(place, _)| place).collect();
+        match io.cipher.hash_pages(io.ports, &places) {
+            Some(ticket) => drop(self.hashing.insert(ticket, (buffer, pages, bytes))),
+            None => {
+                self.free.push(buffer);
+                self.cut_chunks(&pages, &bytes, &[]);
+            }
         }
         true
     }
 
-    fn cut_chunks(&mut self, pages: &[u32], bytes: &[u8]) {
+    /// Goes on with the pages whose hashes are there.
+    fn collect(&mut self, io: &mut Io<'_>) {
+        let ready = |ticket: &Ticket| Some((*ticket, io.cipher.take(*ticket)?));
+        let ready: Vec<_> = self.hashing.keys().filter_map(ready).collect();
+        for (ticket, result) in ready {
+            if let Some((buffer, pages, bytes)) = self.hashing.remove(&ticket) {
+                self.free.push(buffer);
+                let hashes = result.unwrap_or_default();
+                self.cut_chunks(&pages, &bytes, hashes.as_chunks::<16>().0);
+            }
+        }
+    }
+
+    /// `hashes` are those of the pages that have content, as far as they are known.
+    fn cut_chunks(&mut self, pages: &[u32], bytes: &[u8], hashes: &[PageHash]) {
+        let mut hashes = hashes.iter().copied();
         let mut chunk: Vec<Page> = Vec::new();
         let mut data = 0;
         for (&index, content) in pages.iter().zip(bytes.chunks_exact(PAGE)) {
-            let zero = content.iter().all(|&byte| byte == 0);
+            let zero = is_zero(content);
             let first = chunk.first().map_or(index, |page| page.index);
             if index - first >= SPAN_PAGES || (!zero && data == CHUNK_PAGES) {
                 self.ready.push_back(std::mem::take(&mut chunk));
                 data = 0;
             }
             data += usize::from(!zero);
+            let hash = if zero { None } else { hashes.next() };
             let content = (!zero).then(|| content.to_vec());
-            chunk.push(Page { index, content, hash: None, before: self.hashes.get(index) });
+            chunk.push(Page { index, content, hash, before: self.hashes.get(index) });
         }
         if !chunk.is_empty() {
             self.ready.push_back(chunk);
@@ -163,6 +195,7 @@ impl Copier {
         link: &mut Link,
         each: &mut dyn FnMut(&Packed),
     ) -> bool {
+        self.collect(io);
         while let Some(packed) = self.packed.pop() {
             self.send(io, link, &packed);
             each(&packed);
@@ -185,6 +218,7 @@ impl Copier {
         }
         self.todo.count() == 0
             && self.reading.is_empty()
+            && self.hashing.is_empty()
             && self.ready.is_empty()
             && self.packing.is_empty()
             && self.packed.waiting() == 0
@@ -201,10 +235,15 @@ impl Copier {
 
     fn pack(&mut self, io: &mut Io<'_>, pages: Vec<Page>) {
         let cost = self.config.cost;
-        let data = pages.iter().filter(|page| page.content.is_some()).count();
+        let bytes = |wanted: &dyn Fn(&Page) -> bool| {
+            pages.iter().filter(|page| page.content.is_some() && wanted(page)).count() * PAGE
+        };
+        let unhashed = bytes(&|page| page.hash.is_none());
+        let sent = bytes(&|page| page.hash.is_none() || page.hash != page.before);
         let cycles = cost.piece
             + (pages.len() * PAGE) as u64 * (cost.scan + cost.copy)
-            + (data * PAGE) as u64 * (cost.sha256 + cost.compress);
+            + unhashed as u64 * cost.sha256
+            + sent as u64 * cost.compress;
         let (number, level) = (self.cut, self.config.level);
         self.cut += 1;
         let job = io.ports.job(
@@ -224,4 +263,8 @@ impl Copier {
         self.sent += 1;
         link.send(io, &Plain::Chunk(packed.chunk.clone()));
     }
+}
+
+fn is_zero(page: &[u8]) -> bool {
+    page.iter().all(|&byte| byte == 0)
 }

@@ -1,20 +1,34 @@
 //! What the work of a migration costs a strand of the control domain.
 //!
-//! Cycles of strand time a byte, when the strands of a core are all busy. They
-//! are estimates of what a T2 strand takes for the same work in software, to be
-//! replaced by measurements of such programs under the `t2` timing; they are
-//! configuration, so that a run can say which it used. None was chosen for what a
-//! migration's total comes to.
+//! Cycles of strand time a byte, when the strands of a core are all busy: a core
+//! issues two instructions a cycle for its eight strands, so each gets one in
+//! [`CYCLES_PER_INSTRUCTION`]. Instructions a byte were counted, in programs that
+//! `gcc -O2 -mcpu=niagara2` built, by `ldomlab run --stats` and `trace`:
+//!
+//! | work | program | instructions a byte |
+//! | --- | --- | --- |
+//! | compress | a byte-oriented LZ with one hash table, 64 KB blocks of text | 16.8 |
+//! | expand | the same, back | 9.5 |
+//! | SHA-256 | FIPS 180 in C, 16 KB | 81.5 |
+//! | AES-128 | four tables in C, counter blocks | 60.0 |
+//!
+//! The compressor is a stand-in for that of 2011, which nobody can count. zstd, which
+//! makes the bytes on our wire, took 118 and 51 instructions a byte at level 3 in a
+//! portable build (T2 has no unaligned loads); a run with `compress = 474, expand =
+//! 204` shows what that would mean. They are configuration, so that a run can say
+//! which it used. None was chosen for what a migration's total comes to.
 
 use serde::{Deserialize, Serialize};
+
+/// Strands of a core over the instructions that it issues in a cycle.
+pub const CYCLES_PER_INSTRUCTION: u64 = 4;
 
 /// Cycles a byte, and a few a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Looking whether a page is all zeros: a load a doubleword.
+    /// Looking whether a page is all zeros: three instructions a doubleword.
     pub scan: u64,
-    /// Compressing: about 20 instructions a byte at an eighth of a core's two
-    /// issue slots.
+    /// Compressing.
     pub compress: u64,
     /// Expanding, a byte of what comes out.
     pub expand: u64,
@@ -22,7 +36,8 @@ pub struct Cost {
     pub sha256: u64,
     /// AES-128 in software.
     pub aes: u64,
-    /// Moving bytes between buffers and the TCP/IP stack.
+    /// Moving bytes between buffers and the TCP/IP stack: three instructions a
+    /// doubleword, and a line that misses every eight of them.
     pub copy: u64,
     /// Handing one piece of work over, in cycles, whatever its size.
     pub piece: u64,
@@ -30,6 +45,6 @@ pub struct Cost {
 
 impl Default for Cost {
     fn default() -> Self {
-        Self { scan: 1, compress: 40, expand: 10, sha256: 47, aes: 43, copy: 2, piece: 20_000 }
+        Self { scan: 2, compress: 67, expand: 38, sha256: 326, aes: 240, copy: 2, piece: 20_000 }
     }
 }

@@ -1,11 +1,12 @@
 //! The fixed time of a migration: the only numbers here that are fitted.
 //!
-//! In 2011 a migration of 512 MB took about 15 s and one of 2 GB under load about
-//! 25 s, on the same link. A straight line through both leaves some 11 to 12 s that
-//! no byte of memory explains: sessions, checks, a domain made at one end and
-//! destroyed at the other, by management software that we do not have. Those
-//! seconds are waited for here, by name, and nowhere else. Their *sum* is fitted
-//! to the 15 s; how it is shared out among the steps is a guess, which no total
+//! In 2011 a migration of 512 MB took about 15 s, of which our own work (memory
+//! read, packed, sealed, sent and written) explains little more than one. The rest
+//! went into sessions, checks, a domain made at one end and destroyed at the other,
+//! by management software that we do not have. Those seconds are waited for here, by
+//! name, and nowhere else. Their *sum* is fitted to the 15 s, and to nothing else:
+//! how long 2 GB take, how busy anybody is, how long a pause lasts, are predictions.
+//! How the sum is shared out among the steps is a guess, which no total
 //! depends on. The two steps inside the pause are kept short, because nobody saw a
 //! pause. A domain that holds no resources passes no step: there is nothing to look
 //! at, bind or unbind, and its moves were almost instantaneous.
@@ -55,13 +56,13 @@ pub struct FixedTime {
 impl Default for FixedTime {
     fn default() -> Self {
         Self {
-            connect: SimTime::ms(1_500),
-            check: SimTime::ms(2_000),
-            shell: SimTime::ms(3_500),
+            connect: SimTime::ms(2_000),
+            check: SimTime::ms(2_500),
+            shell: SimTime::ms(4_500),
             quiesce: SimTime::ms(250),
             resume: SimTime::ms(50),
             settle: SimTime::ms(1_200),
-            destroy: SimTime::ms(3_000),
+            destroy: SimTime::ms(4_500),
         }
     }
 }

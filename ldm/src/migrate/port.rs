@@ -87,6 +87,10 @@ pub trait Cipher {
     /// they are until the result is there: 16 bytes a page. `None` when there is no
     /// hardware for it; whoever asks then does it with other work.
     fn hash_pages(&mut self, ports: &mut dyn Ports, pages: &[Ra]) -> Option<Ticket>;
+    /// Is there hardware for [`Cipher::hash_pages`]?
+    fn hashes_pages(&self) -> bool {
+        false
+    }
     /// The result, once there is one.
     fn take(&mut self, ticket: Ticket) -> Option<Result<Vec<u8>, Refusal>>;
     /// Gives up on a result.

@@ -737,7 +737,7 @@ impl Source {
             self.logging = false;
             tags.insert(io.hv.request(io.ports, HvRequest::LogStop(self.guest)));
         }
-        self.copier.stop();
+        self.copier.stop(io);
         self.outcome = Some(Err(why));
         self.stage = Stage::Undo(tags);
         self.undone(io);

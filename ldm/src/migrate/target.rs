@@ -570,7 +570,7 @@ impl Target {
         if self.offer.is_some() && !(self.check_only && self.stage == Stage::Go) {
             io.ports.log(format!("migration of {name} from {} is off: {why}", self.peer()));
         }
-        self.arriver.stop();
+        self.arriver.stop(io);
         if self.offer.is_some() {
             io.manager.status(&name, None);
         }

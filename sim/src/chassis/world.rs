@@ -43,6 +43,8 @@ const TYPED: u64 = 1 << 32;
 const ROVER: &[u8] = include_bytes!("../../../firmware/images/rover.bin");
 /// The image that is called `hello`.
 const HELLO: &[u8] = include_bytes!("../../../firmware/images/hello.bin");
+/// The image that is called `burn`.
+const BURN: &[u8] = include_bytes!("../../../firmware/images/burn.bin");
 
 /// Why a world cannot begin or go on.
 #[derive(Debug, Error)]
@@ -511,6 +513,7 @@ fn boot_image(chassis: &str, file: &str) -> Result<Vec<u8>, WorldError> {
     let image = match file {
         "rover" => ROVER.to_vec(),
         "hello" => HELLO.to_vec(),
+        "burn" => BURN.to_vec(),
         path => std::fs::read(path).map_err(|why| refuse(why.to_string()))?,
     };
     if image.is_empty() || image.len() as u64 > ROM_BYTES_MAX {

@@ -15,8 +15,6 @@ use sun4v::time::SimTime;
 pub const PHASE_PREPARE: u64 = 1;
 /// Memory moves.
 pub const PHASE_PRE_COPY: u64 = 2;
-/// The domain changes hands.
-pub const PHASE_HAND_OFF: u64 = 5;
 /// What the command is called.
 const VERBS: [&str; 3] = ["migrate-domain", "migrate", "migrate-dom"];
 
@@ -84,9 +82,13 @@ pub struct Move {
     pub resumed: Option<Seconds>,
     /// Between these.
     pub pause_ms: Option<Millis>,
-    /// Both ends compared the whole and found it equal: a domain with memory was
-    /// handed over. Null when it did not come to that.
+    /// The digest of all memory, taken where the domain stood still and again where
+    /// it had arrived, before it ran: were they the same? Null when there are not
+    /// both.
     pub digest_equal: Option<bool>,
+    /// Those two digests.
+    #[serde(skip)]
+    digests: [Option<String>; 2],
     /// Bytes to pack, of all rounds.
     pub raw_bytes: u64,
     /// Bytes after packing.
@@ -251,6 +253,7 @@ fn one(
         resumed: None,
         pause_ms: None,
         digest_equal: None,
+        digests: [None, None],
         raw_bytes: 0,
         packed_bytes: 0,
         sealed_bytes: None,
@@ -265,8 +268,15 @@ fn one(
         next,
     };
     let new_name = asked.new_name.as_ref().unwrap_or(&asked.domain);
-    for fact in facts.iter().filter(|fact| fact.subject == "migration") {
+    for fact in facts.iter().filter(|fact| ["migration", "memory"].contains(&&*fact.subject)) {
         if fact.time < typed.time || fact.time >= next {
+            continue;
+        }
+        if fact.is("memory", "digest") {
+            let end = usize::from(fact.place != found.source);
+            if fact.name == asked.domain || fact.name == *new_name {
+                found.digests[end] = Some(fact.text.clone());
+            }
             continue;
         }
         if fact.place == found.source && fact.name == asked.domain {
@@ -289,6 +299,9 @@ fn one(
         found.pause_ms = Some(Millis(resumed.since(suspended)));
     }
     found.unit_bytes = found.unit_bytes_of(facts);
+    if let [Some(there), Some(here)] = &found.digests {
+        found.digest_equal = Some(there == here);
+    }
     found
 }
 
@@ -299,7 +312,6 @@ impl Move {
             "phase" => match fact.value("phase") {
                 PHASE_PREPARE => self.prepared = Some(fact.time),
                 PHASE_PRE_COPY => self.copying = Some(fact.time),
-                PHASE_HAND_OFF if !self.rounds.is_empty() => self.digest_equal = Some(true),
                 _ => {}
             },
             "round" => {

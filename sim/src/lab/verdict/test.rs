@@ -251,6 +251,17 @@ fn an_image_that_nobody_wrote_may_change_by_what_was_spoiled_only() {
 }
 
 #[test]
+fn memory_that_is_another_at_its_arrival_fails_the_claim_of_unchanged_state() {
+    let mut facts = article();
+    let digest = facts.iter_mut().rfind(|fact| fact.is("memory", "digest")).unwrap();
+    digest.text = "0bad".to_owned();
+    let report = judge(&facts);
+    let claim = report.claims.iter().find(|claim| claim.id == "S6").unwrap();
+    assert!(claim.measured.contains("rover's memory changed"), "{}", claim.measured);
+    assert_eq!(report.migrations[2].digest_equal, Some(false));
+}
+
+#[test]
 fn a_key_without_echo_is_seen() {
     let mut facts = article();
     let waiting = |fact: &&mut Fact| fact.is("echo", "waiting");

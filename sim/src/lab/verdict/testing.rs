@@ -108,6 +108,10 @@ impl Story {
         self.observe(source, copied, "phase", &[("phase", 3)]);
         self.observe(source, suspended, "suspended", &[]);
         self.round(source, suspended + 40, [3, 50, 100_000, 1], 40);
+        for place in [source, target] {
+            let fact = Fact::new(SimTime::ms(suspended + 49), place, "memory", "digest", "rover");
+            self.note(fact.saying("5e1f"));
+        }
         self.observe(source, suspended + 50, "phase", &[("phase", 4)]);
         self.observe(source, suspended + 60, "phase", &[("phase", 5)]);
         self.observe(target, resumed, "resumed", &[]);

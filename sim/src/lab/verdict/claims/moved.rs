@@ -76,6 +76,8 @@ pub fn same(evidence: &Evidence<'_>) -> Finding {
             changed.push(format!("{} changed {}", one.domain, one.way()));
         }
     }
+    let other = ended.iter().filter(|one| one.digest_equal == Some(false));
+    changed.extend(other.map(|one| format!("{}'s memory changed {}", one.domain, one.way())));
     let damaged = evidence.those("console", "line").any(|fact| fact.text.contains("memcheck BAD"));
     let mut text = vec![format!("ldm {}", list(verbs.iter().map(|verb| (*verb).to_owned())))];
     text.append(&mut changed.clone());
