@@ -152,7 +152,7 @@ fn more_strands_take_less_time() {
 #[test]
 fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_help() {
     let writer = Writer { pages: 400, among: 4000 };
-    let world = run(&Setup { writer, pages: 4000, strands: 1, ..Setup::default() });
+    let world = run(&Setup { writer, pages: 4000, strands: 4, ..Setup::default() });
     assert_eq!(world.home(), 1);
     let log = world.ends[0].desk.log.join("\n");
     assert!(log.contains("another round would not help"), "{log}");
