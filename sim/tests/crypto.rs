@@ -147,12 +147,19 @@ impl Ports for Board {
     }
     fn hcall_on(&mut self, vcpu: VcpuId, nr: u64, args: [u64; 5]) -> Result<Rets, HvError> {
         match nr {
+            NCS_QCONF if args[2] == 0 => {
+                assert_eq!(args[0], QTYPE_CWQ);
+                let core = self.core(args[1])?;
+                assert!(core.given.is_empty(), "a unit at work loses its queue");
+                core.queue.take().ok_or(HvError::Inval)?;
+                Ok([0; 5])
+            }
             NCS_QCONF => {
                 assert_eq!((args[0], args[2]), (QTYPE_CWQ, 64));
                 assert_eq!(args[1] % 4096, 0, "aligned to its size");
                 let number = usize::from(vcpu.0 / 2);
                 let core = self.cores.get_mut(number).ok_or(HvError::NoAccess)?;
-                (core.queue, core.head) = (Some((args[1], 4096)), args[1]);
+                (core.queue, core.head, core.tail) = (Some((args[1], 4096)), args[1], 0);
                 Ok([(number as u64) << 16 | 0xa72, 0, 0, 0, 0])
             }
             NCS_GETHEAD => {
@@ -338,6 +345,47 @@ fn a_domain_without_units_gets_the_same_bytes() {
     board.settle(&mut units);
     assert_eq!(units.take(ticket), Some(Ok(seal::seal(&keys(), 8, &plain(300)))));
     assert_eq!(units.used(), Default::default());
+}
+
+#[test]
+fn units_close_when_idle_and_open_anew_in_the_same_memory() {
+    let mut board = Board::new(2);
+    let mut arena = Board::arena();
+    let mut units = Units::open(&mut board, &mut arena, Cost::default(), COOKIE, TIMER);
+    let seal = |board: &mut Board, units: &mut Units, number| {
+        let ticket = units.seal(board, &keys(), number, plain(70_000));
+        board.settle(units);
+        let sealed = Some(Ok(seal::seal(&keys(), number, &plain(70_000))));
+        assert_eq!(units.take(ticket), sealed);
+    };
+    let ticket = units.seal(&mut board, &keys(), 0, plain(70_000));
+    assert!(!units.is_idle());
+    assert_eq!(units.close(&mut board, &mut arena), Ok(false), "it works");
+    assert_eq!(units.count(), 2);
+    board.settle(&mut units);
+    assert!(units.take(ticket).is_some());
+
+    let done = units.used();
+    for round in 0..20 {
+        // Eight megabytes would not last for twenty times two megabytes and more.
+        assert_eq!(units.close(&mut board, &mut arena), Ok(true));
+        assert!(board.cores.iter().all(|core| core.queue.is_none() && !core.valid));
+        assert_eq!(units.count(), 0);
+        seal(&mut board, &mut units, round);
+        units.reopen(&mut board, &mut arena);
+        assert_eq!(units.count(), 2, "round {round}");
+    }
+    assert_eq!(units.used(), done, "closed units seal nothing");
+    seal(&mut board, &mut units, 20);
+    assert_eq!(units.used().ciphered_bytes, done.ciphered_bytes + 70_000);
+
+    // The second core goes.
+    assert_eq!(units.close(&mut board, &mut arena), Ok(true));
+    board.cores.pop();
+    units.reopen(&mut board, &mut arena);
+    assert_eq!(units.count(), 1);
+    seal(&mut board, &mut units, 21);
+    assert_eq!(board.log, Vec::<String>::new());
 }
 
 #[test]

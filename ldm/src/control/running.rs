@@ -8,7 +8,7 @@ use super::{ControlConf, HVCTL_COOKIE, Kit, UNIT_COOKIES, timer};
 use crate::crypto::Units;
 use crate::hvctl::Calls;
 use crate::hvctl::{self, Command, Hvctl, Session};
-use crate::manager::{Manager, Port, Settings};
+use crate::manager::{Change, Manager, Port, Settings};
 use crate::migrate::Buffers;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -30,6 +30,8 @@ pub struct Running {
     network: Network,
     services: Services,
     units: Units,
+    /// The units are to be closed.
+    closing: bool,
     session: Session,
     calls: Calls,
     manager: Manager,
@@ -98,6 +100,7 @@ impl Running {
             network,
             services,
             units,
+            closing: false,
             session,
             calls: Calls::default(),
             manager: Manager::new(conf.inventory.clone(), settings),
@@ -218,8 +221,16 @@ impl Running {
         let mut busy = false;
         for change in self.manager.take_changes() {
             busy = true;
-            self.services.change(&mut self.kit, ports, &mut self.network, change);
+            match change {
+                Change::CloseUnits => self.closing = true,
+                Change::OpenUnits => {
+                    self.closing = false;
+                    self.units.reopen(ports, &mut self.kit.arena);
+                }
+                change => self.services.change(&mut self.kit, ports, &mut self.network, change),
+            }
         }
+        busy |= self.close_units(ports);
         for outgoing in self.manager.take_migrations() {
             busy = true;
             let order = Order {
@@ -249,6 +260,21 @@ impl Running {
             self.with_moves(ports, |moves, ends| moves.manager(ends, tag, answer));
         }
         busy
+    }
+
+    /// Closes the crypto units as soon as they stand still, when the manager waits for
+    /// that.
+    fn close_units(&mut self, ports: &mut dyn Ports) -> bool {
+        if !self.closing || !self.units.is_idle() {
+            return false;
+        }
+        self.closing = false;
+        let closed = match self.units.close(ports, &mut self.kit.arena) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(format!("A crypto unit of the control domain stays in use: {why}")),
+        };
+        self.manager.units_closed(ports, &mut self.session, closed);
+        true
     }
 
     /// Hands answers of the hypervisor to the migrations.

@@ -85,6 +85,8 @@ impl Services {
                 self.consoles.detach(&mut host, key(channel));
                 Ok(())
             }
+            // Of the domain itself.
+            Change::CloseUnits | Change::OpenUnits => Ok(()),
         };
         if let Err(error) = opened {
             ports.log(format!("a service has no port: {error}"));

@@ -7,6 +7,10 @@
 //! same work in software gives. A domain that owns no unit does it in software, at
 //! software's cost.
 //!
+//! Before the domain's vCPUs or units change, its units are closed ([`Units::close`]);
+//! afterwards those that it has then are opened ([`Units::reopen`]). Between it has
+//! none. What was done or is done in software stays.
+//!
 //! **Shapes.** A queue has 64 entries of 64 bytes. An operation works in a *slot*,
 //! 256 KiB of the domain's memory: keys, vectors and results in its first 4 KiB,
 //! the record behind them.
@@ -29,6 +33,7 @@ use crate::migrate::seal::{self, HEADER_BYTES, Keys, TAG_BYTES};
 use crate::migrate::{Refusal, pages::PAGE};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::addr::Ra;
+use sun4v::hcall::HvError;
 use sun4v::id::VcpuId;
 use sun4v::native::{JobId, Ports};
 use sun4v::ncs::{Chaining, CipherKind, Control, Entry, HashKind, NCS_GROUP};
@@ -118,6 +123,7 @@ pub struct Units {
     /// Tickets of `soft`, by ours.
     soft_tickets: BTreeMap<Ticket, Ticket>,
     cost: Cost,
+    cookie: u64,
     timer: u64,
     watching: bool,
     used: Used,
@@ -134,24 +140,9 @@ impl Units {
         cookie: u64,
         timer: u64,
     ) -> Self {
-        let mut units: Vec<Unit> = Vec::new();
-        // api_set_version: without the group there are no units.
-        if ports.core_call(0, [NCS_GROUP, 2, 0, 0, 0]).is_ok() {
-            for vcpu in (0..ports.vcpus()).filter_map(|vcpu| u8::try_from(vcpu).ok()) {
-                Unit::open(ports, arena, VcpuId(vcpu), &mut units);
-            }
-        }
-        for (cookie, unit) in (cookie..).zip(&mut units) {
-            unit.listen(ports, cookie);
-        }
-        let slots = (0..units.len() * SLOTS_A_UNIT).map_while(|_| arena.alloc(SLOT_BYTES));
-        let slots: Vec<Block> = slots.collect();
-        if slots.is_empty() {
-            units.clear();
-        }
-        Self {
-            units,
-            slots,
+        let mut own = Self {
+            units: Vec::new(),
+            slots: Vec::new(),
             waiting: VecDeque::new(),
             hashes: BTreeMap::new(),
             done: Results::default(),
@@ -159,9 +150,64 @@ impl Units {
             soft: SoftCipher::new(cost),
             soft_tickets: BTreeMap::new(),
             cost,
+            cookie,
             timer,
             watching: false,
             used: Used::default(),
+        };
+        own.reopen(ports, arena);
+        own
+    }
+
+    /// Looks for units again, once the domain's vCPUs or units have changed.
+    pub fn reopen(&mut self, ports: &mut dyn Ports, arena: &mut Arena) {
+        // api_set_version: without the group there are no units.
+        if ports.core_call(0, [NCS_GROUP, 2, 0, 0, 0]).is_ok() {
+            for vcpu in (0..ports.vcpus()).filter_map(|vcpu| u8::try_from(vcpu).ok()) {
+                Unit::open(ports, arena, VcpuId(vcpu), &mut self.units);
+            }
+        }
+        for (cookie, unit) in (self.cookie..).zip(&mut self.units) {
+            unit.listen(ports, cookie);
+        }
+        let needed = (self.units.len() * SLOTS_A_UNIT).saturating_sub(self.slots.len());
+        self.slots.extend((0..needed).map_while(|_| arena.alloc(SLOT_BYTES)));
+        if self.slots.is_empty() {
+            self.release(ports, arena);
+        }
+    }
+
+    /// Does no unit have anything to do?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.units.iter().all(|unit| unit.outstanding() == 0)
+    }
+
+    /// Takes the units' queues from them and gives all memory back. False when they
+    /// still work, and nothing has changed: it is worth another try once
+    /// [`Units::is_idle`].
+    ///
+    /// # Errors
+    /// The hypervisor leaves a unit its queue: that unit and those before it stay.
+    pub fn close(&mut self, ports: &mut dyn Ports, arena: &mut Arena) -> Result<bool, HvError> {
+        if !self.is_idle() {
+            return Ok(false);
+        }
+        while let Some(unit) = self.units.pop() {
+            if let Err((unit, why)) = unit.close(ports, arena) {
+                self.units.push(unit);
+                return Err(why);
+            }
+        }
+        self.slots.drain(..).for_each(|slot| arena.free(slot));
+        Ok(true)
+    }
+
+    /// Lets units go that have no memory to work in.
+    fn release(&mut self, ports: &mut dyn Ports, arena: &mut Arena) {
+        if let Err(why) = self.close(ports, arena) {
+            ports.log(format!("crypto unit: {why}; it is not used"));
+            self.units.clear();
         }
     }
 

@@ -46,7 +46,7 @@ impl Unit {
         if let Some(unit) = units.iter_mut().find(|unit| unit.handle == handle) {
             // Another vCPU of the same core: the queue has moved to what it gave.
             arena.free(std::mem::replace(&mut unit.queue, queue));
-            unit.vcpu = vcpu;
+            (unit.vcpu, unit.head, unit.tail) = (vcpu, 0, 0);
             return;
         }
         units.push(Self {
@@ -58,6 +58,18 @@ impl Unit {
             running: VecDeque::new(),
             interrupt: None,
         });
+    }
+
+    /// Takes its queue from it, which is empty; when that is refused, it stays as it is.
+    pub fn close(self, ports: &mut dyn Ports, arena: &mut Arena) -> Result<(), (Self, HvError)> {
+        if let Err(why) = ports.hcall(NCS_QCONF, [QTYPE_CWQ, self.handle, 0, 0, 0]) {
+            return Err((self, why));
+        }
+        if let Some((_, ino)) = self.interrupt {
+            let _ = ports.hcall(VINTR_SET_VALID, [CFG_HANDLE, ino, 0, 0, 0]);
+        }
+        arena.free(self.queue);
+        Ok(())
     }
 
     /// Asks for its interrupt, under `cookie`. Without one it is looked after by

@@ -1,11 +1,12 @@
-//! What the manager tells the services of its domain.
+//! What the manager tells the rest of its domain.
 
 use crate::channel::ChannelConf;
 use crate::service::vds::DiskConf;
 use crate::service::vsw::SwitchPortConf;
 use sun4v::id::LdcId;
 
-/// A change of the services. The endpoint of a port names it.
+/// A change of the services, whose ports are named by their endpoint, or of what the
+/// domain itself has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A virtual switch begins.
@@ -42,4 +43,10 @@ pub enum Change {
     },
     /// The port at this endpoint ends.
     Detach(LdcId),
+    /// The domain's vCPUs or crypto units are about to change: its units are to be
+    /// closed, and [`super::Manager::units_closed`] is to be told. Nothing changes
+    /// before.
+    CloseUnits,
+    /// That is over, well or not: the units that there are now may be opened.
+    OpenUnits,
 }

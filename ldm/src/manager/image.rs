@@ -16,6 +16,25 @@ use sun4v::hvmd::{
 };
 use sun4v::id::{CoreId, GuestId, LdcId, VcpuId};
 
+/// What a domain executes and enciphers with.
+fn strands_and_units(config: &mut HvConfig, given: &Given) {
+    let guest = given.guest;
+    config.vcpus.extend(given.strands.iter().zip(0..).map(|(&strand, vid)| VcpuConf {
+        strand,
+        guest,
+        vid: VcpuId(vid),
+    }));
+    for kind in [CryptoKind::Mau, CryptoKind::Cwq] {
+        let units = given.crypto.iter();
+        config.crypto.extend(units.map(|&core| CryptoConf {
+            core,
+            kind,
+            guest,
+            ino: crypto_ino(kind, core),
+        }));
+    }
+}
+
 impl Model {
     /// What the hypervisor is to be told, with guests' descriptions at `mds`.
     #[must_use]
@@ -25,9 +44,15 @@ impl Model {
         for guest in &mut config.guests {
             guest.md_pa = md_of(guest.id);
         }
-        let guests = self.bound().filter(|(_, given)| given.guest != PRIMARY_ID);
-        for (domain, given) in guests {
-            self.configure(&mut config, domain, given, md_of(given.guest));
+        // Strands and units of the control domain change; its other things are what
+        // they were at power-on.
+        config.vcpus.clear();
+        config.crypto.clear();
+        for (domain, given) in self.bound() {
+            strands_and_units(&mut config, given);
+            if given.guest != PRIMARY_ID {
+                self.configure(&mut config, domain, given, md_of(given.guest));
+            }
         }
         config
     }
@@ -42,21 +67,7 @@ impl Model {
             rom_bytes: self.inventory.rom_bytes,
             tod_offset: 0,
         });
-        config.vcpus.extend(given.strands.iter().zip(0..).map(|(&strand, vid)| VcpuConf {
-            strand,
-            guest,
-            vid: VcpuId(vid),
-        }));
         config.mblocks.extend(given.memory.iter().map(|&range| MblockConf { guest, range }));
-        for kind in [CryptoKind::Mau, CryptoKind::Cwq] {
-            let units = given.crypto.iter();
-            config.crypto.extend(units.map(|&core| CryptoConf {
-                core,
-                kind,
-                guest,
-                ino: crypto_ino(kind, core),
-            }));
-        }
         for link in &given.links {
             let console = link.device == Linked::Console;
             let end = |guest, channel, other, far, private_console| LdcConf {

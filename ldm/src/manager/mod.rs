@@ -3,7 +3,7 @@
 //! [`Manager`] is a state machine. Its owner hands in what the hypervisor says
 //! ([`Manager::event`]) and what operators type ([`Manager::command`]), and after
 //! **each** of those calls takes what came of it: [`Manager::take_changes`] for the
-//! services, [`Manager::take_migrations`] and [`Manager::take_cancellations`] for the
+//! services and the domain's crypto units, [`Manager::take_migrations`] and [`Manager::take_cancellations`] for the
 //! migrations, [`Manager::take_answers`] for those under way. Migrations use it
 //! through [`Port`].
 //!
@@ -111,6 +111,8 @@ pub struct Manager {
     job: Option<Job>,
     migrating: Migrating,
     changes: Vec<Change>,
+    /// The domain's crypto units are closed, or about to be.
+    units_closed: bool,
     answers: Vec<(Tag, Result<ManagerReply, String>)>,
     next_tag: u64,
     /// For migrations.
@@ -134,6 +136,7 @@ impl Manager {
             job: None,
             migrating: Migrating::default(),
             changes: Vec::new(),
+            units_closed: false,
             answers: Vec::new(),
             next_tag: 0,
         }

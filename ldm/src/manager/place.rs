@@ -134,15 +134,23 @@ pub fn free_strands(model: &Model, name: &str) -> Vec<StrandId> {
     model.strands().filter(|&strand| !taken(strand)).collect()
 }
 
+/// A domain needs more strands than are free.
+#[must_use]
+pub fn few_strands(name: &str, wanted: usize, free: usize) -> String {
+    format!("Insufficient vCPUs: LDom {name} needs {wanted}, {free} are free")
+}
+
+/// A domain needs more crypto units than it can have.
+#[must_use]
+pub fn few_units(name: &str, wanted: usize, free: usize) -> String {
+    format!("Insufficient crypto units: LDom {name} needs {wanted}, {free} are free on its cores")
+}
+
 fn strands(model: &Model, domain: &Domain) -> Result<Vec<StrandId>, String> {
     let mut free = free_strands(model, &domain.name);
     let wanted = usize::try_from(domain.wish.vcpus).unwrap_or(usize::MAX);
     if wanted > free.len() {
-        return Err(format!(
-            "Insufficient vCPUs: LDom {} needs {wanted}, {} are free",
-            domain.name,
-            free.len()
-        ));
+        return Err(few_strands(&domain.name, wanted, free.len()));
     }
     if let Some(given) = domain.given.as_ref().filter(|given| given.strands.len() == wanted) {
         return Ok(given.strands.clone());
@@ -181,11 +189,7 @@ fn crypto(
     });
     let wanted = usize::try_from(domain.wish.crypto).unwrap_or(usize::MAX);
     if wanted > cores.len() && !strands.is_empty() && !fewer {
-        return Err(format!(
-            "Insufficient crypto units: LDom {} needs {wanted}, {} are free on its cores",
-            domain.name,
-            cores.len()
-        ));
+        return Err(few_units(&domain.name, wanted, cores.len()));
     }
     cores.truncate(wanted);
     cores.sort();

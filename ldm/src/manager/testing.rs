@@ -13,7 +13,7 @@ use sun4v::hvctl::{
     Body, Detail, GuestState, HvInfo, RcFail, Reply, Request, ResData, ResInfo, ResKind, SoftState,
     Status, Utilisation, VcpuState, VcpuStatus,
 };
-use sun4v::hvmd::{HvConfig, Inventory};
+use sun4v::hvmd::{HvConfig, Inventory, VcpuConf};
 use sun4v::id::GuestId;
 use sun4v::md::Md;
 use sun4v::native::{JobId, Observation, Ports, Rets, Work};
@@ -273,6 +273,13 @@ impl FakeHv {
         for guest in &config.guests {
             self.md(guest.md_pa);
         }
+        for vcpu in &self.config.vcpus {
+            let active = self.guests[&vcpu.guest.0].state != GuestState::Stopped;
+            let moved = config.vcpus.iter().find(|new| {
+                (new.guest, new.vid) == (vcpu.guest, vcpu.vid) && new.strand != vcpu.strand
+            });
+            assert!(!active || moved.is_none(), "a vCPU of an active guest moves: {moved:?}");
+        }
         for (id, own) in &self.guests {
             let there = config.guests.iter().any(|guest| guest.id.0 == *id);
             assert!(there || own.state == GuestState::Stopped, "an active guest vanishes");
@@ -292,6 +299,20 @@ fn check(config: &HvConfig) {
     let mut strands: Vec<_> = config.vcpus.iter().map(|vcpu| vcpu.strand).collect();
     strands.sort();
     assert!(strands.windows(2).all(|pair| pair[0] != pair[1]), "a strand is given twice");
+    for guest in &config.guests {
+        let own = config.vcpus.iter().filter(|vcpu| vcpu.guest == guest.id);
+        let mut vids: Vec<u8> = own.map(|vcpu| vcpu.vid.0).collect();
+        vids.sort_unstable();
+        assert!(vids.iter().copied().eq(0..vids.len() as u8) && !vids.is_empty(), "{vids:?}");
+    }
+    for unit in &config.crypto {
+        let mut own = config.vcpus.iter();
+        let on_core = |vcpu: &VcpuConf| vcpu.guest == unit.guest && vcpu.strand.core() == unit.core;
+        assert!(own.any(on_core), "{unit:?} is on a core of others");
+        let twins =
+            config.crypto.iter().filter(|own| (own.core, own.kind) == (unit.core, unit.kind));
+        assert_eq!(twins.count(), 1, "{unit:?}");
+    }
     let mut blocks: Vec<_> = config.mblocks.iter().map(|block| block.range).collect();
     blocks.sort_by_key(|range| range.pa);
     assert!(blocks[0].pa.0 >= 128 << 20, "memory of the hypervisor is given");
@@ -321,6 +342,8 @@ pub(crate) struct Server {
     pub(crate) hv: FakeHv,
     pub(crate) manager: Manager,
     pub(crate) changes: Vec<Change>,
+    /// How crypto units are closed; `None` is not yet.
+    pub(crate) closes: Option<Result<(), String>>,
     next: u64,
 }
 
@@ -366,7 +389,8 @@ impl Server {
         };
         let desk = Desk { busy: vec![SimTime::ZERO; 16], ..Desk::default() };
         let manager = Manager::new(inventory, settings);
-        let mut server = Self { desk, hv, manager, changes: Vec::new(), next: 0 };
+        let mut server =
+            Self { desk, hv, manager, changes: Vec::new(), closes: Some(Ok(())), next: 0 };
         server.pump();
         server
     }
@@ -374,7 +398,14 @@ impl Server {
     /// Until nothing is left to do. Guests start and stop at once.
     pub(crate) fn pump(&mut self) {
         loop {
-            self.changes.extend(self.manager.take_changes());
+            let changes = self.manager.take_changes();
+            self.changes.extend(changes.iter().cloned());
+            if changes.contains(&Change::CloseUnits)
+                && let Some(closed) = self.closes.clone()
+            {
+                self.manager.units_closed(&mut self.desk, &mut self.hv, closed);
+                continue;
+            }
             if let Some(event) = self.hv.events.pop_front() {
                 self.manager.event(&mut self.desk, &mut self.hv, &event);
             } else if let Some((command, request)) = self.hv.queue.pop_front() {

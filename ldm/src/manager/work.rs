@@ -6,7 +6,7 @@
 use super::commit::{InForce, verdict};
 use super::model::{Model, Refused};
 use super::run::Run;
-use super::{Asked, Knows, Manager, edit, failed, migrating, offer, place, tell};
+use super::{Asked, Change, Knows, Manager, edit, failed, migrating, offer, place, tell};
 use crate::cli::verb::{Edit, List, Migrate, Verb};
 use crate::cli::{args, output, synopsis, words};
 use crate::factory::PRIMARY_ID;
@@ -34,6 +34,8 @@ pub(super) enum Step {
     Verb(Verb),
     /// Put a change in force.
     Edit(Edit),
+    /// Put a model in force.
+    Commit(Box<Model>),
     Bind(String),
     Unbind(String),
     /// Tell a stopped guest what has changed since it was bound.
@@ -66,6 +68,8 @@ pub(super) enum Step {
 pub(super) enum Wait {
     /// Nothing.
     Nothing,
+    /// The domain to close its crypto units.
+    Units,
     /// The hypervisor to take this.
     Commit(Box<InForce>),
     /// Its word whether it has taken this: the session was lost meanwhile.
@@ -181,7 +185,8 @@ impl Manager {
         };
         match wait {
             Wait::Nothing => Ok(true),
-            Wait::Commit(_)
+            Wait::Units
+            | Wait::Commit(_)
             | Wait::Doubt(_)
             | Wait::Starting(_)
             | Wait::Stopping(..)
@@ -198,7 +203,53 @@ impl Manager {
         }
     }
 
+    /// Would this change the control domain's own strands or crypto units? It uses
+    /// them, and must let go first.
+    fn changes_own_units(&self, next: &Model) -> bool {
+        let own = |model: &Model| {
+            let given = model.by_guest(PRIMARY_ID).and_then(|domain| domain.given.as_ref());
+            given.map(|given| (given.strands.clone(), given.crypto.clone()))
+        };
+        self.model().is_some_and(|model| own(model) != own(next))
+    }
+
+    /// What there is to say about crypto units that go with the last strand of their
+    /// core.
+    fn units_that_go(&self, edit: &Edit, next: &Model) -> Option<String> {
+        let Edit::Vcpu(_, _, name) = edit else { return None };
+        let count = |model: &Model| Some(model.domain(name).ok()?.given.as_ref()?.crypto.len());
+        match count(self.model()?)?.saturating_sub(count(next)?) {
+            0 => None,
+            1 => Some(format!("1 crypto unit of LDom {name} is removed with its core\n")),
+            gone => {
+                Some(format!("{gone} crypto units of LDom {name} are removed with their cores\n"))
+            }
+        }
+    }
+
+    /// The domain has closed its crypto units, or cannot: what [`Change::CloseUnits`]
+    /// was for goes on.
+    pub fn units_closed(
+        &mut self,
+        ports: &mut dyn Ports,
+        hv: &mut dyn Hvctl,
+        closed: Result<(), String>,
+    ) {
+        let Some(mut job) = self.job.take_if(|job| matches!(job.wait, Wait::Units)) else { return };
+        match closed {
+            Ok(()) => {
+                job.wait = Wait::Nothing;
+                self.job = Some(job);
+            }
+            Err(why) => self.finish(ports, job, Err(vec![why])),
+        }
+        self.go_on(ports, hv);
+    }
+
     fn finish(&mut self, ports: &mut dyn Ports, mut job: Job, result: Result<(), Refused>) {
+        if std::mem::take(&mut self.units_closed) {
+            self.changes.push(Change::OpenUnits);
+        }
         match job.client {
             Client::Operator(id) => {
                 if let Err(why) = result {
@@ -335,8 +386,18 @@ impl Manager {
                 let mut next = self.draft()?;
                 edit::edit(&mut next, &edit, &self.active())?;
                 self.moves_nothing(&next)?;
-                self.commit(ports, hv, next)
+                if !self.changes_own_units(&next) {
+                    return self.commit(ports, hv, next);
+                }
+                self.changes.push(Change::CloseUnits);
+                self.units_closed = true;
+                if let Some(said) = self.units_that_go(&edit, &next) {
+                    job.steps.push_front(Step::Print(said));
+                }
+                job.steps.push_front(Step::Commit(Box::new(next)));
+                Ok(Some(Wait::Units))
             }
+            Step::Commit(next) => self.commit(ports, hv, *next),
             Step::Bind(name) => {
                 self.nothing_moves()?;
                 let mut next = self.draft()?;

@@ -41,9 +41,9 @@ impl<M: Memory> Desk<M> {
         self.now = now;
     }
 
-    /// Publishes the busy time of vCPUs.
+    /// Publishes the busy time of vCPUs; of others it is zero.
     pub fn publish(&mut self, busy: impl IntoIterator<Item = (VcpuId, SimTime)>) {
-        self.busy.extend(busy);
+        self.busy = busy.into_iter().collect();
     }
 }
 

@@ -13,7 +13,8 @@
 //! charges queue behind jobs and jobs behind charges; a charge delays nothing but
 //! the work behind it. Because a strand has no gaps before its last work ends,
 //! [`Ports::busy`] is what it was given less what lies in the future. A strand that
-//! is taken away from the domain ends the jobs it has.
+//! is taken away from the domain ends the jobs it has; when it comes back it begins
+//! at zero, as every new one.
 
 use super::board::Board;
 use super::pool::{Job, Pool};
@@ -120,6 +121,9 @@ impl NativeHost {
     pub fn run(&mut self, hv: &mut Hypervisor, board: &mut Board, pool: &Pool<DomainSlice>) {
         let now = board.now();
         let desktop = &mut self.desktop;
+        if let Some(guest) = hv.guest(desktop.guest) {
+            desktop.strands.retain(|vcpu, _| guest.vcpus.contains_key(vcpu));
+        }
         let mut batch = std::mem::take(&mut desktop.inbox);
         while let Some(entry) = desktop.jobs.first_entry()
             && entry.key().0 <= now

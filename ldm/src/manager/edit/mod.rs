@@ -2,12 +2,14 @@
 //!
 //! **Rules.** A domain that runs has no agent for dynamic reconfiguration here, so
 //! only its variables may change; they are told when it starts again. A domain that
-//! is bound is bound anew. Services are the control domain's and change at once.
+//! is bound is bound anew. Services are the control domain's and change at once, and
+//! so do its own virtual CPUs and crypto units ([`primary`]).
 //!
 //! **Errors.** Sentences for the operator; the model is then to be thrown away.
 
 mod device;
 mod domain;
+mod primary;
 mod service;
 
 use super::domain::{Domain, Wish};
@@ -88,7 +90,10 @@ fn amount(
     by: u64,
     of: Amount,
 ) -> Result<(), Refused> {
-    stands_still(model, name, active)?;
+    let primary = model.domain(name)?.is_primary();
+    if !primary {
+        stands_still(model, name, active)?;
+    }
     let wish = &mut model.domain_mut(name)?.wish;
     let (own, what) = match of {
         Amount::Vcpus => (&mut wish.vcpus, "virtual CPUs"),
@@ -100,12 +105,20 @@ fn amount(
         How::Set => Some(by),
         How::Remove => own.checked_sub(by),
     };
-    match new.filter(|new| *new <= AMOUNT_MAX) {
-        Some(new) => *own = new,
-        None if how == How::Remove => {
-            return refuse(format!("LDom {name} has only {own} {what}"));
+    let Some(new) = new.filter(|new| *new <= AMOUNT_MAX) else {
+        return refuse(if how == How::Remove {
+            format!("LDom {name} has only {own} {what}")
+        } else {
+            format!("{by} is too many {what} for LDom {name}")
+        });
+    };
+    match of {
+        Amount::Vcpus if primary => return primary::set_vcpus(model, name, new),
+        Amount::Crypto if primary => return primary::set_crypto(model, name, new),
+        Amount::Memory if primary => {
+            return refuse(format!("Memory of LDom {name} is fixed at power-on"));
         }
-        None => return refuse(format!("{by} is too many {what} for LDom {name}")),
+        _ => *own = new,
     }
     bind_anew(model, name)
 }
