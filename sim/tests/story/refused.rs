@@ -87,10 +87,8 @@ fn a_domain_of_that_name_at_the_target_stays_what_it_is() {
 #[test]
 fn a_migration_that_was_refused_succeeds_once_the_reason_is_gone() {
     let remove = "t5220# ldm remove-vdsdev rover1@primary-vds0";
-    let again = format!(
-        "t5220# ldm add-vdsdev /net/nas/export/rover1.img rover1@primary-vds0\n\
-         [after = \"1s\"] t5120# ldm migrate-domain -p /root/t5220.password rover t5220"
-    );
+    let again = "t5220# ldm add-vdsdev /net/nas/export/rover1.img rover1@primary-vds0\n\
+                 [after = \"1s\"] t5120# ldm migrate-domain -p /root/t5220.password rover t5220";
     let lists = format!("{remove}\n!{MIGRATE}\n{again}\nt5120# ldm list\nt5220# ldm list");
     let run = replay("again", &instead(&lists), 1, &[]);
     assert_eq!(run.ended, Ok(()));
