@@ -25,7 +25,8 @@ fn a_network_that_loses_two_frames_in_a_hundred_slows_a_migration_down_and_no_mo
 fn a_cable_that_is_cut_while_memory_moves_leaves_the_domain_where_it_was() {
     let steps = format!(
         "[wait = false] !{MIGRATE}\n\
-         [when = \"migration phase rover\"; within = \"10s\"; after = \"3550ms\"] lab# cut lab/t5220\n\
+         [when = \"log line primary: migration of rover: pre-copy\"; within = \"30s\"; \
+         after = \"50ms\"] lab# cut lab/t5220\n\
          t5220# ldm list\n\
          [when = \"answered\"] t5120# ldm list\n\
          lab# join lab/t5220\n\

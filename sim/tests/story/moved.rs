@@ -2,6 +2,7 @@
 
 use super::run::{Run, settled, short};
 use std::fmt::Write as _;
+use sun4v::addr::PAGE_BYTES;
 
 /// Bytes of the domain's memory.
 const MEMORY: u64 = 64 << 20;
@@ -33,11 +34,14 @@ fn memory_is_the_same_at_both_ends_of_each_migration() {
 
 /// A record of `n` bytes of plain text is `HEADER_BYTES + n + TAG_BYTES` long. Its
 /// sealer ciphers the `n` and authenticates `HEADER_BYTES + n`, and so does who
-/// opens it. Nothing else uses the units, so of all records together
+/// opens it. Beside that the units hash pages: where they are written, those that
+/// were sent; where they are read, also those that turn out to be the same as before,
+/// unless they are zero. Nothing else uses the units, so of all records that a chassis
+/// sealed or opened together
 ///
 /// ```text
-/// hashed - ciphered                 = HEADER_BYTES * records
-/// ciphered + (HEADER + TAG) * records = bytes sealed or opened
+/// ciphered + (HEADER_BYTES + TAG_BYTES) * records = bytes sealed or opened
+/// hashed - ciphered - HEADER_BYTES * records      = pages hashed
 /// ```
 #[test]
 fn crypto_units_have_done_exactly_what_was_sealed_and_opened() {
@@ -55,12 +59,18 @@ fn crypto_units_have_done_exactly_what_was_sealed_and_opened() {
     for place in ["t5120", "t5220"] {
         let units = run.all("crypto", "units").filter(|fact| fact.place == place).last().unwrap();
         let (ciphered, hashed) = (units.value("ciphered_bytes"), units.value("hashed_bytes"));
-        let records = (hashed - ciphered) / HEADER_BYTES;
-        assert_eq!((hashed - ciphered) % HEADER_BYTES, 0);
-        assert!(records > 200, "{records}");
         // Every record is sealed at one chassis and opened at the other, so the units
-        // of both have the same to do.
-        assert_eq!(ciphered + (HEADER_BYTES + TAG_BYTES) * records, sealed + opened, "{place}");
+        // of both cipher the same.
+        let around = sealed + opened - ciphered;
+        let records = around / (HEADER_BYTES + TAG_BYTES);
+        assert_eq!(around % (HEADER_BYTES + TAG_BYTES), 0, "{place}");
+        assert!(records > 200, "{records}");
+        let pages = hashed - ciphered - HEADER_BYTES * records;
+        assert_eq!(pages % PAGE_BYTES, 0, "{place}");
+        let sent: u64 = run.all("migration", "round").map(|round| round.value("raw_bytes")).sum();
+        let here = run.all("migration", "round").filter(|round| round.place == place);
+        let same: u64 = here.map(|round| round.value("same_pages")).sum();
+        assert!((sent..=sent + same * PAGE_BYTES).contains(&pages), "{pages}, {sent}, {same}");
     }
 }
 

@@ -87,14 +87,45 @@ fn a_domain_of_that_name_at_the_target_stays_what_it_is() {
 #[test]
 fn a_migration_that_was_refused_succeeds_once_the_reason_is_gone() {
     let remove = "t5220# ldm remove-vdsdev rover1@primary-vds0";
-    let again = format!(
-        "t5220# ldm add-vdsdev /net/nas/export/rover1.img rover1@primary-vds0\n\
-         [after = \"1s\"] t5120# ldm migrate-domain -p /root/t5220.password rover t5220"
-    );
+    let again = "t5220# ldm add-vdsdev /net/nas/export/rover1.img rover1@primary-vds0\n\
+                 [after = \"1s\"] t5120# ldm migrate-domain -p /root/t5220.password rover t5220";
     let lists = format!("{remove}\n!{MIGRATE}\n{again}\nt5120# ldm list\nt5220# ldm list");
     let run = replay("again", &instead(&lists), 1, &[]);
     assert_eq!(run.ended, Ok(()));
     assert_eq!(super::moved::digests_agree(&run), 1);
     assert!(!run.answer("t5120# ldm list", 1).0.contains("rover"));
     assert!(run.answer("t5220# ldm list", 1).0.contains("rover"));
+}
+
+#[test]
+fn a_migration_that_is_cancelled_leaves_the_domain_where_it_was() {
+    let steps = format!(
+        "[wait = false] !{MIGRATE}\n\
+         [when = \"log line primary: migration of rover: pre-copy\"; within = \"30s\"] \
+         t5120# ldm cancel-operation migration rover\n\
+         [when = \"answered\"; after = \"1s\"] t5120# ldm list\n\
+         t5220# ldm list"
+    );
+    let run = replay("cancel", &instead(&steps), 1, &["linger=3s"]);
+    assert_eq!(run.ended, Ok(()));
+    for place in ["t5120", "t5220"] {
+        let list = |n| settled(&run.answer(&format!("{place}# ldm list"), n).0);
+        assert_eq!(list(0), list(1), "{place}");
+    }
+    assert!(clock_goes_on(&run, SimTime::ms(2)) > 1);
+    assert_eq!(run.all("memory", "digest").count(), 0);
+    insta::assert_snapshot!(run.answer(MIGRATE, 0).0);
+}
+
+#[test]
+fn a_migration_that_is_only_tried_changes_nothing() {
+    let tried = "t5120# ldm migrate-domain -n -p /root/t5220.password rover t5220";
+    let lists = "t5120# ldm list\nt5220# ldm list";
+    let run = replay("tried", &instead(&format!("{tried}\n{lists}")), 1, &["linger=3s"]);
+    assert_eq!(run.ended, Ok(()));
+    for place in ["t5120", "t5220"] {
+        let list = |n| settled(&run.answer(&format!("{place}# ldm list"), n).0);
+        assert_eq!(list(0), list(1), "{place}");
+    }
+    assert_eq!(run.all("memory", "digest").count(), 0);
 }

@@ -41,8 +41,7 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
     };
     let ended = replay::run(&args, &mut Vec::new()).map_err(|error| format!("{error:#}"));
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    let files =
-        ["record.jsonl", "hypercalls.txt", "net.pcapng", "summary.json"].map(|name| read(name));
+    let files = ["record.jsonl", "hypercalls.txt", "net.pcapng", "summary.json"].map(read);
     let facts = sim::lab::record::read(&folder).unwrap();
     let transcript = String::from_utf8(read("transcript.txt")).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
