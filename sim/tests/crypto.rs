@@ -264,7 +264,7 @@ fn units_seal_what_software_opens_and_open_what_software_seals() {
     for cores in [1, 2] {
         let mut board = Board::new(cores);
         let mut units =
-            Units::open(&mut board, &mut Board::arena(), Cost::default(), COOKIE, TIMER);
+            Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
         assert_eq!(units.count(), cores);
         // More at once than there are slots.
         let tickets: Vec<(u64, usize, Ticket)> = (0..)
@@ -290,7 +290,7 @@ fn units_seal_what_software_opens_and_open_what_software_seals() {
 #[test]
 fn a_record_that_was_altered_is_refused() {
     let mut board = Board::new(1);
-    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), COOKIE, TIMER);
+    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
     let good = seal::seal(&keys(), 3, &plain(5000));
     for (at, why) in [
         (2, Refusal::OutOfOrder),
@@ -312,7 +312,7 @@ fn pages_are_hashed_in_parts_and_come_back_whole() {
     let mut board = Board::new(2);
     let mut arena = Board::arena();
     let pages = arena.alloc(1 << 20).unwrap();
-    let mut units = Units::open(&mut board, &mut arena, Cost::default(), COOKIE, TIMER);
+    let mut units = Units::open(&mut board, &mut arena, Cost::default(), TIMER);
     let ras: Vec<Ra> = (0..100).map(|n| pages.at(n * 8192)).collect();
     for (n, ra) in ras.iter().enumerate() {
         board.write(*ra, &[n as u8; 8192]);
@@ -328,7 +328,7 @@ fn pages_are_hashed_in_parts_and_come_back_whole() {
 fn without_interrupts_the_timer_finds_what_is_done() {
     let mut board = Board::new(1);
     board.interrupts = false;
-    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), COOKIE, TIMER);
+    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
     let ticket = units.seal(&mut board, &keys(), 0, plain(100));
     board.settle(&mut units);
     assert!(units.take(ticket).is_some());
@@ -338,7 +338,7 @@ fn without_interrupts_the_timer_finds_what_is_done() {
 #[test]
 fn a_domain_without_units_gets_the_same_bytes() {
     let mut board = Board::new(0);
-    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), COOKIE, TIMER);
+    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
     assert_eq!(units.count(), 0);
     let ticket = units.seal(&mut board, &keys(), 8, plain(300));
     assert_eq!(units.hash_pages(&mut board, &[Ra(BASE)]), None);
@@ -351,7 +351,7 @@ fn a_domain_without_units_gets_the_same_bytes() {
 fn units_close_when_idle_and_open_anew_in_the_same_memory() {
     let mut board = Board::new(2);
     let mut arena = Board::arena();
-    let mut units = Units::open(&mut board, &mut arena, Cost::default(), COOKIE, TIMER);
+    let mut units = Units::open(&mut board, &mut arena, Cost::default(), TIMER);
     let seal = |board: &mut Board, units: &mut Units, number| {
         let ticket = units.seal(board, &keys(), number, plain(70_000));
         board.settle(units);
@@ -393,7 +393,7 @@ fn two_units_take_half_the_time_of_one() {
     let took = |cores| {
         let mut board = Board::new(cores);
         let mut units =
-            Units::open(&mut board, &mut Board::arena(), Cost::default(), COOKIE, TIMER);
+            Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
         let tickets: Vec<Ticket> =
             (0..64).map(|number| units.seal(&mut board, &keys(), number, plain(100_000))).collect();
         board.settle(&mut units);
@@ -412,7 +412,7 @@ fn two_units_take_half_the_time_of_one() {
 #[test]
 fn what_nobody_wants_any_more_is_dropped() {
     let mut board = Board::new(1);
-    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), COOKIE, TIMER);
+    let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
     let ticket = units.seal(&mut board, &keys(), 0, plain(100));
     units.forget(ticket);
     board.settle(&mut units);

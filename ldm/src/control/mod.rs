@@ -4,8 +4,9 @@
 //! for, and then lets everybody work until nothing moves: frames, storage,
 //! services, the manager, migrations. It decides nothing itself.
 //!
-//! **Shapes.** Cookies of mondos: one for the channel to the hypervisor, a range
-//! for crypto units, and a range for service ports, by endpoint ([`services::key`]).
+//! **Shapes.** What mondos say: one cookie for the channel to the hypervisor, the
+//! interrupt numbers of crypto units (0x100 and up), and a range of cookies for
+//! service ports, by endpoint ([`services::key`]).
 //! Tokens of timers: see [`timer`].
 
 mod moves;
@@ -29,8 +30,6 @@ use sun4v::native::{Event, Ports, Program, Reply};
 
 /// Cookie of the channel to the hypervisor.
 const HVCTL_COOKIE: u64 = 1;
-/// Cookies of crypto units begin here.
-const UNIT_COOKIES: u64 = 0x100;
 
 /// Tokens of timers.
 mod timer {

@@ -4,7 +4,7 @@ use super::moves::{Ends, Moves, MovesConf, Note, Order};
 use super::network::Network;
 use super::services::{self, Services};
 use super::start::{self, StartError};
-use super::{ControlConf, HVCTL_COOKIE, Kit, UNIT_COOKIES, timer};
+use super::{ControlConf, HVCTL_COOKIE, Kit, timer};
 use crate::crypto::Units;
 use crate::hvctl::Calls;
 use crate::hvctl::{self, Command, Hvctl, Session};
@@ -69,8 +69,7 @@ impl Running {
         let mut kit = start::begin(conf, ports)?;
         let channel = start::hvctl_channel(&mut kit, ports)?;
         let session = Session::open(ports, &mut kit.arena, channel, HVCTL_COOKIE)?;
-        let units =
-            Units::open(ports, &mut kit.arena, conf.migrate.cost, UNIT_COOKIES, timer::UNITS);
+        let units = Units::open(ports, &mut kit.arena, conf.migrate.cost, timer::UNITS);
         let mut buffers = || {
             let block = kit.arena.alloc(Buffers::BYTES).ok_or(StartError::Memory)?;
             Ok::<_, StartError>(Buffers { ra: block.ra })

@@ -12,7 +12,7 @@ use sun4v::native::Ports;
 use thiserror::Error;
 
 /// API groups that every part needs: number, major, minor.
-const GROUPS: [(u64, u64, u64); 3] = [(0x001, 1, 1), (0x002, 2, 0), (0x101, 1, 0)];
+const GROUPS: [(u64, u64, u64); 3] = [(0x001, 1, 1), (0x002, 1, 0), (0x101, 1, 0)];
 const API_SET_VERSION: u64 = 0;
 const MACH_DESC: u64 = 0x01;
 const CPU_QCONF: u64 = 0x14;

@@ -123,23 +123,14 @@ pub struct Units {
     /// Tickets of `soft`, by ours.
     soft_tickets: BTreeMap<Ticket, Ticket>,
     cost: Cost,
-    cookie: u64,
     timer: u64,
     watching: bool,
     used: Used,
 }
 
 impl Units {
-    /// Looks for units on the core of every vCPU. `cookie` and the numbers behind it
-    /// (one a unit) are the interrupt cookies to use; `timer` is the token of its
-    /// timer.
-    pub fn open(
-        ports: &mut dyn Ports,
-        arena: &mut Arena,
-        cost: Cost,
-        cookie: u64,
-        timer: u64,
-    ) -> Self {
+    /// Looks for units on the core of every vCPU; `timer` is the token of its timer.
+    pub fn open(ports: &mut dyn Ports, arena: &mut Arena, cost: Cost, timer: u64) -> Self {
         let mut own = Self {
             units: Vec::new(),
             slots: Vec::new(),
@@ -150,7 +141,6 @@ impl Units {
             soft: SoftCipher::new(cost),
             soft_tickets: BTreeMap::new(),
             cost,
-            cookie,
             timer,
             watching: false,
             used: Used::default(),
@@ -167,9 +157,7 @@ impl Units {
                 Unit::open(ports, arena, VcpuId(vcpu), &mut self.units);
             }
         }
-        for (cookie, unit) in (self.cookie..).zip(&mut self.units) {
-            unit.listen(ports, cookie);
-        }
+        self.units.iter_mut().for_each(|unit| unit.listen(ports));
         let needed = (self.units.len() * SLOTS_A_UNIT).saturating_sub(self.slots.len());
         self.slots.extend((0..needed).map_while(|_| arena.alloc(SLOT_BYTES)));
         if self.slots.is_empty() {
@@ -218,8 +206,8 @@ impl Units {
     }
 
     /// A device mondo came: true when it was one of a unit's. Results may be ready.
-    pub fn mondo(&mut self, ports: &mut dyn Ports, cookie: u64) -> bool {
-        let Some(unit) = self.units.iter_mut().find(|unit| unit.cookie() == Some(cookie)) else {
+    pub fn mondo(&mut self, ports: &mut dyn Ports, word: u64) -> bool {
+        let Some(unit) = self.units.iter_mut().find(|unit| unit.sysino() == Some(word)) else {
             return false;
         };
         unit.acknowledge(ports);

@@ -13,10 +13,11 @@ use sun4v::ncs::{
 
 /// The node that the units' interrupts belong to.
 const CFG_HANDLE: u64 = 0x100;
-const VINTR_SET_COOKIE: u64 = 0xa8;
-const VINTR_SET_VALID: u64 = 0xaa;
-const VINTR_SET_STATE: u64 = 0xac;
-const VINTR_SET_TARGET: u64 = 0xae;
+const INTR_DEVINO2SYSINO: u64 = 0xa0;
+const INTR_SETENABLED: u64 = 0xa2;
+const INTR_SETSTATE: u64 = 0xa4;
+const INTR_SETTARGET: u64 = 0xa6;
+const INTR_IDLE: u64 = 0;
 const QUEUE_BYTES: u64 = CWQ_ENTRIES_MAX * ENTRY_BYTES;
 
 /// A unit.
@@ -29,8 +30,8 @@ pub struct Unit {
     /// Byte offset of the first entry that was not collected.
     head: u64,
     running: VecDeque<(Operation, Block, usize)>,
-    /// Cookie and interrupt number.
-    interrupt: Option<(u64, u64)>,
+    /// Its interrupt's number in the whole domain.
+    sysino: Option<u64>,
 }
 
 impl Unit {
@@ -56,7 +57,7 @@ impl Unit {
             tail: 0,
             head: 0,
             running: VecDeque::new(),
-            interrupt: None,
+            sysino: None,
         });
     }
 
@@ -65,42 +66,38 @@ impl Unit {
         if let Err(why) = ports.hcall(NCS_QCONF, [QTYPE_CWQ, self.handle, 0, 0, 0]) {
             return Err((self, why));
         }
-        if let Some((_, ino)) = self.interrupt {
-            let _ = ports.hcall(VINTR_SET_VALID, [CFG_HANDLE, ino, 0, 0, 0]);
+        if let Some(sysino) = self.sysino {
+            let _ = ports.hcall(INTR_SETENABLED, [sysino, 0, 0, 0, 0]);
         }
         arena.free(self.queue);
         Ok(())
     }
 
-    /// Asks for its interrupt, under `cookie`. Without one it is looked after by
-    /// timer.
-    pub fn listen(&mut self, ports: &mut dyn Ports, cookie: u64) {
+    /// Asks for its interrupt. Without one it is looked after by timer.
+    pub fn listen(&mut self, ports: &mut dyn Ports) {
         self.mark(ports);
         let asked = |ports: &mut dyn Ports| -> Result<u64, HvError> {
             let [ino, ..] = ports.hcall(NCS_QHANDLE_TO_DEVINO, [self.handle, 0, 0, 0, 0])?;
-            for (call, value) in [
-                (VINTR_SET_COOKIE, cookie),
-                (VINTR_SET_TARGET, 0),
-                (VINTR_SET_STATE, 0),
-                (VINTR_SET_VALID, 1),
-            ] {
-                ports.hcall(call, [CFG_HANDLE, ino, value, 0, 0])?;
+            let [sysino, ..] = ports.hcall(INTR_DEVINO2SYSINO, [CFG_HANDLE, ino, 0, 0, 0])?;
+            for (call, value) in [(INTR_SETTARGET, 0), (INTR_SETSTATE, INTR_IDLE)] {
+                ports.hcall(call, [sysino, value, 0, 0, 0])?;
             }
-            Ok(ino)
+            ports.hcall(INTR_SETENABLED, [sysino, 1, 0, 0, 0])?;
+            Ok(sysino)
         };
-        self.interrupt = asked(ports).ok().map(|ino| (cookie, ino));
+        self.sysino = asked(ports).ok();
     }
 
-    /// The cookie of its interrupt.
-    pub fn cookie(&self) -> Option<u64> {
-        self.interrupt.map(|(cookie, _)| cookie)
+    /// What its mondos say: its interrupt's number.
+    pub fn sysino(&self) -> Option<u64> {
+        self.sysino
     }
 
     /// Its interrupt was seen: the next one may come.
     pub fn acknowledge(&mut self, ports: &mut dyn Ports) {
         self.mark(ports);
-        if let Some((_, ino)) = self.interrupt {
-            let _ = ports.hcall(VINTR_SET_STATE, [CFG_HANDLE, ino, 0, 0, 0]);
+        if let Some(sysino) = self.sysino {
+            let _ = ports.hcall(INTR_SETSTATE, [sysino, INTR_IDLE, 0, 0, 0]);
         }
     }
 
