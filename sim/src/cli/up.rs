@@ -118,7 +118,9 @@ fn show(world: &mut World, out: &mut dyn Write) -> anyhow::Result<()> {
 #[cfg(test)]
 mod test {
     use super::converse;
+    use crate::chassis::world::World;
     use crate::cli::lab::Options;
+    use sun4v::time::SimTime;
 
     #[test]
     fn a_conversation_ends_with_quit_and_forgives_slips() {
@@ -134,7 +136,44 @@ mod test {
                      lab# cut lab/t5120\nlab# cut moon\nquit\nlab# never\n";
         let mut out = Vec::new();
         converse(&mut world, &mut input.as_bytes(), &mut out).unwrap();
-        assert!(world.now() >= sun4v::time::SimTime::ms(250));
+        assert!(world.now() >= SimTime::ms(250));
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
+    }
+
+    #[test]
+    fn the_control_domain_gets_other_virtual_cpus_and_crypto_units() {
+        let options = Options {
+            scenario: None,
+            seed: None,
+            threads: Some(1),
+            set: vec!["script=[]".to_owned()],
+        };
+        let (scenario, file) = options.scenario().unwrap();
+        let mut world = options.power_on(&scenario, &file).unwrap();
+        let say = |world: &mut World, lines: &str| {
+            let mut out = Vec::new();
+            converse(world, &mut lines.as_bytes(), &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let list = "t5120# ldm list -o cpu,crypto -p primary\n";
+        let count = |text: &str| (text.matches("|vid=").count(), text.matches("|id=").count());
+        assert_eq!(count(&say(&mut world, list)), (16, 2));
+        let said = say(&mut world, "t5120# ldm set-vcpu 1 primary\nt5120# ldm set-mau 0 primary\n");
+        assert_eq!(said, "1 crypto unit of LDom primary is removed with its core\n");
+        assert_eq!(count(&say(&mut world, list)), (1, 0));
+        let samples = |world: &mut World| {
+            say(world, "t5120# ldm list\n");
+            world.take_facts();
+            world.run_until(world.now().plus(SimTime::ms(1500))).unwrap();
+            let mut facts = world.take_facts();
+            facts.retain(|fact| fact.is("cpu", "sample") && fact.place == "t5120");
+            let last = facts.last().expect("a sample").clone();
+            (last.value("vcpus"), last.value("busiest_permille"))
+        };
+        assert_eq!(samples(&mut world), (1, 0));
+        let lines = "t5120# ldm set-vcpu 16 primary\nt5120# ldm set-crypto 2 primary\n";
+        assert_eq!(say(&mut world, lines), "");
+        assert_eq!(samples(&mut world), (16, 0));
+        assert_eq!(count(&say(&mut world, list)), (16, 2));
     }
 }
