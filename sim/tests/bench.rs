@@ -8,6 +8,7 @@ use sim::chassis::image::Image;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 use sun4v::time::SimTime;
 
 /// Where the header keeps its work factor, after the magic.
@@ -42,8 +43,13 @@ fn folder() -> Option<PathBuf> {
     folder.join("Makefile").exists().then_some(folder)
 }
 
-/// Builds the guests and the native programs; `None`, said aloud, when that is not
-/// possible here.
+/// The folder with the guests and the native programs, built once; `None`, said
+/// aloud, when that is not possible here.
+fn built() -> Option<&'static Path> {
+    static BUILT: LazyLock<Option<PathBuf>> = LazyLock::new(build);
+    BUILT.as_deref()
+}
+
 fn build() -> Option<PathBuf> {
     let Some(folder) = folder() else {
         eprintln!("SKIPPED: no benchmark guests (set LDOMLAB_BENCH)");
@@ -68,7 +74,7 @@ fn build() -> Option<PathBuf> {
 
 #[test]
 fn every_benchmark_guest_computes_what_its_native_program_does() {
-    let Some(out) = build() else { return };
+    let Some(out) = built() else { return };
     for (name, n) in PROGRAMS {
         let mut image = Image::read(&out.join(format!("sun4v/{name}.elf"))).unwrap();
         let head = &mut image.segments[0].bytes;
@@ -85,7 +91,7 @@ fn every_benchmark_guest_computes_what_its_native_program_does() {
 
 #[test]
 fn two_runs_of_a_guest_are_the_same_run() {
-    let Some(out) = build() else { return };
+    let Some(out) = built() else { return };
     let image = Image::read(&out.join("sun4v/recurse.elf")).unwrap();
     let run = || {
         let mut bare = Bare::boot_image(1, 16 << 20, &image).unwrap();

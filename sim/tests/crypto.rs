@@ -22,7 +22,8 @@ use sun4v::time::{SimTime, T2_HZ};
 
 const BASE: u64 = 0x800_0000;
 const BYTES: usize = 8 << 20;
-const COOKIE: u64 = 0x900;
+/// Interrupts of the virtual devices' node.
+const VIRTUAL_DEVICES: u64 = 0x100;
 const TIMER: u64 = 5;
 
 struct Memory(RefCell<Vec<u8>>);
@@ -46,7 +47,7 @@ struct Core {
     /// Entries that the unit has, oldest first.
     given: VecDeque<u64>,
     head: u64,
-    cookie: u64,
+    sysino: u64,
     valid: bool,
 }
 
@@ -71,7 +72,7 @@ impl Board {
             tail: 0,
             given: VecDeque::new(),
             head: 0,
-            cookie: 0,
+            sysino: 0,
             valid: false,
         };
         Self {
@@ -116,7 +117,7 @@ impl Board {
                     core.head = at + ENTRY_BYTES;
                     let asked = Control(control).has(Control::INTERRUPT);
                     if asked && core.valid && self.interrupts && status == Status::Done {
-                        self.mondos.push(core.cookie);
+                        self.mondos.push(core.sysino);
                     }
                 }
             }
@@ -199,16 +200,20 @@ impl Ports for Board {
             }
             NCS_QHANDLE_TO_DEVINO => Ok([args[0] >> 16, 0, 0, 0, 0]),
             NCS_SETHEAD_MARKER => Ok([0; 5]),
-            0xa8 => {
-                assert_eq!(args[0], 0x100);
-                self.cores[args[1] as usize].cookie = args[2];
+            // intr_devino2sysino, intr_setenabled, intr_setstate, intr_settarget
+            0xa0 => {
+                assert_eq!(args[0], VIRTUAL_DEVICES);
+                Ok([VIRTUAL_DEVICES | args[1], 0, 0, 0, 0])
+            }
+            0xa2 => {
+                let core = &mut self.cores[(args[0] - VIRTUAL_DEVICES) as usize];
+                (core.sysino, core.valid) = (args[0], args[1] == 1);
                 Ok([0; 5])
             }
-            0xaa => {
-                self.cores[args[1] as usize].valid = args[2] == 1;
+            0xa4 | 0xa6 => {
+                assert!(args[0] >= VIRTUAL_DEVICES);
                 Ok([0; 5])
             }
-            0xac | 0xae => Ok([0; 5]),
             _ => Err(HvError::BadTrap),
         }
     }
@@ -263,8 +268,7 @@ const SIZES: [usize; 8] = [1, 15, 16, 4000, 65_519, 65_520, 65_536, 131_500];
 fn units_seal_what_software_opens_and_open_what_software_seals() {
     for cores in [1, 2] {
         let mut board = Board::new(cores);
-        let mut units =
-            Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
+        let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
         assert_eq!(units.count(), cores);
         // More at once than there are slots.
         let tickets: Vec<(u64, usize, Ticket)> = (0..)
@@ -392,8 +396,7 @@ fn units_close_when_idle_and_open_anew_in_the_same_memory() {
 fn two_units_take_half_the_time_of_one() {
     let took = |cores| {
         let mut board = Board::new(cores);
-        let mut units =
-            Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
+        let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
         let tickets: Vec<Ticket> =
             (0..64).map(|number| units.seal(&mut board, &keys(), number, plain(100_000))).collect();
         board.settle(&mut units);
