@@ -13,6 +13,8 @@
 
 use super::Refusal;
 use super::pages::{PAGE, PageHash, PageMap, page_hash};
+use std::cell::RefCell;
+use zstd::bulk::{Compressor, Decompressor};
 
 /// Most pages in a body: 128 KiB.
 pub const CHUNK_PAGES: usize = 16;
@@ -57,6 +59,33 @@ pub fn zero_hash() -> PageHash {
     *ZERO
 }
 
+thread_local! {
+    /// Contexts of a host thread, kept for their allocation only: a frame depends on
+    /// nothing but its content and the level.
+    static DEFLATE: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
+    static INFLATE: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn deflate(body: &[u8], level: i32) -> std::io::Result<Vec<u8>> {
+    DEFLATE.with_borrow_mut(|kept| {
+        if kept.as_ref().is_none_or(|(own, _)| *own != level) {
+            *kept = Some((level, Compressor::new(level)?));
+        }
+        let (_, context) = kept.as_mut().ok_or(std::io::ErrorKind::OutOfMemory)?;
+        context.compress(body)
+    })
+}
+
+fn inflate(frame: &[u8], body: &mut [u8]) -> std::io::Result<usize> {
+    INFLATE.with_borrow_mut(|kept| {
+        if kept.is_none() {
+            *kept = Some(Decompressor::new()?);
+        }
+        let context = kept.as_mut().ok_or(std::io::ErrorKind::OutOfMemory)?;
+        context.decompress_to_buffer(frame, body)
+    })
+}
+
 /// Packs pages (ascending, within [`SPAN_PAGES`], at most [`CHUNK_PAGES`] with
 /// content) into chunk `sequence`.
 #[must_use]
@@ -94,7 +123,7 @@ pub fn pack(sequence: u64, pages: &[Page], level: i32) -> Packed {
     packed.chunk.extend_from_slice(&data);
     if !body.is_empty() {
         // The one error, a destination too small, cannot come of a growing vector.
-        packed.chunk.extend(zstd::bulk::compress(&body, level).unwrap_or_default());
+        packed.chunk.extend(deflate(&body, level).unwrap_or_default());
     }
     packed
 }
@@ -142,9 +171,7 @@ pub fn unpack(chunk: &[u8], map: &PageMap, hash: bool) -> Result<Unpacked, Refus
         return Err(Refusal::Malformed);
     }
     if !data.is_empty() {
-        let expanded = zstd::bulk::Decompressor::new()
-            .and_then(|mut zstd| zstd.decompress_to_buffer(head.frame, body.as_mut_slice()))
-            .map_err(|_| Refusal::Malformed)?;
+        let expanded = inflate(head.frame, &mut body).map_err(|_| Refusal::Malformed)?;
         if expanded != body.len() {
             return Err(Refusal::Malformed);
         }

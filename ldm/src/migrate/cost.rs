@@ -13,9 +13,8 @@
 //! | AES-128 | four tables in C, counter blocks | 60.0 |
 //!
 //! The compressor is a stand-in for that of 2011, which nobody can count. zstd, which
-//! makes the bytes on our wire, took 118 and 51 instructions a byte at level 3 in a
-//! portable build (T2 has no unaligned loads); a run with `compress = 474, expand =
-//! 204` shows what that would mean. They are configuration, so that a run can say
+//! makes the bytes on our wire at level 1, took 118 and 51 instructions a byte at
+//! level 3 in a portable build (T2 has no unaligned loads). They are configuration, so that a run can say
 //! which it used. None was chosen for what a migration's total comes to.
 
 use serde::{Deserialize, Serialize};

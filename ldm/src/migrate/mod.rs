@@ -144,7 +144,7 @@ impl Buffers {
 }
 
 /// How to migrate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// When to stop copying.
     pub policy: Policy,
@@ -152,8 +152,21 @@ pub struct Config {
     pub fixed: FixedTime,
     /// What work costs.
     pub cost: Cost,
-    /// Level of compression, 1 to 19; 0 is 3, as zstd has it.
+    /// Level of compression, 1 to 19.
     pub level: i32,
+}
+
+impl Default for Config {
+    /// Level 1 looks for matches in one hash table, as the compressor does whose
+    /// instructions [`cost`] counts.
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            fixed: FixedTime::default(),
+            cost: Cost::default(),
+            level: 1,
+        }
+    }
 }
 
 #[cfg(test)]
