@@ -122,7 +122,7 @@ pub struct Server {
     /// Guests that stand still.
     still: BTreeSet<GuestId>,
     /// What the crypto units had done at the last sample.
-    crypto: (u64, u64),
+    crypto: Option<(u64, u64)>,
 }
 
 /// SHA-256 over a guest's real memory, page by page: of each page that is not all
@@ -183,7 +183,7 @@ impl Server {
             trace: Vec::new(),
             stirred: true,
             still: BTreeSet::new(),
-            crypto: (0, 0),
+            crypto: None,
         };
         server.hear();
         Ok(server)
@@ -427,8 +427,8 @@ impl Server {
         let done = units.fold((0, 0), |(ciphered, hashed), unit| {
             (ciphered + unit.ciphered_bytes, hashed + unit.hashed_bytes)
         });
-        if done != self.crypto {
-            self.crypto = done;
+        if Some(done) != self.crypto {
+            self.crypto = Some(done);
             self.facts.push(Fact::crypto(self.board.now(), &self.name, done.0, done.1));
         }
     }
