@@ -133,7 +133,7 @@ pub fn intended(insn: Insn, ours: &str, theirs: &str) -> Option<usize> {
 pub fn is_there(tool: &str, what: &str) -> bool {
     let there = Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !there {
-        eprintln!("SKIPPED: {tool} is not installed, {what} was not compared");
+        eprintln!("SKIPPED: {tool} is not installed; not compared: {what}");
     }
     there
 }
