@@ -177,8 +177,11 @@ impl<'a> Run<'a> {
     #[inline(always)]
     fn pass(&mut self, class: Class) {
         self.strand.tick += self.costs.ticks(class, self.sharing);
-        self.counts.instructions += 1;
-        self.counts.classes[class as usize] += 1;
+        // An engine may have counted less than nothing so far: see `Engine::pending`.
+        let counts = &mut *self.counts;
+        counts.instructions = counts.instructions.wrapping_add(1);
+        let of_class = &mut counts.classes[class as usize];
+        *of_class = of_class.wrapping_add(1);
     }
 
     /// A fetch that failed takes the time of an instruction.
