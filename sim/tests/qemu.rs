@@ -6,7 +6,7 @@
 use sim::chip::regs::Cc;
 use sim::chip::strand::Strand;
 use sim::chip::tlb::Core;
-use sim::engine::{Clock, Code, Counts, Engine, Exit, Interp, Place};
+use sim::engine::{Clock, Code, Costs, Counts, Engine, Exit, Interp, Place};
 use sim::mem::Ram;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -163,7 +163,9 @@ fn ours(case: &Case) -> [u64; 3] {
     let map = RealMap::new(vec![RealRange { ra: Ra(0), pa: Pa(0), size: 0x4000 }]);
     let mut strand = Strand { pc: 0x2000, npc: 0x2004, y: case.y as u32, ..Strand::default() };
     strand.cc = Cc::from_ccr(case.ccr as u8);
-    strand.regs.r[8..11].copy_from_slice(&[case.a, case.b, case.old]);
+    for (n, value) in (8..).zip([case.a, case.b, case.old]) {
+        strand.regs.set(n, value);
+    }
     ram.store(Pa(0x2000), case.word);
     let place = Place {
         strand: &mut strand,
@@ -173,10 +175,12 @@ fn ours(case: &Case) -> [u64; 3] {
         code: &mut Code::default(),
         clock: &mut Clock::default(),
         counts: &mut Counts::default(),
+        costs: &Costs::default(),
+        sharing: 1,
     };
     assert_eq!(Interp.run(place, 1), Exit::Budget, "{:08x}", case.word);
     assert_eq!(strand.pc, 0x2004, "{:08x} traps", case.word);
-    [strand.regs.r[10], u64::from(strand.cc.ccr()), u64::from(strand.y)]
+    [strand.regs.get(10), u64::from(strand.cc.ccr()), u64::from(strand.y)]
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{Run, Stop, branch};
 use crate::chip::fpu::{self, Exc, Round, t2};
 use crate::chip::strand::FSR_BITS;
 use crate::chip::vis;
+use crate::engine::insn::Kind;
 use sun4v::isa::{Format, Op, Word, decode, tt};
 
 /// FSR.ftt.
@@ -23,7 +24,7 @@ const UPPER: u64 = u64::MAX << 32;
 /// Sign of a single and of a double.
 const SIGN_S: u32 = 1 << 31;
 /// See [`SIGN_S`].
-pub(super) const SIGN_D: u64 = 1 << 63;
+const SIGN_D: u64 = 1 << 63;
 
 impl Run<'_> {
     /// fp_disabled unless floating point is on.
@@ -113,6 +114,41 @@ impl Run<'_> {
             0..4 => branch::fp_holds(cond, code, self.strand.fsr),
             4 => branch::holds(cond, self.strand.cc.icc()),
             _ => branch::holds(cond, self.strand.cc.xcc()),
+        }
+    }
+
+    /// The operations that have a kind.
+    #[inline(always)]
+    pub(in crate::engine) fn fp(
+        &mut self,
+        kind: Kind,
+        rd: u8,
+        rs1: u8,
+        rs2: u8,
+        w: Word,
+    ) -> Result<(), Stop> {
+        self.fp_enabled()?;
+        let moves = matches!(kind, Kind::FmovD | Kind::FnegD | Kind::FabsD);
+        let compares = matches!(kind, Kind::FcmpD | Kind::FcmpeD);
+        if !moves && !compares && t2::flushes(self.strand.fsr, self.strand.gsr) {
+            return self.fpop_word(w);
+        }
+        let round = self.round();
+        let strand = &*self.strand;
+        let (s1, s2) = (strand.single(rs1), strand.single(rs2));
+        let (d1, d2) = (strand.double(rs1), strand.double(rs2));
+        match kind {
+            Kind::FaddD => self.put_d(rd, fpu::add_d(round, d1, d2)),
+            Kind::FsubD => self.put_d(rd, fpu::sub_d(round, d1, d2)),
+            Kind::FmulD => self.put_d(rd, fpu::mul_d(round, d1, d2)),
+            Kind::FdivD => self.put_d(rd, fpu::div_d(round, d1, d2)),
+            Kind::FmovD => self.put_d(rd, (d2, Exc::NONE)),
+            Kind::FnegD => self.put_d(rd, (d2 ^ SIGN_D, Exc::NONE)),
+            Kind::FabsD => self.put_d(rd, (d2 & !SIGN_D, Exc::NONE)),
+            Kind::FaddS => self.put_s(rd, fpu::add_s(round, s1, s2)),
+            Kind::FsubS => self.put_s(rd, fpu::sub_s(round, s1, s2)),
+            Kind::FmulS => self.put_s(rd, fpu::mul_s(round, s1, s2)),
+            _ => self.put_fcc(rd, fpu::cmp_d(d1, d2, kind == Kind::FcmpeD)),
         }
     }
 

@@ -150,6 +150,7 @@ impl Run<'_> {
                 let tsbs = &self.strand.tsbs[class];
                 match walk(tsbs, ea, contexts, false, self.map, self.ram) {
                     Walk::Hit(entry) => {
+                        self.counts.walks[1] += 1;
                         if self.core.dtlb.insert(entry) {
                             self.core.forget();
                             self.strand.remode(self.core);
@@ -238,6 +239,21 @@ impl Run<'_> {
         self.write(ea, word, &space)
     }
 
+    /// A load by implicit ASI.
+    #[inline(always)]
+    pub(super) fn load_word<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
+        match self.load_fast(ea) {
+            Some(word) => Ok(word),
+            None => self.load_slow(ea),
+        }
+    }
+
+    /// A store by implicit ASI.
+    #[inline(always)]
+    pub(super) fn store_word<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
+        if self.store_fast(ea, word) { Ok(()) } else { self.store_slow(ea, word) }
+    }
+
     /// A load on the fast path.
     #[inline(always)]
     pub(super) fn load_fast<W: Word>(&self, ea: u64) -> Option<W> {
@@ -284,6 +300,7 @@ impl Run<'_> {
                     let tsbs = &self.strand.tsbs[usize::from(contexts[0] != 0)];
                     match walk(tsbs, pc, contexts, true, self.map, self.ram) {
                         Walk::Hit(entry) => {
+                            self.counts.walks[0] += 1;
                             if self.core.itlb.insert(entry) {
                                 self.core.forget();
                             }
