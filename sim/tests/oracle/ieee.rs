@@ -274,7 +274,7 @@ fn root(of: Of, round: u64, bits: u64) -> (u64, u8) {
         2 => left != 0,
         _ => false,
     };
-    let value = (power / 2 + bias + i64::from(frac) - 1 << frac) as u64 + floor as u64;
+    let value = ((power / 2 + bias + i64::from(frac) - 1) << frac) as u64 + floor as u64;
     (value + u64::from(up), if left == 0 { 0 } else { NX })
 }
 

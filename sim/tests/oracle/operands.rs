@@ -1,34 +1,9 @@
 //! Operands that find mistakes: every kind of number beside every other, and random
 //! ones that gather where rounding, overflow, underflow and cancellation happen.
 
+use super::dice::Dice;
 use super::ieee::{Of, Row};
 use sun4v::isa::Op;
-
-/// A small generator (SplitMix64): the same numbers on every run.
-pub struct Dice(u64);
-
-impl Dice {
-    /// By its seed.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-    /// 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-    /// Below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
-        ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
-    }
-    /// One of several.
-    pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-}
 
 /// Exponent bits, fraction bits, bias.
 fn shape(of: Of) -> (u32, u32, u64) {
