@@ -1,6 +1,6 @@
 //! Decoded pages: which physical pages hold instructions, and what they are.
 //!
-//! **Shapes.** A decoded page is 2048 [`Insn`]s, numbered in the order in which pages
+//! **Shapes.** A decoded page is 2048 [`Insn`]s and their classes, numbered in the order in which pages
 //! became code, decoded when first executed. A page's *version* counts the changes
 //! to instructions that were decoded: what was made of them is good for one version.
 //!
@@ -9,6 +9,7 @@
 //! undecodes that one instruction; a store by anybody else takes the mark away and
 //! raises the epoch, and [`Code::refresh`] drops the pages whose mark is gone.
 
+use super::class::Class;
 use super::insn::{Insn, Kind};
 use crate::mem::Ram;
 use std::collections::BTreeMap;
@@ -19,9 +20,12 @@ pub const PAGE_INSNS: usize = PAGE_BYTES as usize / 4;
 /// Decoded pages that are kept.
 const PAGES_MAX: usize = 8192;
 
+const UNDECODED: (Insn, Class) =
+    (Insn { kind: Kind::Undecoded, rd: 0, rs1: 0, rs2: 0, imm: 0 }, Class::Illegal);
+
 struct Slot {
     pa: Pa,
-    page: Box<[Insn; PAGE_INSNS]>,
+    page: Box<[(Insn, Class); PAGE_INSNS]>,
     /// It may be executed.
     valid: bool,
     version: u32,
@@ -73,13 +77,14 @@ impl Code {
     /// The instruction at `index` of page `number`, decoded if need be; `None` when
     /// the page has to be looked up.
     #[inline]
-    pub fn insn(&mut self, number: u32, index: usize, ram: &Ram) -> Option<Insn> {
+    pub fn insn(&mut self, number: u32, index: usize, ram: &Ram) -> Option<(Insn, Class)> {
         let slot = self.slots.get_mut(number as usize).filter(|slot| slot.valid)?;
-        let insn = &mut slot.page[index % PAGE_INSNS];
-        if insn.kind == Kind::Undecoded {
-            *insn = Insn::of(ram.load::<u32>(slot.pa.offset(4 * (index % PAGE_INSNS) as u64)));
+        let index = index % PAGE_INSNS;
+        if slot.page[index].0.kind == Kind::Undecoded {
+            let insn = Insn::of(ram.load::<u32>(slot.pa.offset(4 * index as u64)));
+            slot.page[index] = (insn, insn.class());
         }
-        Some(*insn)
+        Some(slot.page[index])
     }
 
     /// Where page `number` lies.
@@ -106,7 +111,7 @@ impl Code {
                 self.clear(ram);
             }
             let number = self.slots.len() as u32;
-            let page = Box::new([Insn::default(); PAGE_INSNS]);
+            let page = Box::new([UNDECODED; PAGE_INSNS]);
             self.slots.push(Slot { pa, page, valid: false, version: 0 });
             self.numbers.insert(pa.0 >> PAGE_SHIFT, number);
             number
@@ -117,7 +122,7 @@ impl Code {
         }
         ram.mark_code(pa);
         slot.valid = true;
-        slot.page.fill(Insn::default());
+        slot.page.fill(UNDECODED);
         self.generation += 1;
         (number, true)
     }
@@ -135,8 +140,8 @@ impl Code {
         let Some(&number) = self.numbers.get(&(pa.0 >> PAGE_SHIFT)) else { return };
         let slot = &mut self.slots[number as usize];
         let insn = &mut slot.page[(pa.0 >> 2) as usize & (PAGE_INSNS - 1)];
-        if insn.kind != Kind::Undecoded {
-            *insn = Insn::default();
+        if insn.0.kind != Kind::Undecoded {
+            *insn = UNDECODED;
             slot.version += 1;
             self.changes += 1;
         }
@@ -156,7 +161,7 @@ mod test {
         let mut code = Code::default();
         let (number, new) = code.number(Pa(0x2004), &ram);
         assert!(new && ram.is_code(Pa(0x2000)));
-        assert_eq!(code.insn(number, 1, &ram).unwrap().kind, Kind::Nop);
+        assert_eq!(code.insn(number, 1, &ram).unwrap().0.kind, Kind::Nop);
         let version = code.version(number);
         code.stored(Pa(0x2008));
         assert_eq!(code.version(number), version, "that word was not decoded");
@@ -167,6 +172,6 @@ mod test {
         assert!(code.insn(number, 1, &ram).is_none() && !code.holds(Pa(0x2000)));
         assert!(code.version(number).is_none());
         assert!(code.number(Pa(0x2000), &ram).1);
-        assert_eq!(code.insn(number, 1, &ram).unwrap().kind, Kind::Nop);
+        assert_eq!(code.insn(number, 1, &ram).unwrap().0.kind, Kind::Nop);
     }
 }

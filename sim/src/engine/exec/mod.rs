@@ -159,8 +159,8 @@ impl<'a> Run<'a> {
 
     /// Executes one instruction.
     pub(super) fn step(&mut self) -> Result<Flow, Stop> {
-        let insn = match self.here() {
-            Ok(insn) => insn,
+        let (insn, class) = match self.here() {
+            Ok(found) => found,
             Err(stop) => {
                 // The attempt takes its tick, or a fault that repeats for ever would
                 // never end.
@@ -168,11 +168,12 @@ impl<'a> Run<'a> {
                 return Err(stop);
             }
         };
-        self.pass(insn.class());
+        self.pass(class);
         self.execute(insn)
     }
 
     /// Lets the time of an instruction pass.
+    #[inline(always)]
     fn pass(&mut self, class: Class) {
         self.strand.tick += self.costs.ticks(class, self.sharing);
         self.counts.instructions += 1;
@@ -180,14 +181,16 @@ impl<'a> Run<'a> {
     }
 
     /// The instruction at `pc`.
-    fn here(&mut self) -> Result<Insn, Stop> {
+    #[inline(always)]
+    fn here(&mut self) -> Result<(Insn, Class), Stop> {
         let index = (self.strand.pc >> 2) as usize;
         let number = self.page()?;
         let insn = self.code.insn(number, index, self.ram);
-        Ok(insn.unwrap_or_default())
+        Ok(insn.unwrap_or((Insn::default(), Class::Illegal)))
     }
 
     /// The number of the decoded page that holds `pc`.
+    #[inline(always)]
     pub(super) fn page(&mut self) -> Result<u32, Stop> {
         let pc = self.strand.pc;
         let soft = &self.core.soft_code[soft_index(pc)];
@@ -273,6 +276,7 @@ impl<'a> Run<'a> {
     }
 
     /// Executes an instruction whose time has passed.
+    #[inline(always)]
     fn execute(&mut self, insn: Insn) -> Result<Flow, Stop> {
         let Insn { kind, rd, rs1, rs2, imm } = insn;
         let imm = i64::from(imm) as u64;
