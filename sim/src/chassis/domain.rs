@@ -103,7 +103,8 @@ impl Domain {
         self.seats.sort_by_key(|seat| seat.vcpu);
         self.cores.retain(|&core, _| self.seats.iter().any(|seat| seat.id.core() == core));
         for seat in &self.seats {
-            self.cores.entry(seat.id.core()).or_default();
+            let id = seat.id.core();
+            self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
         }
         if self.map != *memory {
             self.map = memory.clone();
@@ -116,6 +117,7 @@ impl Domain {
 
     /// Changes the engine and the timing model, between slices.
     pub fn set_choice(&mut self, choice: Choice) {
+        self.engine.pending(&mut self.counts);
         self.engine = choice.engine.engine();
         self.costs = choice.timing.costs();
     }
@@ -156,13 +158,15 @@ impl Domain {
     /// Instructions executed so far.
     #[must_use]
     pub fn instructions(&self) -> u64 {
-        self.counts.instructions
+        self.counts().instructions
     }
 
     /// Instructions, and traps that the guest served, so far.
     #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        self.engine.pending(&mut counts);
+        counts
     }
 
     /// Hypercalls so far, by trap number and function.
@@ -229,7 +233,8 @@ impl Domain {
 
     fn run_engine(&mut self, index: usize, until: u64, single: bool) -> Exit {
         let Seat { id, strand, .. } = &mut self.seats[index];
-        let core = self.cores.entry(id.core()).or_default();
+        let id = id.core();
+        let core = self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
         let before = strand.tick;
         let place = Place {
             strand,

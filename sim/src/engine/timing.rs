@@ -57,6 +57,12 @@ impl Costs {
         Self { name: timing.name(), classes: Class::ALL.map(row), taken: timing.taken() }
     }
 
+    /// Does it matter how many strands share the issue?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.classes.iter().any(|row| row.iter().any(|&ticks| ticks != row[0]))
+    }
+
     /// Ticks of a class.
     #[inline(always)]
     #[must_use]

@@ -224,7 +224,7 @@ impl Run<'_> {
     /// A load by implicit ASI that missed the fast path.
     #[cold]
     #[inline(never)]
-    pub(super) fn load_slow<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
+    pub(in crate::engine) fn load_slow<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
         self.aligned(ea, W::BYTES)?;
         let space = self.implicit()?;
         self.read(ea, &space)
@@ -233,7 +233,7 @@ impl Run<'_> {
     /// A store, likewise.
     #[cold]
     #[inline(never)]
-    pub(super) fn store_slow<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
+    pub(in crate::engine) fn store_slow<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
         self.aligned(ea, W::BYTES)?;
         let space = self.implicit()?;
         self.write(ea, word, &space)

@@ -1,6 +1,6 @@
 use crate::chip::strand::{SOFTINT_STICK, Strand, pstate};
 use crate::chip::tlb::{Core, Entry};
-use crate::engine::{Clock, Code, Costs, Counts, Engine, Exit, Interp, Place, fault};
+use crate::engine::{Clock, Code, Costs, Counts, Engine, Exit, Place, fault};
 use crate::mem::Ram;
 use sun4v::addr::{Pa, Ra, RealMap, RealRange};
 use sun4v::isa::tt;
@@ -65,6 +65,7 @@ struct Bench {
     code: Code,
     clock: Clock,
     counts: Counts,
+    engine: Box<dyn Engine>,
 }
 
 impl Bench {
@@ -82,6 +83,7 @@ impl Bench {
             code: Code::default(),
             clock: Clock::default(),
             counts: Counts::default(),
+            engine: WHICH.engine(),
         };
         bench.write(ORG, program);
         bench
@@ -107,7 +109,7 @@ impl Bench {
             costs: &Costs::default(),
             sharing: 1,
         };
-        Interp.run(place, until)
+        self.engine.run(place, until)
     }
     /// Runs up to its hypercall.
     fn finish(&mut self) -> &mut Self {
