@@ -1,0 +1,145 @@
+//! Batches of cases on both sides.
+
+use super::case::{BATCH, CODE, Case, State, WORDS, name};
+use super::faults::Fault;
+use super::generate;
+use super::harness::Harness;
+use super::strand::{Bench, ENGINES};
+use super::trace::{self, Fit, Unfit};
+use super::values::Random;
+use std::fmt::Write as _;
+use std::path::Path;
+use sun4v::isa::Op;
+
+/// Both sides.
+pub struct Pair {
+    /// The path of the program, for another QEMU when one has died.
+    program: std::path::PathBuf,
+    harness: Harness,
+    /// Ours, one for each engine.
+    benches: Vec<Bench>,
+}
+
+/// A case that came out differently.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The case.
+    pub case: Case,
+    /// What is different, as text.
+    pub what: String,
+}
+
+/// Words in which two states differ, but for what a fault excuses.
+fn differs(ours: &State, qemu: &State, fault: Option<&Fault>) -> Vec<usize> {
+    let mut ours = *ours;
+    let mut seen = *qemu;
+    for patch in fault.into_iter().flatten() {
+        let value = patch.value.unwrap_or(seen[patch.word]);
+        ours[patch.word] = ours[patch.word] & !patch.mask | value & patch.mask;
+    }
+    seen[CODE] = ours[CODE];
+    (0..WORDS).filter(|&word| ours[word] != seen[word]).collect()
+}
+
+fn describe(words: &[usize], left: (&str, &State), right: (&str, &State)) -> String {
+    let mut text = String::new();
+    for &word in words {
+        let (a, b) = (left.1[word], right.1[word]);
+        let _ = write!(text, "{} {} {a:x} {} {b:x}; ", name(word), left.0, right.0);
+    }
+    text
+}
+
+impl Pair {
+    /// Starts QEMU.
+    pub fn new(program: &Path) -> Self {
+        Self {
+            program: program.to_owned(),
+            harness: Harness::new(program),
+            benches: (0..ENGINES.len()).map(Bench::new).collect(),
+        }
+    }
+
+    /// Cases of a seed, fit to be compared.
+    pub fn batch(
+        &mut self,
+        seed: u64,
+        count: usize,
+        alphabet: &[Op],
+    ) -> Result<(Vec<Case>, Vec<Fit>), Difference> {
+        let mut random = Random::new(seed);
+        let (mut cases, mut fits) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        while cases.len() < count.min(BATCH) {
+            let mut case = generate::case(&mut random, alphabet, cases.len());
+            match trace::settle(&mut self.benches[0], &mut case) {
+                Ok(fit) => {
+                    cases.push(case);
+                    fits.push(fit);
+                }
+                Err(Unfit::Leaves) => {}
+                Err(Unfit::Traps(index, trap)) => {
+                    let what = format!("instruction {index} traps: {trap:?}");
+                    return Err(Difference { case, what });
+                }
+            }
+        }
+        Ok((cases, fits))
+    }
+
+    /// Runs cases that lie one behind the other, and gives the first differences.
+    pub fn compare(&mut self, cases: &[Case], fits: &[Fit]) -> Vec<Difference> {
+        let sent = self.harness.send(cases);
+        let ours: Vec<Vec<Result<State, String>>> = (0..self.benches.len())
+            .map(|engine| {
+                self.benches[engine].place(cases);
+                cases.iter().zip(fits).map(|(case, fit)| self.ours(engine, case, fit)).collect()
+            })
+            .collect();
+        let states = match sent.and_then(|()| self.harness.receive(cases.len())) {
+            Ok(states) => states,
+            Err(death) => return self.culprit(cases, fits, death),
+        };
+        let mut differences = Vec::new();
+        for (index, (case, qemu)) in cases.iter().zip(&states).enumerate() {
+            for (engine, states) in ours.iter().enumerate() {
+                let name = ENGINES[engine].0;
+                let what = match &states[index] {
+                    Err(trap) => format!("{name}: {trap}"),
+                    Ok(ours) => {
+                        let words = differs(ours, qemu, fits[index].fault.as_ref());
+                        if words.is_empty() {
+                            continue;
+                        }
+                        describe(&words, (name, ours), ("qemu", qemu))
+                    }
+                };
+                differences.push(Difference { case: case.clone(), what });
+            }
+        }
+        differences
+    }
+
+    fn ours(&mut self, engine: usize, case: &Case, fit: &Fit) -> Result<State, String> {
+        let bench = &mut self.benches[engine];
+        bench.load(&case.state);
+        bench.run(fit.steps).map_err(|trap| format!("{trap:?}"))?;
+        if bench.pc() != case.end() {
+            return Err(format!("ends at {:#x}", bench.pc()));
+        }
+        Ok(bench.store())
+    }
+
+    /// QEMU died: with which case?
+    fn culprit(&mut self, cases: &[Case], fits: &[Fit], death: String) -> Vec<Difference> {
+        self.harness = Harness::new(&self.program);
+        if let [case] = cases {
+            return vec![Difference { case: case.clone(), what: death }];
+        }
+        let half = cases.len() / 2;
+        let first = self.compare(&cases[..half], &fits[..half]);
+        if !first.is_empty() {
+            return first;
+        }
+        self.compare(&cases[half..], &fits[half..])
+    }
+}
