@@ -34,7 +34,12 @@ fn differs(ours: &State, qemu: &State, fault: Option<&Fault>) -> Vec<usize> {
     let mut ours = *ours;
     let mut seen = *qemu;
     for patch in fault.into_iter().flatten() {
-        let value = patch.value.unwrap_or(seen[patch.word]);
+        let there = seen[patch.word] & patch.mask;
+        // QEMU leaves one of the values that it should; otherwise the first is shown.
+        let value = match patch.values.first() {
+            Some(&first) if !patch.values.contains(&there) => first,
+            _ => there,
+        };
         ours[patch.word] = ours[patch.word] & !patch.mask | value & patch.mask;
     }
     seen[CODE] = ours[CODE];
@@ -58,6 +63,11 @@ impl Pair {
             harness: Harness::new(program),
             benches: (0..ENGINES.len()).map(Bench::new).collect(),
         }
+    }
+
+    /// Ours, for a look at cases.
+    pub fn bench(&mut self) -> &mut Bench {
+        &mut self.benches[0]
     }
 
     /// Cases of a seed, fit to be compared.

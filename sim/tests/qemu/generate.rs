@@ -12,6 +12,7 @@ use super::case::{
     ASI, CCR, CODE, CODE_MAX, Case, F, FPRS, FSR, GSR, MEMORY, NOP, R, SLOT_WORDS, SLOTS_BASE,
     State, WINDOW, WINDOW_BYTES, WORDS, Y, register,
 };
+use super::faults;
 use super::values::Random;
 use sun4v::isa::{Format, Op, ROWS, Row, Word, decode};
 
@@ -28,7 +29,8 @@ const TWIN: [u8; 4] = [0xe2, 0xe3, 0xea, 0xeb];
 
 /// Can it be executed by anybody, and does QEMU have it?
 fn is_wanted(row: &Row) -> bool {
-    !matches!(row.format, Format::RdPr | Format::WrPr | Format::Siam)
+    !matches!(row.format, Format::RdPr | Format::WrPr)
+        && !faults::lacks(row.op, 0)
         && (row.format != Format::Bare || matches!(row.op, Op::Stbar | Op::Flushw))
 }
 
@@ -390,6 +392,7 @@ impl Builder<'_> {
                 let choices = if load && !atomic { &PLAIN[..] } else { &PLAIN[..4] };
                 let twin = match op {
                     Op::LdtwA => self.random.one_in(2),
+                    _ if faults::lacks(op, TWIN[0]) => false,
                     _ => row.format == Format::StoreAsi && self.random.one_in(4),
                 };
                 let access = if twin {
@@ -417,13 +420,16 @@ impl Builder<'_> {
                         fixed | bits & 0x1f << 25 | self.alternate(&[short as u8], size, false)?
                     }
                     _ => {
+                        // A partial store's second register is its mask.
                         let target = self.memory(8);
+                        let asi = 0xc0 | self.random.below(6) as u32 | bits & 8;
                         let (base, word) = self.untouched()?;
-                        if self.pinned[word] && self.state[word] != target {
+                        if self.pinned[word] && self.state[word] != target
+                            || faults::lacks(op, asi as u8)
+                        {
                             return None;
                         }
                         self.pin(word, target);
-                        let asi = 0xc0 | self.random.below(6) as u32 | bits & 8;
                         fixed | bits & 0x1f << 25 | base << 14 | asi << 5 | self.any()
                     }
                 }

@@ -188,8 +188,13 @@ impl Bench {
         self.strand.asi
     }
 
-    /// CCR.
-    pub fn ccr(&self) -> u8 {
-        self.strand.cc.ccr()
+    /// A word of the memory window.
+    pub fn memory(&self, index: usize) -> u64 {
+        self.ram.load(Pa(CODE_BYTES + 8 * index as u64))
+    }
+
+    /// FPRS.
+    pub fn fprs(&self) -> u64 {
+        self.strand.fprs.into()
     }
 }
