@@ -67,9 +67,21 @@ fn half(field: u8, values: &[u64]) -> Patch {
     patch(word, 0xffff_ffff << shift, &values)
 }
 
-/// The fault that an instruction meets in the state before it.
-pub fn of(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
+/// Does an instruction write condition codes?
+pub fn writes_codes(op: Op, w: Word) -> bool {
+    match op.row().format {
+        Format::Arith => op.row().mnemonic.contains("cc"),
+        Format::VisRRR => op.row().mnemonic.ends_with("cc"),
+        Format::WrAsr => w.rd() == 2,
+        _ => false,
+    }
+}
+
+/// The fault that an instruction meets in the state before it; `codes` is the
+/// instruction of the case that wrote condition codes last.
+pub fn of(bench: &Bench, codes: Option<Op>, op: Op, w: Word) -> Option<Fault> {
     let fault = match op.row().format {
+        Format::Arith => with_carry(codes, op),
         Format::VisRRR => integers(bench, op, w),
         Format::VisDDR => comparison(bench, op, w),
         Format::FmovCcS | Format::FmovCcD | Format::FmovRS | Format::FmovRD => moved(bench, w, op),
@@ -86,6 +98,26 @@ pub fn of(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
         _ => None,
     };
     fault.filter(|fault| !fault.is_empty())
+}
+
+/// ADDCcc and SUBCcc after an instruction that clears the carry: QEMU makes a plain
+/// sum of it, and then takes V and C from the earlier instruction.
+fn with_carry(codes: Option<Op>, op: Op) -> Option<Fault> {
+    let clears = matches!(
+        codes?,
+        Op::Andcc
+            | Op::Orcc
+            | Op::Xorcc
+            | Op::Andncc
+            | Op::Orncc
+            | Op::Xnorcc
+            | Op::Umulcc
+            | Op::Smulcc
+            | Op::Udivcc
+            | Op::Sdivcc
+    );
+    let carries = matches!(op, Op::Addccc | Op::Subccc);
+    (clears && carries).then(|| vec![patch(CCR, 0x33, &[])])
 }
 
 /// A store that begins a line zeroes it. For QEMU it is a store like others.
@@ -157,9 +189,7 @@ fn visual(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
     let low = |double: u64| double & 0xffff_ffff;
     let (right, wrong) = match op {
         // rd = rs1 - rs2. QEMU subtracts the other way round.
-        Op::Fpsub16 | Op::Fpsub32 => {
-            (vis::op64(op, gsr, a, b, 0)?, vis::op64(op, gsr, b, a, 0)?)
-        }
+        Op::Fpsub16 | Op::Fpsub32 => (vis::op64(op, gsr, a, b, 0)?, vis::op64(op, gsr, b, a, 0)?),
         Op::Fpsub16s => {
             let (a, b) = (bench.single(w.rs1()).into(), bench.single(w.rs2()).into());
             let (right, wrong) = (vis::op32(op, gsr, a, b)?, vis::op32(op, gsr, b, a)?);

@@ -39,10 +39,27 @@ fn is_wanted(row: &Row) -> bool {
 fn is_rare(op: Op) -> bool {
     matches!(
         op,
-        Op::Edge8 | Op::Edge8n | Op::Edge8l | Op::Edge8ln | Op::Edge16 | Op::Edge16n
-            | Op::Edge16l | Op::Edge16ln | Op::Edge32 | Op::Edge32n | Op::Edge32l | Op::Edge32ln
-            | Op::Array8 | Op::Array16 | Op::Array32 | Op::Fexpand | Op::Fmul8x16au
-            | Op::Fmul8x16al | Op::Fmul8ulx16 | Op::Fmuld8sux16 | Op::Fmuld8ulx16
+        Op::Edge8
+            | Op::Edge8n
+            | Op::Edge8l
+            | Op::Edge8ln
+            | Op::Edge16
+            | Op::Edge16n
+            | Op::Edge16l
+            | Op::Edge16ln
+            | Op::Edge32
+            | Op::Edge32n
+            | Op::Edge32l
+            | Op::Edge32ln
+            | Op::Array8
+            | Op::Array16
+            | Op::Array32
+            | Op::Fexpand
+            | Op::Fmul8x16au
+            | Op::Fmul8x16al
+            | Op::Fmul8ulx16
+            | Op::Fmuld8sux16
+            | Op::Fmuld8ulx16
     )
 }
 
@@ -72,6 +89,11 @@ pub fn is_transfer(op: Op) -> bool {
             | Format::Return
             | Format::Trap
     )
+}
+
+/// Has it a delay slot?
+fn has_slot(op: Op) -> bool {
+    is_transfer(op) && op != Op::Tcc
 }
 
 struct Builder<'a> {
@@ -225,7 +247,9 @@ impl Builder<'_> {
             match (self.pinned[word], self.pinned[second]) {
                 _ if word == second => {}
                 (first, false) => {
-                    let offset = if self.random.one_in(2) { self.random.below(64) } else {
+                    let offset = if self.random.one_in(2) {
+                        self.random.below(64)
+                    } else {
                         self.random.integer()
                     };
                     if !first {
@@ -259,8 +283,8 @@ impl Builder<'_> {
 
     fn branch(&mut self, bits: u32) -> Option<u32> {
         let forward = self.forward()?;
-        // A branch in a delay slot, not too often.
-        if !self.is_straight() && !self.random.one_in(4) {
+        // QEMU cannot do branches in delay slots: it dies of many of them.
+        if self.words.last().copied().and_then(decode).is_some_and(has_slot) {
             return None;
         }
         self.shadow = self.shadow.max(self.here() + forward as usize);
@@ -305,7 +329,11 @@ impl Builder<'_> {
                 let (d, s, n) = (self.any(), self.any(), self.any());
                 let x = bits & 1 << 12;
                 let count = if x != 0 { bits & 63 } else { bits & 31 };
-                fixed | d << 25 | s << 14 | x | if bits & 1 << 13 != 0 { 1 << 13 | count } else { n }
+                fixed
+                    | d << 25
+                    | s << 14
+                    | x
+                    | if bits & 1 << 13 != 0 { 1 << 13 | count } else { n }
             }
             Format::MovCc => {
                 let second = if bits & 1 << 13 != 0 { bits & 0x27ff } else { self.any() };
@@ -369,8 +397,13 @@ impl Builder<'_> {
                 }
                 _ => return None,
             },
-            Format::Load | Format::Store | Format::LoadS | Format::StoreS | Format::LoadD
-            | Format::StoreD | Format::StoreFsr => {
+            Format::Load
+            | Format::Store
+            | Format::LoadS
+            | Format::StoreS
+            | Format::LoadD
+            | Format::StoreD
+            | Format::StoreFsr => {
                 let target = self.memory(size(op));
                 fixed | self.rd_of(row, bits) | self.address(target, None)?
             }
@@ -413,7 +446,9 @@ impl Builder<'_> {
                     }
                     1 => {
                         let choices = if load { &BLOCK[..4] } else { &BLOCK[..] };
-                        fixed | bits & 0x19 << 25 & !(0xe << 25) | self.alternate(choices, 64, false)?
+                        fixed
+                            | bits & 0x19 << 25 & !(0xe << 25)
+                            | self.alternate(choices, 64, false)?
                     }
                     2 => {
                         let size = if short & 2 == 0 { 1 } else { 2 };
@@ -450,7 +485,10 @@ impl Builder<'_> {
             Format::FmovRS | Format::FmovRD => bits & !(0x1f << 14) | self.any() << 14,
             Format::VisDDR => bits & !(0x1f << 25) | rd(self.any()),
             Format::VisRRR => {
-                bits & !(0x1f << 25 | 0x1f << 14 | 0x1f) | rd(self.any()) | self.any() << 14 | self.any()
+                bits & !(0x1f << 25 | 0x1f << 14 | 0x1f)
+                    | rd(self.any())
+                    | self.any() << 14
+                    | self.any()
             }
             _ => bits,
         })

@@ -10,18 +10,15 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Builds the program; `None`, said aloud, when a tool is missing.
-pub fn build() -> Option<PathBuf> {
+/// Builds the program under that name, since tests run side by side; `None`, said aloud, when a tool is missing.
+pub fn build(name: &str) -> Option<PathBuf> {
     let present = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if !present("sparc64-linux-gnu-gcc") || !present("qemu-sparc64") {
         eprintln!("SKIPPED: no sparc64-linux-gnu-gcc or no qemu-sparc64, nothing was compared");
         return None;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/qemu/harness.S");
-    // Tests run side by side: each has its own.
-    let thread = format!("{:?}", std::thread::current().id());
-    let name = format!("harness-{}", thread.replace(|c: char| !c.is_ascii_digit(), ""));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("harness-{name}"));
     let built = Command::new("sparc64-linux-gnu-gcc")
         .args(["-nostdlib", "-static", "-no-pie", "-fno-pie", "-mcpu=niagara2", "-o"])
         .args([&program, &source])

@@ -99,8 +99,9 @@ impl Bench {
             let r = &strand.regs.r;
             match depth {
                 0 => state[R..INNER].copy_from_slice(&r[..32]),
-                _ => state[INNER + 16 * (usize::from(depth) - 1)..][..16]
-                    .copy_from_slice(&r[8..24]),
+                _ => {
+                    state[INNER + 16 * (usize::from(depth) - 1)..][..16].copy_from_slice(&r[8..24])
+                }
             }
         }
         strand.regs.set_cwp(cwp);

@@ -7,7 +7,7 @@
 
 use super::case::{Case, NOP, RESTORE, WINDOW, WINDOW_BYTES};
 use super::faults::{self, Fault};
-use super::generate::size;
+use super::generate::{is_transfer, size};
 use super::strand::{Bench, Trap};
 use sim::engine::Exit;
 use sun4v::isa::{Format, Op, Word, decode, tt};
@@ -63,6 +63,13 @@ pub fn settle(bench: &mut Bench, case: &mut Case) -> Result<Fit, Unfit> {
 fn walk(bench: &mut Bench, case: &Case) -> Result<Step, Unfit> {
     bench.load(&case.state);
     let mut fit = Fit::default();
+    // The last instruction that wrote condition codes.
+    let (mut codes, mut slot) = (None, false);
+    // Its delay slot would be outside.
+    let last = case.words.last().copied().and_then(decode);
+    if last.is_some_and(is_transfer) {
+        return Err(Unfit::Leaves);
+    }
     loop {
         let (pc, npc) = (bench.pc(), bench.npc());
         if pc == case.end() {
@@ -75,10 +82,10 @@ fn walk(bench: &mut Bench, case: &Case) -> Result<Step, Unfit> {
         let index = ((pc - case.start()) / 4) as usize;
         let word = case.words[index];
         let (Some(op), w) = (decode(word), Word(word)) else { return Err(Unfit::Leaves) };
-        if outside(bench, op, w) {
+        if outside(bench, op, w) || is_transfer(op) && op != Op::Tcc && slot {
             return Err(Unfit::Leaves);
         }
-        let fault = faults::of(bench, op, w);
+        let fault = faults::of(bench, codes, op, w);
         let before = (divisor(bench, w), op);
         if let Err(trap) = bench.run(1) {
             return match is_right(before, trap) {
@@ -87,6 +94,10 @@ fn walk(bench: &mut Bench, case: &Case) -> Result<Step, Unfit> {
             };
         }
         fit.steps += 1;
+        slot = is_transfer(op) && bench.pc() == pc + 4 && op != Op::Tcc;
+        if faults::writes_codes(op, w) {
+            codes = Some(op);
+        }
         if fault.is_some() {
             let quiet = |word: &u32| matches!(*word, NOP | RESTORE);
             if fit.fault.is_some() || !case.words[index + 1..].iter().all(quiet) {
@@ -124,8 +135,14 @@ fn outside(bench: &Bench, op: Op, w: Word) -> bool {
     let base = bench.r(w.rs1());
     let sum = base.wrapping_add(operand2(bench, w));
     let (ea, bytes) = match op.row().format {
-        Format::Load | Format::Store | Format::LoadS | Format::StoreS | Format::LoadD
-        | Format::StoreD | Format::LoadFsr | Format::StoreFsr => (sum, size(op)),
+        Format::Load
+        | Format::Store
+        | Format::LoadS
+        | Format::StoreS
+        | Format::LoadD
+        | Format::StoreD
+        | Format::LoadFsr
+        | Format::StoreFsr => (sum, size(op)),
         Format::Cas => (base, size(op)),
         Format::LoadAsi | Format::StoreAsi | Format::LoadSAsi | Format::StoreSAsi => match asi {
             // The whole line.
