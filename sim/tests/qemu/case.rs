@@ -148,7 +148,7 @@ impl Case {
             case.state[word] = hex(right)?;
         }
         let slots = SLOTS_BASE..SLOTS_BASE + (BATCH * SLOT_WORDS * 4) as u64;
-        if !slots.contains(&case.start()) || case.start() % (4 * SLOT_WORDS as u64) != 0 {
+        if !slots.contains(&case.start()) || !case.start().is_multiple_of(4 * SLOT_WORDS as u64) {
             return Err(format!("no code can be at {:#x}", case.start()));
         }
         Ok(case)

@@ -9,7 +9,7 @@ use super::trace::{self, Fit, Unfit};
 use super::values::Random;
 use std::fmt::Write as _;
 use std::path::Path;
-use sun4v::isa::Op;
+use sun4v::isa::{Op, ROWS};
 
 /// Both sides.
 pub struct Pair {
@@ -18,6 +18,42 @@ pub struct Pair {
     harness: Harness,
     /// Ours, one for each engine.
     benches: Vec<Bench>,
+    /// What was compared.
+    pub tally: Tally,
+    /// Makes ours wrong, to see whether that is found.
+    pub spoil: Option<fn(&Case, &mut State)>,
+}
+
+/// What was compared: instructions by table row, and cases that end with a fault.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// How often each instruction was executed.
+    pub executed: Vec<u64>,
+    /// Cases that end with a fault of QEMU's.
+    pub faults: u64,
+    /// Cases.
+    pub cases: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { executed: vec![0; ROWS.len()], faults: 0, cases: 0 }
+    }
+}
+
+impl Tally {
+    fn add(&mut self, fit: &Fit) {
+        self.cases += 1;
+        self.faults += u64::from(fit.fault.is_some());
+        fit.executed.iter().for_each(|&op| self.executed[op as usize] += 1);
+    }
+
+    /// Adds another.
+    pub fn join(&mut self, other: &Self) {
+        self.cases += other.cases;
+        self.faults += other.faults;
+        self.executed.iter_mut().zip(&other.executed).for_each(|(sum, n)| *sum += n);
+    }
 }
 
 /// A case that came out differently.
@@ -33,7 +69,11 @@ pub struct Difference {
 fn differs(ours: &State, qemu: &State, fault: Option<&Fault>) -> Vec<usize> {
     let mut ours = *ours;
     let mut seen = *qemu;
-    for patch in fault.into_iter().flatten() {
+    let patches = match fault {
+        Some(Fault::State(patches)) => patches.as_slice(),
+        _ => &[],
+    };
+    for patch in patches {
         let there = seen[patch.word] & patch.mask;
         // QEMU leaves one of the values that it should; otherwise the first is shown.
         let value = match patch.values.first() {
@@ -62,6 +102,8 @@ impl Pair {
             program: program.to_owned(),
             harness: Harness::new(program),
             benches: (0..ENGINES.len()).map(Bench::new).collect(),
+            tally: Tally::default(),
+            spoil: None,
         }
     }
 
@@ -76,20 +118,21 @@ impl Pair {
         seed: u64,
         count: usize,
         alphabet: &[Op],
-    ) -> Result<(Vec<Case>, Vec<Fit>), Difference> {
+    ) -> Result<(Vec<Case>, Vec<Fit>), Box<Difference>> {
         let mut random = Random::new(seed);
         let (mut cases, mut fits) = (Vec::with_capacity(count), Vec::with_capacity(count));
         while cases.len() < count.min(BATCH) {
             let mut case = generate::case(&mut random, alphabet, cases.len());
             match trace::settle(&mut self.benches[0], &mut case) {
                 Ok(fit) => {
+                    self.tally.add(&fit);
                     cases.push(case);
                     fits.push(fit);
                 }
                 Err(Unfit::Leaves) => {}
                 Err(Unfit::Traps(index, trap)) => {
                     let what = format!("instruction {index} traps: {trap:?}");
-                    return Err(Difference { case, what });
+                    return Err(Box::new(Difference { case, what }));
                 }
             }
         }
@@ -136,7 +179,11 @@ impl Pair {
         if bench.pc() != case.end() {
             return Err(format!("ends at {:#x}", bench.pc()));
         }
-        Ok(bench.store())
+        let mut state = bench.store();
+        if let Some(spoil) = self.spoil {
+            spoil(case, &mut state);
+        }
+        Ok(state)
     }
 
     /// QEMU died: with which case?

@@ -8,8 +8,8 @@
 //! **Source.** T2 reference 3, which is read out of OpenSPARC T2; the VIS instruction
 //! set manual.
 
+use super::builder::size;
 use super::case::{CCR, F, FPRS, FSR, GSR, MEMORY, WINDOW, register};
-use super::generate::size;
 use super::strand::Bench;
 use sim::chip::fpu::{Exc, deliver, t2};
 use sim::chip::strand::GSR_BITS;
@@ -27,8 +27,14 @@ pub struct Patch {
     pub values: Vec<u64>,
 }
 
-/// What a fault does to a state.
-pub type Fault = Vec<Patch>;
+/// What a fault does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// To the state.
+    State(Vec<Patch>),
+    /// It traps, and should not.
+    Traps,
+}
 
 const IM: u64 = 1 << 27;
 const NS: u64 = 1 << 22;
@@ -55,6 +61,10 @@ fn patch(word: usize, mask: u64, values: &[u64]) -> Patch {
     Patch { word, mask, values: values.to_vec() }
 }
 
+fn only(patch: Patch) -> Fault {
+    Fault::State(vec![patch])
+}
+
 /// The double that a field names.
 fn whole(field: u8, values: &[u64]) -> Patch {
     patch(F + usize::from(double(field)) / 2, u64::MAX, values)
@@ -65,6 +75,61 @@ fn half(field: u8, values: &[u64]) -> Patch {
     let (word, shift) = (F + usize::from(field) / 2, if field & 1 == 0 { 32 } else { 0 });
     let values: Vec<_> = values.iter().map(|value| value << shift).collect();
     patch(word, 0xffff_ffff << shift, &values)
+}
+
+/// Does it do the instruction wrong with most operands?
+pub fn is_frequent(op: Op) -> bool {
+    let edges = Op::Edge8..=Op::Array32;
+    matches!(
+        op,
+        Op::Fexpand
+            | Op::Fmul8x16
+            | Op::Fmul8x16au
+            | Op::Fmul8x16al
+            | Op::Fmul8ulx16
+            | Op::Fmuld8sux16
+            | Op::Fmuld8ulx16
+            | Op::Fpmerge
+            | Op::Bshuffle
+            | Op::Fpsub16
+            | Op::Fpsub16s
+            | Op::Fpsub32
+    ) || edges.contains(&op)
+}
+
+/// What QEMU makes of an instruction whose exceptions are enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enabled {
+    /// It does not trap, and should.
+    Missed,
+    /// It traps with this FSR.
+    Fsr(u64),
+}
+
+/// An operation on numbers that should trap; `None` when QEMU is right.
+pub fn enabled(bench: &Bench, op: Op, w: Word) -> Option<Enabled> {
+    let (a, b) = operands(bench, op, w);
+    let (_, exc) = t2::fpop(op, bench.fsr(), bench.gsr(), false, a, b)?;
+    let enabled = bench.fsr() >> 23 & CEXC;
+    let raised = u64::from(exc.cexc());
+    // Tiny is underflow when that is enabled, also when exact. And see [`computed`].
+    if raised & enabled == 0 || op == Op::FsToD && nan(true, b) {
+        return Some(Enabled::Missed);
+    }
+    // The exception that traps is in cexc, and no other. QEMU has all of them there.
+    let alone = raised.is_power_of_two();
+    (!alone).then_some(Enabled::Fsr(bench.fsr() & !CEXC | 1 << 14 | raised))
+}
+
+/// The operands of an operation on numbers.
+fn operands(bench: &Bench, op: Op, w: Word) -> (u64, u64) {
+    let operand = |n: u8| if is_single(op) { bench.single(n).into() } else { bench.double(n) };
+    (operand(w.rs1()), operand(w.rs2()))
+}
+
+/// Are its operands singles?
+fn is_single(op: Op) -> bool {
+    matches!(op.row().format, Format::FpSSS | Format::FpSS | Format::FpSSD | Format::FpSD)
 }
 
 /// Does an instruction write condition codes?
@@ -90,14 +155,14 @@ pub fn of(bench: &Bench, codes: Option<Op>, op: Op, w: Word) -> Option<Fault> {
             // T2 has some bits of GSR. QEMU keeps the others too.
             let operand = if w.i() { w.simm13() as u64 } else { bench.r(w.rs2()) };
             let rest = (bench.r(w.rs1()) ^ operand) & !GSR_BITS;
-            (rest != 0).then(|| vec![patch(GSR, !GSR_BITS, &[rest])])
+            (rest != 0).then(|| only(patch(GSR, !GSR_BITS, &[rest])))
         }
         Format::StoreAsi => begins_line(bench, op, w),
         _ if op.row().source.starts_with("VIS") => visual(bench, op, w),
         _ if w.0 >> 30 == 2 && w.0 >> 19 & 0x3f == 0x34 => computed(bench, op, w),
         _ => None,
     };
-    fault.filter(|fault| !fault.is_empty())
+    fault.filter(|fault| *fault != Fault::State(Vec::new()))
 }
 
 /// ADDCcc and SUBCcc after an instruction that clears the carry: QEMU makes a plain
@@ -117,7 +182,7 @@ fn with_carry(codes: Option<Op>, op: Op) -> Option<Fault> {
             | Op::Sdivcc
     );
     let carries = matches!(op, Op::Addccc | Op::Subccc);
-    (clears && carries).then(|| vec![patch(CCR, 0x33, &[])])
+    (clears && carries).then(|| only(patch(CCR, 0x33, &[])))
 }
 
 /// A store that begins a line zeroes it. For QEMU it is a store like others.
@@ -134,7 +199,8 @@ fn begins_line(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
     let stored = u64::MAX.checked_shr(8 * size(op) as u32).unwrap_or(0);
     let mask = |index| if index == first { stored } else { u64::MAX };
     let old = |index| bench.memory(index) & mask(index);
-    Some((first..first + 8).map(|at| patch(MEMORY + at, mask(at), &[old(at)])).collect())
+    let patches = (first..first + 8).map(|at| patch(MEMORY + at, mask(at), &[old(at)]));
+    Some(Fault::State(patches.collect()))
 }
 
 /// Edges and arrays.
@@ -166,7 +232,7 @@ fn integers(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
         }
     }
     fault.extend(register(depth, w.rd()).map(|word| patch(word, bits, &[])));
-    Some(fault)
+    Some(Fault::State(fault))
 }
 
 /// Comparisons of lanes: they are signed, and QEMU compares them unsigned.
@@ -179,7 +245,7 @@ fn comparison(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
     let (a, b) = (bench.double(w.rs1()), bench.double(w.rs2()));
     let (right, wrong) = (vis::compare(op, a, b)?, vis::compare(op, a ^ signs, b ^ signs)?);
     let word = register(bench.depth(), w.rd())?;
-    (right != wrong).then(|| vec![patch(word, u64::MAX, &[wrong])])
+    (right != wrong).then(|| only(patch(word, u64::MAX, &[wrong])))
 }
 
 /// VIS from floating-point registers to floating-point registers.
@@ -193,7 +259,7 @@ fn visual(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
         Op::Fpsub16s => {
             let (a, b) = (bench.single(w.rs1()).into(), bench.single(w.rs2()).into());
             let (right, wrong) = (vis::op32(op, gsr, a, b)?, vis::op32(op, gsr, b, a)?);
-            return (right != wrong).then(|| vec![half(rd, &[wrong.into()])]);
+            return (right != wrong).then(|| only(half(rd, &[wrong.into()])));
         }
         // The most significant nibble of the mask makes the most significant byte
         // (gcc's own masks rely on it). QEMU fills from the other end.
@@ -211,17 +277,17 @@ fn visual(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
             (vis::op64(op, gsr, s, t, 0)?, vis::op64(op, gsr, low(a), low(b), 0)?)
         }
         // The same, and: each byte alone, four bits up. QEMU takes halves for bytes.
-        Op::Fexpand => return Some(vec![whole(rd, &[])]),
+        Op::Fexpand => return Some(only(whole(rd, &[]))),
         // The multiplier is the upper or lower half of the single rs2. QEMU takes
         // it, and the bytes, out of the lanes of a double.
-        Op::Fmul8x16au | Op::Fmul8x16al => return Some(vec![whole(rd, &[])]),
+        Op::Fmul8x16au | Op::Fmul8x16al => return Some(only(whole(rd, &[]))),
         // The upper 16 of 32 bits of the product, rounded. QEMU takes the middle ones.
-        Op::Fmul8ulx16 => return Some(vec![whole(rd, &[])]),
+        Op::Fmul8ulx16 => return Some(only(whole(rd, &[]))),
         // The whole product; SU has it eight bits up. QEMU rounds, and does not shift.
-        Op::Fmuld8sux16 | Op::Fmuld8ulx16 => return Some(vec![whole(rd, &[])]),
+        Op::Fmuld8sux16 | Op::Fmuld8ulx16 => return Some(only(whole(rd, &[]))),
         _ => return None,
     };
-    (right != wrong).then(|| vec![whole(rd, &[wrong])])
+    (right != wrong).then(|| only(whole(rd, &[wrong])))
 }
 
 /// Conditional moves leave FSR as it is, and what they do not write is not dirty. For
@@ -236,7 +302,7 @@ fn moved(bench: &Bench, w: Word, op: Op) -> Option<Fault> {
     if bench.fprs() & dirty == 0 {
         fault.push(patch(FPRS, dirty, &[dirty]));
     }
-    Some(fault)
+    Some(Fault::State(fault))
 }
 
 /// Is it a NaN, and with which fraction?
@@ -250,13 +316,13 @@ fn nan(single: bool, bits: u64) -> bool {
 /// Operations on numbers.
 fn computed(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
     let format = op.row().format;
-    let singles = matches!(format, Format::FpSSS | Format::FpSS | Format::FpSSD | Format::FpSD);
+    let singles = is_single(op);
     let unary = matches!(format, Format::FpSS | Format::FpDD | Format::FpSD | Format::FpDS);
-    let operand = |n: u8| if singles { bench.single(n).into() } else { bench.double(n) };
-    let (a, b): (u64, u64) = (operand(w.rs1()), operand(w.rs2()));
+    let (a, b) = operands(bench, op, w);
     let narrow = matches!(format, Format::FpSSS | Format::FpSS | Format::FpDS);
     let (fsr, gsr) = (bench.fsr(), bench.gsr());
     let (bits, exc) = t2::fpop(op, fsr, gsr, false, a, b)?;
+    // When it traps, as it may, there is nothing to be wrong.
     let right = (bits, deliver(fsr, exc).ok()?);
 
     // GSR.IM and FSR.NS do not exist for QEMU.
@@ -284,7 +350,7 @@ fn computed(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
         }
         _ => {}
     }
-    let left = deliver(fsr, exc).ok()?;
+    let Ok(left) = deliver(fsr, exc) else { return Some(Fault::Traps) };
     let mut fault = Vec::new();
     if bits != right.0 || other != right.0 {
         let rd = w.rd();
@@ -294,5 +360,5 @@ fn computed(bench: &Bench, op: Op, w: Word) -> Option<Fault> {
     if left != right.1 {
         fault.push(patch(FSR, u64::MAX, &[left]));
     }
-    Some(fault)
+    Some(Fault::State(fault))
 }

@@ -64,7 +64,9 @@ batch:
 enter:
 	set	control, %g1
 	ldx	[%g1], %g1
-	! QEMU may keep an exception of an instruction for the next one.
+	! QEMU may keep an exception of an instruction for the next one. No traps: word 7
+	! of a record is zero.
+	ldx	[%g1 + 56], %fsr
 	faddd	%f0, %f0, %f2
 
 	mov	WINDOW_HIGH, %g3

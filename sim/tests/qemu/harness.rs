@@ -44,7 +44,7 @@ impl Harness {
             .arg(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("qemu runs");
         let input = child.stdin.take().expect("it has an input");
@@ -83,7 +83,16 @@ impl Harness {
         Ok(self.bytes.chunks_exact(WORDS * 8).map(state).collect())
     }
 
+    /// How it ended: by a signal, or by a trap that it prints with the registers.
     fn death(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(mut errors) = self.child.stderr.take() {
+            let _ = errors.read_to_string(&mut text);
+        }
+        let after = |key: &str| text.split_once(key)?.1.split_whitespace().next();
+        if let (Some(tt), Some(fsr)) = (after("Unhandled trap: "), after("fsr: ")) {
+            return format!("QEMU: trap {tt}, fsr {fsr}");
+        }
         match self.child.wait() {
             Ok(status) => format!("QEMU: {status}"),
             Err(error) => format!("QEMU: {error}"),

@@ -6,6 +6,7 @@
 use super::case::{ASI, CCR, CODE, Case, F, FPRS, MEMORY, NOP, R, SLOTS_BASE, WORDS};
 use super::compare::{Difference, Pair};
 use super::trace;
+use sun4v::isa::{Op, decode};
 
 /// Rounds, each of which takes something away.
 const ROUNDS_MAX: usize = 64;
@@ -115,7 +116,7 @@ fn fields(pair: &mut Pair, best: &mut Difference) {
                 continue;
             }
             less.words[index] = word & !(1 << bit);
-            let same = sun4v::isa::decode(less.words[index]) == sun4v::isa::decode(word);
+            let same = decode(less.words[index]) == decode(word);
             if same && !names_g1(less.words[index]) {
                 attempt(pair, best, less);
             }
@@ -123,9 +124,12 @@ fn fields(pair: &mut Pair, best: &mut Difference) {
     }
 }
 
-/// Could an instruction read or write `%g1`?
+/// Could an instruction read or write `%g1`, alone or as the second of a pair?
 fn names_g1(word: u32) -> bool {
     let fields = [word >> 25 & 31, word >> 14 & 31, word & 31];
     let registers = if word >> 13 & 1 != 0 { &fields[..2] } else { &fields[..] };
-    word >> 30 >= 2 && registers.contains(&1) || word >> 30 == 0 && fields[1] == 1
+    let pair = matches!(decode(word), Some(Op::Ldtw | Op::LdtwA | Op::Sttw | Op::SttwA));
+    word >> 30 >= 2 && registers.contains(&1)
+        || word >> 30 == 0 && fields[1] == 1
+        || pair && fields[0] == 0
 }

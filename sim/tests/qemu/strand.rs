@@ -12,8 +12,11 @@ use sim::mem::Ram;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealMap, RealRange};
 use sun4v::isa::double;
 
-/// Every engine by its name.
-pub const ENGINES: [(&str, fn() -> Box<dyn Engine>); 1] = [("interp", || Box::new(Interp))];
+/// The name of an engine, and how it is made.
+type Named = (&'static str, fn() -> Box<dyn Engine>);
+
+/// Every engine: all have to agree with QEMU.
+pub const ENGINES: [Named; 1] = [("interp", || Box::new(Interp))];
 
 /// Bytes of physical memory: code, then a page with the memory window.
 const CODE_BYTES: u64 = 0x2_0000;
