@@ -129,9 +129,13 @@ impl Pair {
                     cases.push(case);
                     fits.push(fit);
                 }
-                Err(Unfit::Leaves) => {}
+                // They are made so that they do not: ours does something wrong.
+                Err(Unfit::Leaves) => {
+                    let what = "leaves its code or its memory on our side".to_owned();
+                    return Err(Box::new(Difference { case, what }));
+                }
                 Err(Unfit::Traps(index, trap)) => {
-                    let what = format!("instruction {index} traps: {trap:?}");
+                    let what = format!("instruction {index} traps on our side: {trap:?}");
                     return Err(Box::new(Difference { case, what }));
                 }
             }

@@ -135,7 +135,7 @@ fn a_fault_of_ours_is_found_and_shrunk_to_the_instruction() {
     let (cases, fits) = pair.batch(3, BATCH, &generate::alphabet()).expect("no traps");
     let difference = pair.compare(&cases, &fits).pop().expect("a difference");
     let Difference { case, what } = shrink::shrink(&mut pair, difference);
-    assert_eq!(case.to_string(), "81700000: # popc  %g0, %g0");
+    assert_eq!(case.to_string(), "81700000: # popc %g0, %g0");
     assert_eq!(what, "y interp 1 qemu 0; ");
     assert_eq!(Case::parse(&case.to_string()), Ok(case));
 }
