@@ -18,6 +18,7 @@ fn calls() -> Vec<String> {
         seed: None,
         threads: Some(1),
         set: Vec::new(),
+        ..Options::default()
     };
     let (scenario, file) = options.scenario().unwrap();
     let mut world = options.power_on(&scenario, &file).unwrap();

@@ -16,6 +16,7 @@
 use super::desk::Desk;
 use super::domain::Domain;
 use crate::chip::cwq::{self, Cwq, Dma, Status};
+use crate::engine::Choice;
 use crate::mem::Ram;
 use hv::platform::{ControlWord, Cpus, Machine, Memory};
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,6 +108,7 @@ pub struct Board {
     notices: Vec<Notice>,
     trace: Vec<String>,
     console: BTreeMap<GuestId, Vec<u8>>,
+    choice: Choice,
 }
 
 impl Board {
@@ -124,6 +126,17 @@ impl Board {
             notices: Vec::new(),
             trace: Vec::new(),
             console: BTreeMap::new(),
+            choice: Choice::default(),
+        }
+    }
+
+    /// Says by which engine and timing model guests are run, those to come too.
+    pub fn set_choice(&mut self, choice: Choice) {
+        self.choice = choice;
+        for seat in self.seats.values_mut() {
+            if let Seat::Sparc(domain) = seat {
+                domain.set_choice(choice);
+            }
         }
     }
 
@@ -263,13 +276,14 @@ impl Board {
 
     fn seat(&mut self, guest: GuestId) -> &mut Seat {
         let (ram, now, native) = (&self.ram, self.now, self.native.contains(&guest));
+        let choice = self.choice;
         self.seats.entry(guest).or_insert_with(|| {
             if native {
                 let mut desk = Desk::new(SharedRam(Arc::clone(ram)));
                 desk.set_now(now);
                 Seat::Native(desk)
             } else {
-                let mut domain = Domain::new(Arc::clone(ram));
+                let mut domain = Domain::new(Arc::clone(ram), choice);
                 domain.set_now(now);
                 Seat::Sparc(Box::new(domain))
             }

@@ -15,7 +15,7 @@
 use crate::chip::stick::time_of;
 use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
 use crate::chip::tlb::{Core, Entry};
-use crate::engine::{Clock, Code, Counts, Engine, Exit, Interp, Place};
+use crate::engine::{Choice, Clock, Code, Costs, Counts, Engine, Exit, Interp, Place};
 use crate::mem::Ram;
 use hv::platform::{Cpus, Memory, Queue, StartState, Tlbs};
 use hv::{Answer, Guest, Outcome, Trap};
@@ -58,16 +58,17 @@ pub struct Domain {
     clock: Clock,
     counts: Counts,
     hypercalls: BTreeMap<(u8, u64), u64>,
-    engine: Interp,
+    engine: Box<dyn Engine + Send>,
+    costs: Costs,
     /// Whose trap is being served.
     current: Option<usize>,
     steps: Option<Vec<Step>>,
 }
 
 impl Domain {
-    /// A domain without strands.
+    /// A domain without strands, whose instructions are executed as `choice` says.
     #[must_use]
-    pub fn new(ram: Arc<Ram>) -> Self {
+    pub fn new(ram: Arc<Ram>, choice: Choice) -> Self {
         Self {
             ram,
             now: SimTime::ZERO,
@@ -78,7 +79,8 @@ impl Domain {
             clock: Clock::default(),
             counts: Counts::default(),
             hypercalls: BTreeMap::new(),
-            engine: Interp,
+            engine: choice.engine.engine(),
+            costs: choice.timing.costs(),
             current: None,
             steps: None,
         }
@@ -101,7 +103,8 @@ impl Domain {
         self.seats.sort_by_key(|seat| seat.vcpu);
         self.cores.retain(|&core, _| self.seats.iter().any(|seat| seat.id.core() == core));
         for seat in &self.seats {
-            self.cores.entry(seat.id.core()).or_default();
+            let id = seat.id.core();
+            self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
         }
         if self.map != *memory {
             self.map = memory.clone();
@@ -110,6 +113,13 @@ impl Domain {
             self.code.clear(&self.ram);
             self.cores.values_mut().for_each(|core| core.demap_all(true, true));
         }
+    }
+
+    /// Changes the engine and the timing model, between slices.
+    pub fn set_choice(&mut self, choice: Choice) {
+        self.engine.pending(&mut self.counts);
+        self.engine = choice.engine.engine();
+        self.costs = choice.timing.costs();
     }
 
     /// Moves its clock to a boundary.
@@ -148,13 +158,15 @@ impl Domain {
     /// Instructions executed so far.
     #[must_use]
     pub fn instructions(&self) -> u64 {
-        self.counts.instructions
+        self.counts().instructions
     }
 
     /// Instructions, and traps that the guest served, so far.
     #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        self.engine.pending(&mut counts);
+        counts
     }
 
     /// Hypercalls so far, by trap number and function.
@@ -206,20 +218,23 @@ impl Domain {
 
     /// Runs the engine; one instruction at a time when they are traced.
     fn execute(&mut self, index: usize, end: u64) -> Exit {
-        let Some(mut steps) = self.steps.take() else { return self.run_engine(index, end) };
+        let Some(mut steps) = self.steps.take() else {
+            return self.run_engine(index, end, false);
+        };
         let strand = &self.seats[index].strand;
         let (tick, pc, vcpu) = (strand.tick, strand.pc, self.seats[index].vcpu);
         let before = self.peek(index, pc);
-        let exit = self.run_engine(index, end.min(tick + 1));
+        let exit = self.run_engine(index, end.min(tick + 1), true);
         let word = before.or_else(|| self.peek(index, pc));
         steps.push(Step { tick, vcpu, pc, word });
         self.steps = Some(steps);
         exit
     }
 
-    fn run_engine(&mut self, index: usize, until: u64) -> Exit {
+    fn run_engine(&mut self, index: usize, until: u64, single: bool) -> Exit {
         let Seat { id, strand, .. } = &mut self.seats[index];
-        let core = self.cores.entry(id.core()).or_default();
+        let id = id.core();
+        let core = self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
         let before = strand.tick;
         let place = Place {
             strand,
@@ -229,8 +244,13 @@ impl Domain {
             code: &mut self.code,
             clock: &mut self.clock,
             counts: &mut self.counts,
+            costs: &self.costs,
+            sharing: 1,
         };
-        let exit = self.engine.run(place, until);
+        let exit = match single {
+            true => Interp.run(place, until),
+            false => self.engine.run(place, until),
+        };
         let strand = &mut self.seats[index].strand;
         strand.busy += strand.tick - before;
         exit
@@ -258,7 +278,7 @@ impl Domain {
         let trap = match exit {
             Exit::Budget | Exit::Spin => return,
             Exit::Hypercall { number } => {
-                let args = std::array::from_fn(|arg| strand.regs.r[8 + arg]);
+                let args = std::array::from_fn(|arg| strand.regs.get(8 + arg as u8));
                 *self.hypercalls.entry((number, args[5])).or_default() += 1;
                 Trap::Hypercall { number, args }
             }
@@ -315,9 +335,11 @@ impl Domain {
 
 /// Writes an answer and goes on after the trap instruction.
 fn complete(strand: &mut Strand, answer: &Answer) {
-    strand.regs.r[8] = answer.status;
+    strand.regs.set(8, answer.status);
     let count = usize::from(answer.count.min(5));
-    strand.regs.r[9..9 + count].copy_from_slice(&answer.rets[..count]);
+    for (n, &value) in (9..).zip(&answer.rets[..count]) {
+        strand.regs.set(n, value);
+    }
     strand.pc = strand.npc;
     strand.npc = strand.npc.wrapping_add(4) & strand.am;
 }

@@ -13,6 +13,7 @@ use super::board::{Board, Notice};
 use super::native::NativeHost;
 use super::pool::Pool;
 use super::slice::DomainSlice;
+use crate::engine::Choice;
 use crate::lab::Outlet;
 use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
@@ -213,7 +214,12 @@ impl Server {
         self.board.domains().map(|(_, domain)| domain.instructions()).sum()
     }
 
-    /// Turns the hypercall trace on or off.
+    /// Says by which engine and timing model its guests are run.
+    pub fn set_choice(&mut self, choice: Choice) {
+        self.board.set_choice(choice);
+    }
+
+    /// Turns the trace of hypercalls on or off.
     pub fn set_trace(&mut self, on: bool) {
         self.hv.set_trace(on);
     }

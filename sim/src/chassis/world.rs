@@ -21,6 +21,7 @@
 use super::pool::Pool;
 use super::server::{PowerOn, PowerOnError, ROM_BYTES_MAX, Server, inventory};
 use super::slice::{DomainSlice, grid_after};
+use crate::engine::Choice;
 use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Scenario};
 use crate::lab::script::{Prompt, Script, ScriptError, StepId};
@@ -229,7 +230,12 @@ impl World {
         self.counts
     }
 
-    /// Turns the hypercall trace of all servers on or off.
+    /// Says by which engine and timing model all guests are run.
+    pub fn set_choice(&mut self, choice: Choice) {
+        self.servers.iter_mut().for_each(|server| server.set_choice(choice));
+    }
+
+    /// Turns the trace of hypercalls on or off.
     pub fn set_trace(&mut self, on: bool) {
         self.servers.iter_mut().for_each(|server| server.set_trace(on));
     }

@@ -1,11 +1,12 @@
 //! Integer registers: eight windows, three sets of globals, and the condition
 //! codes.
 //!
-//! **Shapes.** [`Regs::r`] is the view that an instruction sees: `r[0]` is zero,
-//! `r[1..8]` the globals, `r[8..16]` the outs, `r[16..24]` the locals, `r[24..32]`
-//! the ins. `r[32]` ([`SINK`]) takes what is written to `%g0`; the rest is there so
-//! that a six-bit index needs no check. Everything that is not in view lies in the
-//! backing arrays; the outs of window n are the ins of window n + 1.
+//! **Shapes.** All windows lie in one flat file, and a window is a base into it that
+//! slides: sixteen registers down for `save`, sixteen up for `restore`, so the outs of
+//! window n *are* the ins of window n + 1. Windows lie from the file's end to its
+//! start; only the outs of window 7, which are the ins of window 0, have two places,
+//! and are copied when window 7 is entered or left. The globals in force are beside
+//! the file; the other sets wait in theirs.
 //!
 //! **Source.** T2: window state is three bits a register, unchecked.
 
@@ -13,17 +14,29 @@
 pub const WINDOWS: u8 = 8;
 /// Levels of globals that a guest has: GL 0 to 2.
 pub const GLOBAL_SETS: usize = 3;
-/// Index of the register that takes writes to `%g0`.
-pub const SINK: usize = 32;
+/// Index among the globals of the register that takes writes to `%g0`.
+pub const SINK: usize = 8;
+
+/// Registers from one window's outs to the next one's.
+const STRIDE: usize = 16;
+/// Outs, locals and ins.
+const VIEW: usize = 24;
+/// Registers of the flat file: eight windows, and the ins of window 0.
+const FILE: usize = STRIDE * WINDOWS as usize + 8;
+/// The last window, whose outs have two places.
+const LAST: u8 = WINDOWS - 1;
+/// Where the ins of window 0 lie.
+const FIRST_INS: usize = FILE - 8;
 
 /// The integer registers of one strand.
 #[derive(Clone)]
+#[repr(C)]
 pub struct Regs {
-    /// The current view.
-    pub r: [u64; 64],
-    globals: [[u64; 8]; GLOBAL_SETS],
-    /// Locals, then ins.
-    windows: [[u64; 16]; WINDOWS as usize],
+    /// `%g0` to `%g7` in force, and the [`SINK`].
+    pub(crate) globals: [u64; 9],
+    /// Outs, locals and ins of every window.
+    pub(crate) file: [u64; FILE],
+    sets: [[u64; 8]; GLOBAL_SETS],
     gl: u8,
     cwp: u8,
     /// Windows that `save` may take before it spills.
@@ -41,9 +54,9 @@ pub struct Regs {
 impl Default for Regs {
     fn default() -> Self {
         Self {
-            r: [0; 64],
-            globals: [[0; 8]; GLOBAL_SETS],
-            windows: [[0; 16]; WINDOWS as usize],
+            globals: [0; 9],
+            file: [0; FILE],
+            sets: [[0; 8]; GLOBAL_SETS],
             gl: 0,
             cwp: 0,
             cansave: WINDOWS - 2,
@@ -55,11 +68,40 @@ impl Default for Regs {
     }
 }
 
-const fn next(window: u8) -> usize {
-    ((window + 1) % WINDOWS) as usize
+/// Where the outs of a window lie.
+const fn base(window: u8) -> usize {
+    STRIDE * (LAST - window % WINDOWS) as usize
 }
 
 impl Regs {
+    /// Reads register `n`, 0 to 31.
+    #[inline(always)]
+    pub fn get(&self, n: u8) -> u64 {
+        match usize::from(n & 31) {
+            n @ 0..8 => self.globals[n],
+            n => self.file[self.base() + n - 8],
+        }
+    }
+
+    /// Writes register `n`; `%g0` stays zero.
+    #[inline(always)]
+    pub fn set(&mut self, n: u8, value: u64) {
+        match usize::from(n & 31) {
+            0 => {}
+            n @ 1..8 => self.globals[n] = value,
+            n => {
+                let base = self.base();
+                self.file[base + n - 8] = value;
+            }
+        }
+    }
+
+    /// Where the outs of the current window lie in the file; locals and ins follow.
+    #[inline(always)]
+    pub(crate) fn base(&self) -> usize {
+        base(self.cwp)
+    }
+
     /// Global level.
     #[inline]
     pub fn gl(&self) -> u8 {
@@ -70,8 +112,8 @@ impl Regs {
     pub fn set_gl(&mut self, gl: u8) {
         let gl = gl.min(GLOBAL_SETS as u8 - 1);
         if gl != self.gl {
-            self.globals[usize::from(self.gl)].copy_from_slice(&self.r[..8]);
-            self.r[..8].copy_from_slice(&self.globals[usize::from(gl)]);
+            self.sets[usize::from(self.gl)].copy_from_slice(&self.globals[..8]);
+            self.globals[..8].copy_from_slice(&self.sets[usize::from(gl)]);
             self.gl = gl;
         }
     }
@@ -82,46 +124,37 @@ impl Regs {
         self.cwp
     }
 
-    fn put_away(&mut self) {
-        self.windows[next(self.cwp)][8..].copy_from_slice(&self.r[8..16]);
-        self.windows[usize::from(self.cwp)].copy_from_slice(&self.r[16..32]);
-    }
-
-    fn take_out(&mut self) {
-        self.r[8..16].copy_from_slice(&self.windows[next(self.cwp)][8..]);
-        self.r[16..32].copy_from_slice(&self.windows[usize::from(self.cwp)]);
-    }
-
     /// Changes the current window, modulo 8.
+    #[inline]
     pub fn set_cwp(&mut self, cwp: u8) {
-        if cwp % WINDOWS != self.cwp {
-            self.put_away();
-            self.cwp = cwp % WINDOWS;
-            self.take_out();
+        let new = cwp % WINDOWS;
+        if self.cwp == LAST || new == LAST {
+            self.around(new);
+        }
+        self.cwp = new;
+    }
+
+    /// Enters or leaves the last window.
+    #[cold]
+    fn around(&mut self, new: u8) {
+        if self.cwp == LAST {
+            self.file.copy_within(..8, FIRST_INS);
+        }
+        if new == LAST {
+            self.file.copy_within(FIRST_INS.., 0);
         }
     }
 
     /// To the next window: outs become ins. Counters are the caller's.
     #[inline]
     pub fn to_next(&mut self) {
-        let new = next(self.cwp);
-        self.windows[usize::from(self.cwp)].copy_from_slice(&self.r[16..32]);
-        self.cwp = new as u8;
-        let outs: [u64; 8] = self.r[8..16].try_into().unwrap_or_default();
-        self.r[24..32].copy_from_slice(&outs);
-        self.r[16..24].copy_from_slice(&self.windows[new][..8]);
-        self.r[8..16].copy_from_slice(&self.windows[next(self.cwp)][8..]);
+        self.set_cwp(self.cwp + 1);
     }
 
     /// To the previous window: ins become outs. Counters are the caller's.
     #[inline]
     pub fn to_previous(&mut self) {
-        self.windows[next(self.cwp)][8..].copy_from_slice(&self.r[8..16]);
-        self.windows[usize::from(self.cwp)][..8].copy_from_slice(&self.r[16..24]);
-        self.cwp = (self.cwp + WINDOWS - 1) % WINDOWS;
-        let ins: [u64; 8] = self.r[24..32].try_into().unwrap_or_default();
-        self.r[8..16].copy_from_slice(&ins);
-        self.r[16..32].copy_from_slice(&self.windows[usize::from(self.cwp)]);
+        self.set_cwp(self.cwp.wrapping_sub(1));
     }
 
     /// The ASR-like view of WSTATE and the counters, for records: CWP, CANSAVE,
@@ -133,9 +166,10 @@ impl Regs {
     /// All globals, set by set, and all windows (locals, then ins).
     pub fn save(&self) -> (Vec<u64>, Vec<u64>) {
         let mut all = self.clone();
-        all.put_away();
-        all.globals[usize::from(all.gl)].copy_from_slice(&all.r[..8]);
-        (all.globals.concat(), all.windows.concat())
+        all.set_cwp(0);
+        all.sets[usize::from(all.gl)].copy_from_slice(&all.globals[..8]);
+        let window = |n: u8| &all.file[base(n) + 8..base(n) + VIEW];
+        (all.sets.concat(), (0..WINDOWS).flat_map(window).copied().collect())
     }
 
     /// Puts them back; `None` when a count or a value is not as [`Regs::save`]
@@ -153,15 +187,15 @@ impl Regs {
             return None;
         }
         let mut regs =
-            Self { cwp, cansave, canrestore, cleanwin, otherwin, wstate, gl, ..Self::default() };
-        for (set, from) in regs.globals.iter_mut().zip(globals.chunks_exact(8)) {
+            Self { cansave, canrestore, cleanwin, otherwin, wstate, gl, ..Self::default() };
+        for (set, from) in regs.sets.iter_mut().zip(globals.chunks_exact(8)) {
             set.copy_from_slice(from);
         }
-        for (window, from) in regs.windows.iter_mut().zip(windows.chunks_exact(16)) {
-            window.copy_from_slice(from);
+        for (n, from) in (0..WINDOWS).zip(windows.chunks_exact(16)) {
+            regs.file[base(n) + 8..base(n) + VIEW].copy_from_slice(from);
         }
-        regs.r[..8].copy_from_slice(&regs.globals[usize::from(gl)]);
-        regs.take_out();
+        regs.globals[..8].copy_from_slice(&regs.sets[usize::from(gl)]);
+        regs.set_cwp(cwp);
         Some(regs)
     }
 }
@@ -269,21 +303,25 @@ mod test {
     use super::{Cc, Regs, meets};
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
+    fn view(regs: &Regs) -> Vec<u64> {
+        (0..32).map(|n| regs.get(n)).collect()
+    }
+
     #[test]
     fn the_callers_outs_are_the_callees_ins() {
         let mut regs = Regs::default();
         for round in 0..3u64 {
             for step in 0..8u64 {
-                regs.r[8] = round * 8 + step;
-                regs.r[17] = 100 + step;
+                regs.set(8, round * 8 + step);
+                regs.set(17, 100 + step);
                 regs.to_next();
-                assert_eq!(regs.r[24], round * 8 + step);
+                assert_eq!(regs.get(24), round * 8 + step);
             }
         }
         for step in (0..8u64).rev() {
-            regs.r[24] += 1000;
+            regs.set(24, regs.get(24) + 1000);
             regs.to_previous();
-            assert_eq!((regs.r[8], regs.r[17]), (1000 + 16 + step, 100 + step));
+            assert_eq!((regs.get(8), regs.get(17)), (1000 + 16 + step, 100 + step));
         }
     }
 
@@ -292,20 +330,20 @@ mod test {
         let mut regs = Regs::default();
         for gl in 0..3 {
             regs.set_gl(gl);
-            regs.r[1] = u64::from(gl) + 1;
+            regs.set(1, u64::from(gl) + 1);
         }
         regs.set_gl(7);
-        assert_eq!((regs.gl(), regs.r[1]), (2, 3));
+        assert_eq!((regs.gl(), regs.get(1)), (2, 3));
         regs.set_gl(0);
-        assert_eq!((regs.r[0], regs.r[1]), (0, 1));
+        assert_eq!((regs.get(0), regs.get(1)), (0, 1));
     }
 
     #[test]
     fn a_far_jump_of_windows_is_the_same_as_steps() {
         let mut stepped = Regs::default();
         for n in 0..8u64 {
-            for (at, reg) in (8u64..).zip(&mut stepped.r[8..24]) {
-                *reg = n * 100 + at;
+            for at in 8..24 {
+                stepped.set(at, n * 100 + u64::from(at));
             }
             stepped.to_next();
         }
@@ -314,20 +352,20 @@ mod test {
             stepped.to_next();
         }
         jumped.set_cwp(5);
-        assert_eq!(stepped.r, jumped.r);
+        assert_eq!(view(&stepped), view(&jumped));
         assert_eq!(stepped.save(), jumped.save());
     }
 
     #[test]
     fn a_saved_file_loads_and_one_with_a_value_in_g0_does_not() {
         let mut regs = Regs::default();
-        regs.r[9] = 9;
+        regs.set(9, 9);
         regs.to_next();
         regs.set_gl(1);
-        regs.r[3] = 3;
+        regs.set(3, 3);
         let (mut globals, windows) = regs.save();
         let back = Regs::load(&globals, &windows, regs.window_state(), 1).unwrap();
-        assert_eq!(back.r, regs.r);
+        assert_eq!(view(&back), view(&regs));
         assert_eq!(back.save(), (globals.clone(), windows.clone()));
         globals[8] = 1;
         assert!(Regs::load(&globals, &windows, regs.window_state(), 1).is_none());

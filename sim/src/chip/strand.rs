@@ -239,9 +239,15 @@ impl Strand {
             level.tstate = (gl as u64) << 40 | u64::from(pstate::PRIV) << 8;
         }
         self.regs.set_gl(2);
-        self.regs.r[8] = argument;
-        self.regs.r[24] = base;
-        self.regs.r[25] = bytes;
+        self.regs.set(8, argument);
+        self.regs.set(24, base);
+        self.regs.set(25, bytes);
+    }
+
+    /// Does somebody want to know about every instruction?
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.tct
     }
 
     /// Writes PSTATE: bits that T2 lacks stay zero.
@@ -514,7 +520,7 @@ mod test {
             [[0, 0x800_0020, 0x400, 0], [0, 0x800_0020, 1 << 40 | 0x400, 0]]
         );
         assert_eq!(
-            (strand.regs.r[8], strand.regs.r[24], strand.regs.r[25]),
+            (strand.regs.get(8), strand.regs.get(24), strand.regs.get(25)),
             (3, 0x800_0000, 0x2000_0000)
         );
     }

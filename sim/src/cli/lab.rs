@@ -14,7 +14,7 @@ const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
 const ARTICLE_NAME: &str = "article.toml";
 
 /// Options of a run.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Options {
     /// The scenario; without one, the article's
     #[arg(value_name = "SCENARIO.toml")]
@@ -28,6 +28,9 @@ pub struct Options {
     /// Changes a value of the scenario, such as networks.lab.speed=100Mbit/s
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// By what guests are run
+    #[command(flatten)]
+    pub guests: super::choice::Args,
 }
 
 impl Options {
@@ -55,7 +58,9 @@ impl Options {
         let mut prepare = |_: &str, chassis: &Chassis, inventory: &Inventory| {
             prepare(scenario, chassis, inventory)
         };
-        Ok(World::new(scenario, file, threads, &mut prepare)?)
+        let mut world = World::new(scenario, file, threads, &mut prepare)?;
+        world.set_choice(self.guests.choice());
+        Ok(world)
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Args {
     /// Stop after this much simulated time
     #[arg(long, value_name = "SPAN")]
     pub r#for: Option<Span>,
+    /// By what it is run
+    #[command(flatten)]
+    pub by: super::choice::Args,
     /// Host threads; one guest uses one
     #[arg(long, value_name = "N", hide = true)]
     pub threads: Option<usize>,
@@ -55,7 +58,9 @@ impl Args {
         // It names the file and the reason itself.
         let image = Image::read(&self.image).map_err(|error| anyhow!("{error}"))?;
         let booted = Bare::boot_image(self.vcpus, self.memory.0, &image);
-        booted.with_context(|| format!("{}", self.image.display()))
+        let mut bare = booted.with_context(|| format!("{}", self.image.display()))?;
+        bare.board.set_choice(self.by.choice());
+        Ok(bare)
     }
 
     /// When to stop at the latest.

@@ -124,12 +124,8 @@ mod test {
 
     #[test]
     fn a_conversation_ends_with_quit_and_forgives_slips() {
-        let options = Options {
-            scenario: None,
-            seed: None,
-            threads: Some(1),
-            set: vec!["script=[]".to_owned()],
-        };
+        let options =
+            Options { threads: Some(1), set: vec!["script=[]".to_owned()], ..Options::default() };
         let (scenario, file) = options.scenario().unwrap();
         let mut world = options.power_on(&scenario, &file).unwrap();
         let input = "# a remark\nhello\nmars# ldm list\nwait long\nwait 250ms\n\
@@ -142,12 +138,8 @@ mod test {
 
     #[test]
     fn the_control_domain_gets_other_virtual_cpus_and_crypto_units() {
-        let options = Options {
-            scenario: None,
-            seed: None,
-            threads: Some(1),
-            set: vec!["script=[]".to_owned()],
-        };
+        let options =
+            Options { threads: Some(1), set: vec!["script=[]".to_owned()], ..Options::default() };
         let (scenario, file) = options.scenario().unwrap();
         let mut world = options.power_on(&scenario, &file).unwrap();
         let say = |world: &mut World, lines: &str| {

@@ -6,13 +6,26 @@
 //!
 //! **Shapes.** [`Place`] is all that an engine may touch: one strand, the TLBs of
 //! its core, memory, the guest's real memory map, decoded instructions and the
-//! domain's clock. A tick is one instruction (timing *functional*).
+//! domain's clock. A tick is a cycle; how many an instruction takes, [`Costs`] says.
 
-pub mod code;
-pub mod interp;
+mod alu;
+#[expect(unsafe_code, reason = "ledger room 2: ops that call each other, and links between blocks")]
+mod cached;
+mod choice;
+mod class;
+mod code;
+mod exec;
+mod insn;
+mod interp;
+mod timing;
 
+pub use cached::Cached;
+pub use choice::{Choice, Model, UnknownName, Which};
+pub use class::{CLASSES, Class};
 pub use code::Code;
+pub use insn::Insn;
 pub use interp::Interp;
+pub use timing::{Costs, Functional, GROUP, Timing};
 
 use crate::chip::strand::Strand;
 use crate::chip::tlb::Core;
@@ -116,13 +129,18 @@ impl Clock {
 pub struct Counts {
     /// Instructions that completed or trapped.
     pub instructions: u64,
+    /// The same, by class.
+    pub classes: [u64; CLASSES],
     /// Traps that the guest served, by type.
     pub traps: Box<[u64; 512]>,
+    /// Translations that were in no TLB and were found in a TSB: of instructions, of
+    /// data.
+    pub walks: [u64; 2],
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { instructions: 0, traps: Box::new([0; 512]) }
+        Self { instructions: 0, classes: [0; CLASSES], traps: Box::new([0; 512]), walks: [0; 2] }
     }
 }
 
@@ -142,10 +160,29 @@ pub struct Place<'a> {
     pub clock: &'a mut Clock,
     /// What was executed so far.
     pub counts: &'a mut Counts,
+    /// What instructions cost.
+    pub costs: &'a Costs,
+    /// Strands of its thread group that issue, itself included.
+    pub sharing: usize,
 }
 
 /// An engine.
 pub trait Engine {
     /// Runs the strand until its clock is at `until`, or something comes up.
     fn run(&mut self, place: Place<'_>, until: u64) -> Exit;
+
+    /// Adds what it has executed and not counted yet.
+    fn pending(&self, _counts: &mut Counts) {}
+}
+
+#[cfg(test)]
+mod test {
+    mod interp {
+        const WHICH: super::super::Which = super::super::Which::Interp;
+        include!("programs.rs");
+    }
+    mod cached {
+        const WHICH: super::super::Which = super::super::Which::Cached;
+        include!("programs.rs");
+    }
 }

@@ -101,7 +101,7 @@ impl Pair {
         Self {
             program: program.to_owned(),
             harness: Harness::new(program),
-            benches: (0..ENGINES.len()).map(Bench::new).collect(),
+            benches: ENGINES.into_iter().map(Bench::new).collect(),
             tally: Tally::default(),
             spoil: None,
         }
@@ -159,7 +159,7 @@ impl Pair {
         let mut differences = Vec::new();
         for (index, (case, qemu)) in cases.iter().zip(&states).enumerate() {
             for (engine, states) in ours.iter().enumerate() {
-                let name = ENGINES[engine].0;
+                let name = ENGINES[engine].name();
                 let what = match &states[index] {
                     Err(trap) => format!("{name}: {trap}"),
                     Ok(ours) => {
@@ -179,8 +179,8 @@ impl Pair {
     fn ours(&mut self, engine: usize, case: &Case, fit: &Fit) -> Result<State, String> {
         let bench = &mut self.benches[engine];
         bench.load(&case.state);
-        bench.run(fit.steps).map_err(|trap| format!("{trap:?}"))?;
-        if bench.pc() != case.end() {
+        bench.finish(fit.steps).map_err(|trap| format!("{trap:?}"))?;
+        if !bench.is_out() {
             return Err(format!("ends at {:#x}", bench.pc()));
         }
         let mut state = bench.store();

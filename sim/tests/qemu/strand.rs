@@ -7,23 +7,23 @@ use super::case::{
 use sim::chip::regs::Cc;
 use sim::chip::strand::{Strand, pstate};
 use sim::chip::tlb::Core;
-use sim::engine::{Clock, Code, Counts, Engine, Exit, Interp, Place};
+use sim::engine::{CLASSES, Clock, Code, Costs, Counts, Engine, Exit, Place, Which};
 use sim::mem::Ram;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealMap, RealRange};
 use sun4v::isa::double;
 
-/// The name of an engine, and how it is made.
-type Named = (&'static str, fn() -> Box<dyn Engine>);
-
-/// Every engine: all have to agree with QEMU.
-pub const ENGINES: [Named; 1] = [("interp", || Box::new(Interp))];
+/// Every engine: all have to agree with QEMU. The first is the one to look with.
+pub const ENGINES: [Which; Which::ALL.len()] = Which::ALL;
 
 /// Bytes of physical memory: code, then a page with the memory window.
 const CODE_BYTES: u64 = 0x2_0000;
 
+/// Instructions that are executed after a case.
+const BEYOND: u64 = 64;
+
 /// A strand with memory.
 pub struct Bench {
-    engine: Box<dyn Engine>,
+    engine: Box<dyn Engine + Send>,
     strand: Strand,
     core: Core,
     ram: Ram,
@@ -31,6 +31,7 @@ pub struct Bench {
     code: Code,
     clock: Clock,
     counts: Counts,
+    costs: Costs,
 }
 
 /// A trap of an instruction.
@@ -38,11 +39,11 @@ pub struct Bench {
 pub struct Trap(pub Exit);
 
 impl Bench {
-    /// With the engine of that place in [`ENGINES`].
-    pub fn new(engine: usize) -> Self {
+    /// With that engine.
+    pub fn new(engine: Which) -> Self {
         let range = |ra, pa, size| RealRange { ra: Ra(ra), pa: Pa(pa), size };
-        Self {
-            engine: ENGINES[engine].1(),
+        let bench = Self {
+            engine: engine.engine(),
             strand: Strand::default(),
             core: Core::default(),
             ram: Ram::new(CODE_BYTES + PAGE_BYTES).expect("memory"),
@@ -52,8 +53,17 @@ impl Bench {
             ]),
             code: Code::default(),
             clock: Clock::default(),
-            counts: Counts::default(),
-        }
+            // Engines take back what they have counted too early; nobody adds up here.
+            counts: Counts {
+                instructions: 1 << 60,
+                classes: [1 << 60; CLASSES],
+                ..Counts::default()
+            },
+            costs: Costs::default(),
+        };
+        // Where cases go when they are done: ba to itself; nop.
+        bench.ram.write(Pa(0), &[0x10, 0x80, 0, 0, 1, 0, 0, 0]);
+        bench
     }
 
     /// Puts the code of cases into memory.
@@ -84,7 +94,7 @@ impl Bench {
             let first = if depth == 0 { 1 } else { 8 };
             let from = if depth == 0 { &from[1..] } else { from };
             for (n, &value) in (first..).zip(from) {
-                strand.regs.r[n] = value;
+                strand.regs.set(n, value);
             }
         }
         for (index, &word) in (0..).zip(&state[MEMORY..]) {
@@ -99,12 +109,12 @@ impl Bench {
         let cwp = strand.regs.cwp();
         for depth in 0..3u8 {
             strand.regs.set_cwp(depth);
-            let r = &strand.regs.r;
-            match depth {
-                0 => state[R..INNER].copy_from_slice(&r[..32]),
-                _ => {
-                    state[INNER + 16 * (usize::from(depth) - 1)..][..16].copy_from_slice(&r[8..24])
-                }
+            let (to, first) = match depth {
+                0 => (&mut state[R..INNER], 0),
+                _ => (&mut state[INNER + 16 * (usize::from(depth) - 1)..][..16], 8),
+            };
+            for (n, word) in (first..).zip(to) {
+                *word = strand.regs.get(n);
             }
         }
         strand.regs.set_cwp(cwp);
@@ -134,6 +144,8 @@ impl Bench {
                 code: &mut self.code,
                 clock: &mut self.clock,
                 counts: &mut self.counts,
+                costs: &self.costs,
+                sharing: 1,
             };
             match self.engine.run(place, until) {
                 _ if self.strand.tl != 0 => {
@@ -145,6 +157,17 @@ impl Bench {
                 exit => return Err(Trap(exit)),
             }
         }
+    }
+
+    /// Executes a case to its end, and on, so that engines may do many instructions at
+    /// once; `count` is how many it has.
+    pub fn finish(&mut self, count: u64) -> Result<(), Trap> {
+        self.run(count + BEYOND)
+    }
+
+    /// Has it left the code of its case by the way out?
+    pub fn is_out(&self) -> bool {
+        self.strand.pc & !4 == CODE_BASE
     }
 
     /// Of the instruction to come.
@@ -164,7 +187,7 @@ impl Bench {
 
     /// An integer register in view.
     pub fn r(&self, n: u8) -> u64 {
-        self.strand.regs.r[usize::from(n & 31)]
+        self.strand.regs.get(n & 31)
     }
 
     /// A single.

@@ -104,7 +104,7 @@ fn misaligned(random: &mut Random) -> Case {
 pub fn compare(program: &Path, seed: u64, count: u64) -> Vec<String> {
     let mut random = Random::new(seed);
     let mut lines = Vec::new();
-    let mut benches: Vec<_> = (0..ENGINES.len()).map(Bench::new).collect();
+    let mut benches: Vec<_> = ENGINES.into_iter().map(Bench::new).collect();
     let mut traps = 0;
     for number in 0..count {
         let case = match number % 4 {
@@ -117,7 +117,7 @@ pub fn compare(program: &Path, seed: u64, count: u64) -> Vec<String> {
         };
         let mut harness = Harness::new(program);
         let qemu = harness.send(std::slice::from_ref(&case)).and_then(|()| harness.receive(1));
-        for (bench, (name, _)) in benches.iter_mut().zip(&ENGINES) {
+        for (bench, engine) in benches.iter_mut().zip(ENGINES) {
             bench.place(std::slice::from_ref(&case));
             bench.load(&case.state);
             let fault = faults::of(bench, None, op, w);
@@ -136,6 +136,7 @@ pub fn compare(program: &Path, seed: u64, count: u64) -> Vec<String> {
             traps += u64::from(ours.is_err());
             if !same {
                 let qemu = qemu.as_ref().map_or_else(String::as_str, |_| "no trap");
+                let name = engine.name();
                 lines.push(format!("{case}\n    {name} {ours:x?}, fsr {:x}; {qemu}", bench.fsr()));
             }
         }

@@ -34,6 +34,7 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
             seed: None,
             threads: Some(threads),
             set: set.iter().map(|&set| set.to_owned()).collect(),
+            ..lab::Options::default()
         },
         out: folder.clone(),
         snaplen: 0,

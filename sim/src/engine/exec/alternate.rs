@@ -104,7 +104,7 @@ impl Run<'_> {
         if w.i() { self.strand.asi } else { w.imm_asi() }
     }
 
-    fn load_word<W: Cell>(&mut self, ea: u64, number: u8) -> Result<W, Stop> {
+    fn load_by<W: Cell>(&mut self, ea: u64, number: u8) -> Result<W, Stop> {
         self.aligned(ea, W::BYTES)?;
         let (space, form) = self.space(number, ea)?;
         match form {
@@ -117,12 +117,12 @@ impl Run<'_> {
     pub(super) fn load_alternate(&mut self, op: Op, w: Word) -> Result<(), Stop> {
         let (ea, number) = (self.ea(w), self.asi_of(w));
         let value = match op {
-            Op::LdubA => u64::from(self.load_word::<u8>(ea, number)?),
-            Op::LduhA => u64::from(self.load_word::<u16>(ea, number)?),
-            Op::LduwA => u64::from(self.load_word::<u32>(ea, number)?),
-            Op::LdsbA => self.load_word::<u8>(ea, number)? as i8 as u64,
-            Op::LdshA => self.load_word::<u16>(ea, number)? as i16 as u64,
-            Op::LdswA => self.load_word::<u32>(ea, number)? as i32 as u64,
+            Op::LdubA => u64::from(self.load_by::<u8>(ea, number)?),
+            Op::LduhA => u64::from(self.load_by::<u16>(ea, number)?),
+            Op::LduwA => u64::from(self.load_by::<u32>(ea, number)?),
+            Op::LdsbA => self.load_by::<u8>(ea, number)? as i8 as u64,
+            Op::LdshA => self.load_by::<u16>(ea, number)? as i16 as u64,
+            Op::LdswA => self.load_by::<u32>(ea, number)? as i32 as u64,
             _ => self.load_x(ea, number)?,
         };
         self.set(w.rd(), value);
@@ -191,7 +191,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn store_word<W: Cell>(&mut self, ea: u64, number: u8, word: W) -> Result<(), Stop> {
+    fn store_by<W: Cell>(&mut self, ea: u64, number: u8, word: W) -> Result<(), Stop> {
         self.aligned(ea, W::BYTES)?;
         let (space, form) = self.space(number, ea)?;
         match form {
@@ -217,9 +217,9 @@ impl Run<'_> {
     pub(super) fn store_alternate(&mut self, op: Op, w: Word) -> Result<bool, Stop> {
         let (ea, number, value) = (self.ea(w), self.asi_of(w), self.r(w.rd()));
         match op {
-            Op::StbA => self.store_word(ea, number, value as u8)?,
-            Op::SthA => self.store_word(ea, number, value as u16)?,
-            Op::StwA => self.store_word(ea, number, value as u32)?,
+            Op::StbA => self.store_by(ea, number, value as u8)?,
+            Op::SthA => self.store_by(ea, number, value as u16)?,
+            Op::StwA => self.store_by(ea, number, value as u32)?,
             Op::SttwA => {
                 self.aligned(ea, 8)?;
                 let (space, form) = self.space(number, ea)?;
@@ -257,7 +257,7 @@ impl Run<'_> {
                 Ok(true)
             }
             (Form::Plain | Form::Io | Form::Twin(true), _) => {
-                self.store_word(ea, number, value)?;
+                self.store_by(ea, number, value)?;
                 Ok(false)
             }
             _ => Err(self.illegal_asi(ea)),
@@ -266,7 +266,7 @@ impl Run<'_> {
 
     /// LDFA.
     pub(super) fn load_single_alternate(&mut self, w: Word) -> Result<(), Stop> {
-        let word = self.load_word::<u32>(self.ea(w), self.asi_of(w))?;
+        let word = self.load_by::<u32>(self.ea(w), self.asi_of(w))?;
         self.strand.set_single(w.rd(), word);
         Ok(())
     }

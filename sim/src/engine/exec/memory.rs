@@ -150,6 +150,7 @@ impl Run<'_> {
                 let tsbs = &self.strand.tsbs[class];
                 match walk(tsbs, ea, contexts, false, self.map, self.ram) {
                     Walk::Hit(entry) => {
+                        self.counts.walks[1] += 1;
                         if self.core.dtlb.insert(entry) {
                             self.core.forget();
                             self.strand.remode(self.core);
@@ -223,7 +224,7 @@ impl Run<'_> {
     /// A load by implicit ASI that missed the fast path.
     #[cold]
     #[inline(never)]
-    pub(super) fn load_slow<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
+    pub(in crate::engine) fn load_slow<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
         self.aligned(ea, W::BYTES)?;
         let space = self.implicit()?;
         self.read(ea, &space)
@@ -232,10 +233,25 @@ impl Run<'_> {
     /// A store, likewise.
     #[cold]
     #[inline(never)]
-    pub(super) fn store_slow<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
+    pub(in crate::engine) fn store_slow<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
         self.aligned(ea, W::BYTES)?;
         let space = self.implicit()?;
         self.write(ea, word, &space)
+    }
+
+    /// A load by implicit ASI.
+    #[inline(always)]
+    pub(super) fn load_word<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
+        match self.load_fast(ea) {
+            Some(word) => Ok(word),
+            None => self.load_slow(ea),
+        }
+    }
+
+    /// A store by implicit ASI.
+    #[inline(always)]
+    pub(super) fn store_word<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
+        if self.store_fast(ea, word) { Ok(()) } else { self.store_slow(ea, word) }
     }
 
     /// A load on the fast path.
@@ -284,6 +300,7 @@ impl Run<'_> {
                     let tsbs = &self.strand.tsbs[usize::from(contexts[0] != 0)];
                     match walk(tsbs, pc, contexts, true, self.map, self.ram) {
                         Walk::Hit(entry) => {
+                            self.counts.walks[0] += 1;
                             if self.core.itlb.insert(entry) {
                                 self.core.forget();
                             }

@@ -1,7 +1,6 @@
-use super::Interp;
 use crate::chip::strand::{SOFTINT_STICK, Strand, pstate};
 use crate::chip::tlb::{Core, Entry};
-use crate::engine::{Clock, Code, Counts, Engine, Exit, Place, fault};
+use crate::engine::{Clock, Code, Costs, Counts, Engine, Exit, Place, fault};
 use crate::mem::Ram;
 use sun4v::addr::{Pa, Ra, RealMap, RealRange};
 use sun4v::isa::tt;
@@ -66,6 +65,7 @@ struct Bench {
     code: Code,
     clock: Clock,
     counts: Counts,
+    engine: Box<dyn Engine>,
 }
 
 impl Bench {
@@ -83,6 +83,7 @@ impl Bench {
             code: Code::default(),
             clock: Clock::default(),
             counts: Counts::default(),
+            engine: WHICH.engine(),
         };
         bench.write(ORG, program);
         bench
@@ -105,8 +106,10 @@ impl Bench {
             code: &mut self.code,
             clock: &mut self.clock,
             counts: &mut self.counts,
+            costs: &Costs::default(),
+            sharing: 1,
         };
-        Interp.run(place, until)
+        self.engine.run(place, until)
     }
     /// Runs up to its hypercall.
     fn finish(&mut self) -> &mut Self {
@@ -114,7 +117,7 @@ impl Bench {
         self
     }
     fn r(&self, n: u32) -> u64 {
-        self.strand.regs.r[n as usize]
+        self.strand.regs.get(n as u8)
     }
 }
 
@@ -281,12 +284,12 @@ fn a_store_to_an_instruction_is_seen_by_the_next_fetch() {
         ORG + 12,
         &[immediate(3, 4, G1, G3, 0), cmp(G2, 10), branch(3, false, -4), NOP, HCALL],
     );
-    bench.strand.regs.r[3] = ORG + 8;
+    bench.strand.regs.set(3, ORG + 8);
     assert_eq!(bench.finish().r(G2), 17);
     // And one that somebody else stores.
     bench.ram.store(Pa(ORG + 8), add(G2, 0, 3));
     (bench.strand.pc, bench.strand.npc) = (ORG + 8, ORG + 12);
-    bench.strand.regs.r[2] = 0;
+    bench.strand.regs.set(2, 0);
     assert_eq!(bench.run(bench.strand.tick + 1), Exit::Budget);
     assert_eq!(bench.r(G2), 3);
 }
@@ -294,7 +297,7 @@ fn a_store_to_an_instruction_is_seen_by_the_next_fetch() {
 #[test]
 fn the_first_store_after_a_page_was_cleaned_marks_it() {
     let mut bench = Bench::new(&[stx(0, G1, 0), branch(8, false, -1), NOP]);
-    bench.strand.regs.r[1] = 0x8000;
+    bench.strand.regs.set(1, 0x8000);
     bench.run(100);
     bench.ram.log().start(Pa(0), 1 << 20);
     bench.run(200);
@@ -328,7 +331,7 @@ fn pages_are_found_by_context_and_guarded_by_their_flags() {
     };
     let start = |program: &[u32]| {
         let mut bench = translated(program);
-        bench.strand.regs.r[1] = va + 8;
+        bench.strand.regs.set(1, va + 8);
         bench
     };
     let load = [ldx(G2, G1, 0), HCALL];
@@ -360,7 +363,7 @@ fn misaligned_and_hole_and_absent_addresses_fault_in_that_order() {
     let run = |address: u64, mmu: bool| {
         let mut bench = translated(&[ldx(G2, G1, 0)]);
         bench.strand.mmu_on = mmu;
-        bench.strand.regs.r[1] = address;
+        bench.strand.regs.set(1, address);
         match bench.run(10) {
             Exit::Fault { tt, kind, address, .. } => (tt, kind, address),
             other => panic!("{other:?}"),
@@ -383,7 +386,7 @@ fn bytes_come_in_the_order_that_pstate_and_the_asi_say() {
         register(3, 0x1b, 4, 1, 0) | 0x1c << 5, // ldxa [%g1] real, little-endian
         HCALL,
     ]);
-    bench.strand.regs.r[1] = 0x8000;
+    bench.strand.regs.set(1, 0x8000);
     bench.ram.store(Pa(0x8000), 0x0102_0304_0506_0708u64);
     bench.finish();
     assert_eq!(bench.r(G2), 0x0102_0304_0506_0708);
@@ -421,8 +424,8 @@ fn who_only_waits_gives_the_turn_up() {
     // casx [%g1], %g2, %g3 in a loop, never equal.
     let casx = register(3, 0x3e, G3, G1, G2) | 0x80 << 5;
     let mut bench = Bench::new(&[casx, branch(8, false, -1), NOP]);
-    bench.strand.regs.r[1] = 0x8000;
-    bench.strand.regs.r[2] = 1;
+    bench.strand.regs.set(1, 0x8000);
+    bench.strand.regs.set(2, 1);
     assert_eq!(bench.run(1000), Exit::Spin);
     assert_eq!((bench.strand.pc, bench.strand.tick), (ORG + 4, 10));
     let pause = register(2, 0x28, 0, 2, 0);
@@ -503,8 +506,8 @@ fn a_table_walk_is_invisible_and_its_entry_goes_with_a_demap() {
     bench.ram.store(at, tsb_tag(va, 0));
     bench.ram.store(at.offset(8), V | CP | W | 0x6000);
     bench.strand.tsbs[0].push(tsb);
-    bench.strand.regs.r[1] = va;
-    bench.strand.regs.r[2] = 99;
+    bench.strand.regs.set(1, va);
+    bench.strand.regs.set(2, 99);
     assert_eq!(bench.finish().r(G3), 99);
     assert_eq!(bench.ram.load::<u64>(Pa(0x6010)), 99);
     // Without the table the TLB still has it; without that nobody does.

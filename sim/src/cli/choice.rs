@@ -1,0 +1,22 @@
+//! The arguments that say by what guests are run.
+
+use crate::engine::{Choice, Model, Which};
+
+/// The engine and the timing model.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Args {
+    /// The engine: interp
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub engine: Which,
+    /// The timing model: functional
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub timing: Model,
+}
+
+impl Args {
+    /// What they choose.
+    #[must_use]
+    pub const fn choice(self) -> Choice {
+        Choice { engine: self.engine, timing: self.timing }
+    }
+}
