@@ -75,8 +75,10 @@ fn differs(ours: &State, qemu: &State, fault: Option<&Fault>) -> Vec<usize> {
     };
     for patch in patches {
         let there = seen[patch.word] & patch.mask;
-        // QEMU leaves one of the values that it should; otherwise the first is shown.
+        // A later QEMU may be right. Otherwise it leaves one of the values that the
+        // fault has, of which the first is shown.
         let value = match patch.values.first() {
+            _ if there == ours[patch.word] & patch.mask => there,
             Some(&first) if !patch.values.contains(&there) => first,
             _ => there,
         };

@@ -106,6 +106,16 @@ pub enum Enabled {
     Fsr(u64),
 }
 
+impl Enabled {
+    /// The FSR that it leaves.
+    pub fn fsr(self) -> Option<u64> {
+        match self {
+            Self::Missed => None,
+            Self::Fsr(fsr) => Some(fsr),
+        }
+    }
+}
+
 /// An operation on numbers that should trap; `None` when QEMU is right.
 pub fn enabled(bench: &Bench, op: Op, w: Word) -> Option<Enabled> {
     let (a, b) = operands(bench, op, w);

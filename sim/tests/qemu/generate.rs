@@ -45,6 +45,7 @@ pub fn alphabet() -> Vec<Op> {
         Format::BranchCc19 | Format::BranchCc22 | Format::BranchReg => 12,
         Format::Jmpl | Format::Call => 12,
         _ if matches!(row.op, Op::Save | Op::Restore) => 16,
+        Format::LoadDAsi | Format::StoreDAsi => 12,
         _ => 4,
     };
     let wanted = ROWS.iter().filter(|row| is_wanted(row));

@@ -10,7 +10,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Builds the program under that name, since tests run side by side; `None`, said aloud, when a tool is missing.
+/// Builds the program, under that name since tests run side by side; `None`, said aloud,
+/// when a tool is missing.
 pub fn build(name: &str) -> Option<PathBuf> {
     let present = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if !present("sparc64-linux-gnu-gcc") || !present("qemu-sparc64") {

@@ -81,7 +81,7 @@ impl Run {
             // The first ones of a batch are enough: many of them shrink to the same.
             for difference in differences.into_iter().take(3) {
                 let Difference { case, what } = shrink::shrink(&mut pair, difference);
-                self.lines().insert(format!("{case}\n    {what}"));
+                self.lines().insert(format!("LDOMLAB_CASE='{case}'\n    {what}"));
             }
         }
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).join(&pair.tally);
@@ -102,8 +102,8 @@ fn random_instructions_leave_what_qemu_leaves() {
         }
     });
     let lines = run.lines.into_inner().unwrap();
-    let text: String = lines.iter().map(|line| format!("LDOMLAB_CASE='{line}\n")).collect();
-    assert!(lines.is_empty(), "seed {seed}: ours and QEMU's differ\n{text}");
+    let text: Vec<_> = lines.into_iter().collect();
+    assert!(text.is_empty(), "seed {seed}: ours and QEMU's differ\n{}", text.join("\n"));
 
     let Tally { executed, faults, cases } =
         run.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
