@@ -16,7 +16,7 @@
 use super::desk::Desk;
 use super::domain::Domain;
 use crate::chip::cwq::{self, Cwq, Dma, Status};
-use crate::engine::Choice;
+use crate::engine::{Choice, Engine};
 use crate::mem::Ram;
 use hv::platform::{ControlWord, Cpus, Machine, Memory};
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +109,7 @@ pub struct Board {
     trace: Vec<String>,
     console: BTreeMap<GuestId, Vec<u8>>,
     choice: Choice,
+    next_engine: Option<Box<dyn Engine + Send>>,
 }
 
 impl Board {
@@ -127,6 +128,7 @@ impl Board {
             trace: Vec::new(),
             console: BTreeMap::new(),
             choice: Choice::default(),
+            next_engine: None,
         }
     }
 
@@ -138,6 +140,11 @@ impl Board {
                 domain.set_choice(choice);
             }
         }
+    }
+
+    /// Gives the next guest that comes an engine that has no name.
+    pub fn set_next_engine(&mut self, engine: Box<dyn Engine + Send>) {
+        self.next_engine = Some(engine);
     }
 
     /// Says that the software of `guest` is native. Comes before it is assigned.
@@ -276,7 +283,7 @@ impl Board {
 
     fn seat(&mut self, guest: GuestId) -> &mut Seat {
         let (ram, now, native) = (&self.ram, self.now, self.native.contains(&guest));
-        let choice = self.choice;
+        let (choice, next_engine) = (self.choice, &mut self.next_engine);
         self.seats.entry(guest).or_insert_with(|| {
             if native {
                 let mut desk = Desk::new(SharedRam(Arc::clone(ram)));
@@ -285,6 +292,9 @@ impl Board {
             } else {
                 let mut domain = Domain::new(Arc::clone(ram), choice);
                 domain.set_now(now);
+                if let Some(engine) = next_engine.take() {
+                    domain.set_engine(engine);
+                }
                 Seat::Sparc(Box::new(domain))
             }
         })
