@@ -15,6 +15,7 @@
 
 use super::desk::Desk;
 use super::domain::Domain;
+use super::groups::Groups;
 use crate::chip::cwq::{self, Cwq, Dma, Status};
 use crate::engine::Choice;
 use crate::mem::Ram;
@@ -109,6 +110,7 @@ pub struct Board {
     trace: Vec<String>,
     console: BTreeMap<GuestId, Vec<u8>>,
     choice: Choice,
+    shares: bool,
 }
 
 impl Board {
@@ -127,17 +129,38 @@ impl Board {
             trace: Vec::new(),
             console: BTreeMap::new(),
             choice: Choice::default(),
+            shares: Choice::default().timing.costs().shares(),
         }
     }
 
     /// Says by which engine and timing model guests are run, those to come too.
     pub fn set_choice(&mut self, choice: Choice) {
         self.choice = choice;
+        self.shares = choice.timing.costs().shares();
         for seat in self.seats.values_mut() {
             if let Seat::Sparc(domain) = seat {
                 domain.set_choice(choice);
             }
         }
+    }
+
+    /// Tells every domain which strands of others run, when a slice begins: those of
+    /// domains that `runs` says, and the `native` ones.
+    pub fn publish_groups(&mut self, native: Groups, runs: impl Fn(GuestId) -> bool) {
+        let domains = self.domains().filter(|(guest, _)| runs(*guest));
+        let all = domains.fold(native, |all, (_, domain)| all.with(&domain.running()));
+        for (&guest, seat) in &mut self.seats {
+            if let Seat::Sparc(domain) = seat {
+                let own = if runs(guest) { domain.running() } else { Groups::default() };
+                domain.set_others(all.without(&own));
+            }
+        }
+    }
+
+    /// Does the timing model care who shares a thread group?
+    #[must_use]
+    pub fn shares_issue(&self) -> bool {
+        self.shares
     }
 
     /// Says that the software of `guest` is native. Comes before it is assigned.

@@ -12,6 +12,7 @@
 //! take turns ([`Clock`]). A parked strand wakes at the exact tick of its compare
 //! registers.
 
+use super::groups::Groups;
 use crate::chip::stick::time_of;
 use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
 use crate::chip::tlb::{Core, Entry};
@@ -60,6 +61,9 @@ pub struct Domain {
     hypercalls: BTreeMap<(u8, u64), u64>,
     engine: Box<dyn Engine + Send>,
     costs: Costs,
+    /// Strands of other domains that run, and its own when the slice began.
+    others: Groups,
+    running: Groups,
     /// Whose trap is being served.
     current: Option<usize>,
     steps: Option<Vec<Step>>,
@@ -81,6 +85,8 @@ impl Domain {
             hypercalls: BTreeMap::new(),
             engine: choice.engine.engine(),
             costs: choice.timing.costs(),
+            others: Groups::default(),
+            running: Groups::default(),
             current: None,
             steps: None,
         }
@@ -120,6 +126,20 @@ impl Domain {
         self.costs = choice.timing.costs();
     }
 
+    /// Its strands that have something to execute.
+    #[must_use]
+    pub fn running(&self) -> Groups {
+        let mut groups = Groups::default();
+        let runs = |seat: &&Seat| seat.strand.state == RunState::Running;
+        self.seats.iter().filter(runs).for_each(|seat| groups.add(seat.id));
+        groups
+    }
+
+    /// Says which strands of other domains run beside it until it is told again.
+    pub fn set_others(&mut self, others: Groups) {
+        self.others = others;
+    }
+
     /// Moves its clock to a boundary.
     pub fn set_now(&mut self, now: SimTime) {
         self.now = now;
@@ -142,6 +162,7 @@ impl Domain {
     /// `guest`.
     pub fn run(&mut self, guest: &mut Guest, until: SimTime) {
         let end = until.ticks(T2_HZ);
+        self.running = self.running();
         loop {
             let mut ran = false;
             for index in 0..self.seats.len() {
@@ -240,7 +261,7 @@ impl Domain {
             clock: &mut self.clock,
             counts: &mut self.counts,
             costs: &self.costs,
-            sharing: 1,
+            sharing: self.running.sharing(&self.others, *id),
         };
         let exit = match single {
             true => Interp.run(place, until),

@@ -10,6 +10,7 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::groups::Groups;
 use super::native::NativeHost;
 use super::pool::Pool;
 use super::slice::DomainSlice;
@@ -252,6 +253,26 @@ impl Server {
     pub fn ready(&self, until: SimTime) -> impl Iterator<Item = GuestId> {
         let domains = self.board.domains().filter(|(guest, _)| self.hv.runs(*guest));
         domains.filter(move |(_, domain)| domain.next_time() < until).map(|(guest, _)| guest)
+    }
+
+    /// Says who shares thread groups in the slice that begins, if that makes a
+    /// difference. It holds while no domain but the one that runs does, and no longer
+    /// than to the time that is returned: then native work ends.
+    pub fn publish_groups(&mut self) -> SimTime {
+        let mut holds = SimTime::NEVER;
+        if !self.board.shares_issue() {
+            return holds;
+        }
+        let mut native = Groups::default();
+        if let Some(guest) = self.hv.guest(self.native.guest()) {
+            for (vcpu, free_at) in self.native.at_work(self.board.now()) {
+                guest.vcpus.get(&vcpu).into_iter().for_each(|vcpu| native.add(vcpu.strand));
+                holds = holds.min(free_at);
+            }
+        }
+        let hv = &self.hv;
+        self.board.publish_groups(native, |guest| hv.runs(guest));
+        holds
     }
 
     /// Takes a domain and its guest out, for a slice.

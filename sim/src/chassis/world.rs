@@ -375,13 +375,15 @@ impl World {
             }
         }
         let Some(first) = first else { return (until, 0) };
+        let holds = self.servers.iter_mut().map(Server::publish_groups);
+        let holds = holds.min().unwrap_or(SimTime::NEVER);
         if more.is_empty() {
             // Others that wake up later end its solitude.
             let (number, id) = first;
             let others = self.servers.iter().enumerate();
             let others =
                 others.map(|(at, server)| server.next_domain((at == number).then_some(id)));
-            let limit = others.min().unwrap_or(SimTime::NEVER).min(due);
+            let limit = others.min().unwrap_or(SimTime::NEVER).min(due).min(holds);
             let taken = self.servers[number].take(number, id, self.slice, until, limit);
             let Some(mut slice) = taken else { return (until, 0) };
             super::pool::Slice::run(&mut slice);

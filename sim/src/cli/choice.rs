@@ -8,7 +8,7 @@ pub struct Args {
     /// The engine: interp
     #[arg(long, value_name = "NAME", default_value_t)]
     pub engine: Which,
-    /// The timing model: functional
+    /// The timing model: functional or t2
     #[arg(long, value_name = "NAME", default_value_t)]
     pub timing: Model,
 }

@@ -22,7 +22,7 @@ pub use class::{CLASSES, Class};
 pub use code::Code;
 pub use insn::Insn;
 pub use interp::Interp;
-pub use timing::{Costs, Functional, GROUP, Timing};
+pub use timing::{Costs, Functional, GROUP, T2, Timing};
 
 use crate::chip::strand::Strand;
 use crate::chip::tlb::Core;

@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
 
     /// On to the next instruction, and then to `target`.
     fn transfer(&mut self, target: u64) {
-        self.strand.tick += u64::from(self.costs.taken);
+        self.strand.tick += self.costs.bubble(self.sharing);
         let strand = &mut *self.strand;
         strand.pc = strand.npc;
         strand.npc = target;
