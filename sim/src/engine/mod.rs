@@ -130,14 +130,21 @@ pub struct Counts {
     pub classes: [u64; CLASSES],
     /// Traps that the guest served, by type.
     pub traps: Box<[u64; 512]>,
-    /// Translations that were in no TLB and were found in a TSB: of instructions, of
-    /// data.
+    /// Translations that were in no TLB: of instructions, of data.
+    pub misses: [u64; 2],
+    /// Those of them that were found in a TSB.
     pub walks: [u64; 2],
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { instructions: 0, classes: [0; CLASSES], traps: Box::new([0; 512]), walks: [0; 2] }
+        Self {
+            instructions: 0,
+            classes: [0; CLASSES],
+            traps: Box::new([0; 512]),
+            misses: [0; 2],
+            walks: [0; 2],
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 mod alternate;
 mod atomic;
 pub(super) mod branch;
+mod count;
 mod fp;
 mod integer;
 mod memory;
@@ -159,6 +160,12 @@ impl<'a> Run<'a> {
 
     /// Executes one instruction.
     pub(super) fn step(&mut self) -> Result<Flow, Stop> {
+        if self.strand.counting { self.step_counted() } else { self.attempt() }
+    }
+
+    /// Executes one instruction without counting events.
+    #[inline(always)]
+    fn attempt(&mut self) -> Result<Flow, Stop> {
         let (insn, class) = match self.here() {
             Ok(found) => found,
             Err(stop) => {
