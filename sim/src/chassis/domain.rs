@@ -12,6 +12,7 @@
 //! take turns ([`Clock`]). A parked strand wakes at the exact tick of its compare
 //! registers.
 
+use super::figures::{Figures, Meter, Stopwatch};
 use super::groups::Groups;
 use crate::chip::stick::time_of;
 use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
@@ -58,7 +59,7 @@ pub struct Domain {
     code: Code,
     clock: Clock,
     counts: Counts,
-    hypercalls: BTreeMap<(u8, u64), u64>,
+    meter: Meter,
     engine: Box<dyn Engine + Send>,
     costs: Costs,
     /// Strands of other domains that run, and its own when the slice began.
@@ -82,7 +83,7 @@ impl Domain {
             code: Code::default(),
             clock: Clock::default(),
             counts: Counts::default(),
-            hypercalls: BTreeMap::new(),
+            meter: Meter::default(),
             engine: choice.engine.engine(),
             costs: choice.timing.costs(),
             others: Groups::default(),
@@ -135,6 +136,12 @@ impl Domain {
         groups
     }
 
+    /// Strands of other domains that run, as it was told.
+    #[must_use]
+    pub fn others(&self) -> Groups {
+        self.others
+    }
+
     /// Says which strands of other domains run beside it until it is told again.
     pub fn set_others(&mut self, others: Groups) {
         self.others = others;
@@ -163,6 +170,7 @@ impl Domain {
     pub fn run(&mut self, guest: &mut Guest, until: SimTime) {
         let end = until.ticks(T2_HZ);
         self.running = self.running();
+        let start = self.meter.start();
         loop {
             let mut ran = false;
             for index in 0..self.seats.len() {
@@ -172,6 +180,7 @@ impl Domain {
                 break;
             }
         }
+        self.meter.stop(start);
     }
 
     /// Instructions executed so far.
@@ -189,7 +198,18 @@ impl Domain {
     /// Hypercalls so far, by trap number and function.
     #[must_use]
     pub fn hypercalls(&self) -> &BTreeMap<(u8, u64), u64> {
-        &self.hypercalls
+        &self.meter.hypercalls
+    }
+
+    /// All figures so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.meter.figures(&self.counts)
+    }
+
+    /// Lends a stopwatch for the host's time, or takes it away.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.meter.stopwatch = stopwatch;
     }
 
     /// Turns the trace of instructions on or off.
@@ -225,6 +245,7 @@ impl Domain {
                 Exit::Spin => {
                     let to = end.min(strand.due()).max(strand.tick);
                     strand.busy += to - strand.tick;
+                    self.meter.cycles += to - strand.tick;
                     strand.tick = to;
                 }
                 exit => self.serve(index, exit, guest),
@@ -269,6 +290,7 @@ impl Domain {
         };
         let strand = &mut self.seats[index].strand;
         strand.busy += strand.tick - before;
+        self.meter.cycles += strand.tick - before;
         exit
     }
 
@@ -291,11 +313,12 @@ impl Domain {
     fn serve(&mut self, index: usize, exit: Exit, guest: &mut Guest) {
         let Seat { vcpu, strand, .. } = &self.seats[index];
         let vcpu = *vcpu;
+        self.meter.exit(exit);
         let trap = match exit {
             Exit::Budget | Exit::Spin => return,
             Exit::Hypercall { number } => {
                 let args = std::array::from_fn(|arg| strand.regs.get(8 + arg as u8));
-                *self.hypercalls.entry((number, args[5])).or_default() += 1;
+                *self.meter.hypercalls.entry((number, args[5])).or_default() += 1;
                 Trap::Hypercall { number, args }
             }
             Exit::Miss { instruction, va, context } => Trap::Miss { instruction, va, context },

@@ -10,6 +10,7 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
 use super::native::NativeHost;
 use super::pool::Pool;
@@ -125,6 +126,10 @@ pub struct Server {
     still: BTreeSet<GuestId>,
     /// What the crypto units had done at the last sample.
     crypto: Option<(u64, u64)>,
+    /// Names of the guests that have executed something, and figures of those that are
+    /// gone.
+    names: BTreeMap<GuestId, String>,
+    retired: BTreeMap<String, Figures>,
 }
 
 /// SHA-256 over a guest's real memory, page by page: of each page that is not all
@@ -186,6 +191,8 @@ impl Server {
             stirred: true,
             still: BTreeSet::new(),
             crypto: None,
+            names: BTreeMap::new(),
+            retired: BTreeMap::new(),
         };
         server.hear();
         Ok(server)
@@ -218,6 +225,22 @@ impl Server {
     /// Says by which engine and timing model its guests are run.
     pub fn set_choice(&mut self, choice: Choice) {
         self.board.set_choice(choice);
+    }
+
+    /// Lends its domains a stopwatch for the host's time.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.board.set_stopwatch(stopwatch);
+    }
+
+    /// Figures of all domains that have ever executed something here, by name.
+    #[must_use]
+    pub fn figures(&self) -> BTreeMap<String, Figures> {
+        let mut all = self.retired.clone();
+        for (guest, domain) in self.board.domains().filter(|(_, domain)| domain.instructions() > 0)
+        {
+            all.entry(self.guest_name(guest)).or_default().add(&domain.figures());
+        }
+        all
     }
 
     /// Turns the trace of hypercalls on or off.
@@ -296,6 +319,8 @@ impl Server {
 
     /// Puts them back.
     pub fn put(&mut self, slice: DomainSlice) {
+        let guest = &slice.guest;
+        self.names.entry(guest.id).or_insert_with(|| guest.name().to_owned());
         self.board.put_domain(slice.guest.id, slice.domain);
         self.hv.put(slice.guest);
     }
@@ -391,6 +416,10 @@ impl Server {
     /// Takes in what the board has heard from the hypervisor.
     fn hear(&mut self) {
         let now = self.board.now();
+        for (guest, figures) in self.board.take_retired() {
+            let name = self.names.remove(&guest).unwrap_or_else(|| guest.to_string());
+            self.retired.entry(name).or_default().add(&figures);
+        }
         for notice in self.board.take_notices() {
             let (guest, what, code) = match notice {
                 Notice::Started(guest) => (guest, "started", None),

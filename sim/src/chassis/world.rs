@@ -18,6 +18,7 @@
 //! **Errors.** [`WorldError`]: a server that does not come up, a step of the
 //! script that fails or waits too long, a run that takes too long.
 
+use super::figures::{Figures, Stopwatch};
 use super::pool::Pool;
 use super::server::{PowerOn, PowerOnError, ROM_BYTES_MAX, Server, inventory};
 use super::slice::{DomainSlice, grid_after};
@@ -233,6 +234,19 @@ impl World {
     /// Says by which engine and timing model all guests are run.
     pub fn set_choice(&mut self, choice: Choice) {
         self.servers.iter_mut().for_each(|server| server.set_choice(choice));
+    }
+
+    /// Lends all domains a stopwatch for the host's time.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.servers.iter_mut().for_each(|server| server.set_stopwatch(stopwatch));
+    }
+
+    /// Figures of all domains that have ever executed something: server, name, figures.
+    pub fn figures(&self) -> impl Iterator<Item = (&str, String, Figures)> {
+        let all = |server: &Server| server.figures();
+        self.servers.iter().flat_map(move |server| {
+            all(server).into_iter().map(|(name, figures)| (server.name(), name, figures))
+        })
     }
 
     /// Turns the trace of hypercalls on or off.

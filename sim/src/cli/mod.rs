@@ -13,6 +13,7 @@ pub mod folder;
 pub mod lab;
 pub mod replay;
 pub mod run;
+pub mod stats;
 pub mod trace;
 pub mod up;
 pub mod verdict;

@@ -1,6 +1,6 @@
 //! Runs a scenario as `ldomlab replay` does and keeps what it wrote.
 
-use sim::cli::{lab, replay};
+use sim::cli::{lab, replay, stats};
 use sim::lab::record::Fact;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -39,6 +39,7 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
         out: folder.clone(),
         snaplen: 0,
         no_trace: false,
+        stats: stats::Args::default(),
     };
     let ended = replay::run(&args, &mut Vec::new()).map_err(|error| format!("{error:#}"));
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
