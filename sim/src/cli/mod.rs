@@ -14,6 +14,7 @@ pub mod lab;
 pub mod replay;
 pub mod run;
 pub mod stats;
+pub mod symbols;
 pub mod trace;
 pub mod up;
 pub mod verdict;
