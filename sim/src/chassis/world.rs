@@ -243,9 +243,9 @@ impl World {
 
     /// Figures of all domains that have ever executed something: server, name, figures.
     pub fn figures(&self) -> impl Iterator<Item = (&str, String, Figures)> {
-        let all = |server: &Server| server.figures();
-        self.servers.iter().flat_map(move |server| {
-            all(server).into_iter().map(|(name, figures)| (server.name(), name, figures))
+        self.servers.iter().flat_map(|server| {
+            let all = server.figures().into_iter();
+            all.map(|(name, figures)| (server.name(), name, figures))
         })
     }
 

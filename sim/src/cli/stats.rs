@@ -169,8 +169,10 @@ impl Shown {
         }
     }
 
-    fn text(&self, text: &mut String) -> std::fmt::Result {
+    /// `run` are the lines about the whole run, after the first.
+    fn text(&self, run: &str, text: &mut String) -> std::fmt::Result {
         writeln!(text, "{:>16} instructions", self.instructions)?;
+        text.push_str(run);
         if let Some(cpi) = self.cycles_per_instruction {
             writeln!(text, "{:>16} cycles, {cpi:.3} an instruction", self.cycles)?;
         }
@@ -235,16 +237,19 @@ impl Report {
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
         let Self { engine, timing, simulated_seconds, domains, total } = self;
-        writeln!(text, "{simulated_seconds:>16.6} s simulated, by {engine}, {timing}")?;
+        let run = format!(
+            "{simulated_seconds:>16.6} s simulated\n{engine:>16} engine, {timing} timing\n"
+        );
         if let [Domain { chassis: None, figures, .. }] = domains.as_slice() {
-            return figures.text(text);
+            return figures.text(&run, text);
         }
+        text.push_str(&run);
         for Domain { chassis, domain, figures } in domains {
             writeln!(text, "\n{} {domain}", chassis.as_deref().unwrap_or_default())?;
-            figures.text(text)?;
+            figures.text("", text)?;
         }
         writeln!(text, "\nin all")?;
-        total.text(text)
+        total.text("", text)
     }
 
     /// For programs.
