@@ -34,6 +34,7 @@ use sun4v::time::SimTime;
 
 /// The arguments that ask for statistics.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "statistics")]
 pub struct Args {
     /// Say afterwards what was executed
     #[arg(long)]
