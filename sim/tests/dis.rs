@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "oracle/objdump.rs"]
+mod objdump;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use objdump::{INTENDED, MACHINE, OBJDUMP, intended, is_there};
 use sim::cli::dis;
-use sun4v::isa::{Op, decode};
-
-const OBJDUMP: &str = "sparc64-linux-gnu-objdump";
+use sun4v::isa::decode;
+use sun4v::isa::disas::Insn;
 
 fn ldomlab_dis(image: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ldomlab")).arg("dis").arg(image).output().unwrap()
@@ -192,16 +195,26 @@ fn a_damaged_file_never_panics() {
     }
 }
 
-fn is_trap(line: &str) -> bool {
-    let word = line.split(' ').nth(1).and_then(|word| u32::from_str_radix(word, 16).ok());
-    word.and_then(decode) == Some(Op::Tcc)
+/// How many instruction words the file has: every section that can be executed.
+fn words_of(image: &Path) -> usize {
+    let bytes = std::fs::read(image).unwrap();
+    let elf = goblin::elf::Elf::parse(&bytes).unwrap();
+    let executable = elf.section_headers.iter().filter(|section| section.is_executable());
+    executable.map(|section| section.sh_size as usize / 4).sum()
+}
+
+/// Address, word and text of a line of `dis`.
+fn parts(line: &str) -> (u64, u32, &str) {
+    let (address, rest) = line.split_once(": ").unwrap();
+    let (word, text) = rest.split_once("  ").unwrap();
+    let (address, word) = (u64::from_str_radix(address, 16), u32::from_str_radix(word, 16));
+    (address.unwrap(), word.unwrap(), text)
 }
 
 /// Compares what `dis` prints of `image`, which has no symbols, with what objdump
-/// does; how many instructions were the same, and how many T2 does not execute.
+/// does, every word of it; how many words there are, and how many T2 does not execute.
 fn compare(image: PathBuf) -> (usize, usize) {
-    let theirs =
-        Command::new(OBJDUMP).args(["-d", "-z", "-msparc:v9b"]).arg(&image).output().unwrap();
+    let theirs = Command::new(OBJDUMP).args(["-d", "-z", MACHINE]).arg(&image).output().unwrap();
     assert!(theirs.status.success());
     let theirs = String::from_utf8(theirs.stdout).unwrap();
     let theirs = theirs.lines().filter_map(|line| {
@@ -210,45 +223,46 @@ fn compare(image: PathBuf) -> (usize, usize) {
         let word = columns.next()?.replace(' ', "");
         Some(format!("{address} {word}  {}", columns.next()?.trim_end()))
     });
+    let whole = words_of(&image);
     let mut ours = Vec::new();
     dis::run(&dis::Args { image }, &mut ours).unwrap();
     let ours = String::from_utf8(ours).unwrap();
     let (mut compared, mut refused, mut differences) = (0, 0, Vec::new());
-    let mut ours = ours.lines();
+    let (mut rules, mut ours, mut last) = ([0; INTENDED.len()], ours.lines(), None::<Insn>);
     for theirs in theirs {
         let ours = ours.next().unwrap();
+        let (address, word, text) = parts(ours);
+        let insn = match last {
+            Some(last) if last.address.wrapping_add(4) == address => last.next(word),
+            _ => Insn::new(address, word),
+        };
+        last = Some(insn);
         compared += 1;
+        refused += usize::from(decode(word).is_none());
         if ours == theirs {
             continue;
         }
-        // What T2 does not execute is unknown here.
-        if ours.strip_suffix("unknown").is_some_and(|place| theirs.starts_with(place)) {
-            refused += 1;
-        } else if ours.contains("%xcc, ") && theirs.contains("%xcc, -") && is_trap(ours) {
-            // objdump takes the condition code of a trap for a part of its number.
-        } else {
-            differences.push(format!("ours   {ours}\ntheirs {theirs}"));
+        let there = parts(&theirs);
+        match intended(insn, text, there.2) {
+            Some(rule) if (address, word) == (there.0, there.1) => rules[rule] += 1,
+            _ => differences.push(format!("{word:08x}  ours `{ours}`  theirs `{theirs}`")),
         }
     }
     assert_eq!(ours.next(), None);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    eprintln!("{compared} instructions, {refused} of them not for T2");
-    (compared, refused)
-}
-
-fn is_there(tool: &str, what: &str) -> bool {
-    let there = Command::new(tool).arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !there {
-        eprintln!("SKIPPED: {tool} is not installed, {what} was not compared");
+    assert_eq!(compared, whole, "not every word was compared");
+    eprintln!("{compared} instructions, {refused} of them not for T2; meant to differ are");
+    for (rule, count) in INTENDED.iter().zip(rules).filter(|(_, count)| *count > 0) {
+        eprintln!("{count:9} {}: {}", rule.name, rule.why);
     }
-    there
+    (compared, refused)
 }
 
 /// A program as a compiler builds it, with the C library in it.
 #[test]
 fn a_program_of_a_compiler_reads_as_objdump_writes_it() {
     const COMPILER: &str = "sparc64-linux-gnu-gcc";
-    if !is_there(COMPILER, "its program") || !is_there(OBJDUMP, "a compiler's program") {
+    if !is_there(COMPILER, "a program of it") || !is_there(OBJDUMP, "a compiler's program") {
         return;
     }
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");

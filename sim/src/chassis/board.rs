@@ -132,7 +132,7 @@ impl Board {
             trace: Vec::new(),
             console: BTreeMap::new(),
             choice: Choice::default(),
-            shares: Choice::default().timing.costs().shares(),
+            shares: Choice::default().timing.costs().is_shared(),
             stopwatch: None,
             retired: Vec::new(),
         }
@@ -141,7 +141,7 @@ impl Board {
     /// Says by which engine and timing model guests are run, those to come too.
     pub fn set_choice(&mut self, choice: Choice) {
         self.choice = choice;
-        self.shares = choice.timing.costs().shares();
+        self.shares = choice.timing.costs().is_shared();
         for seat in self.seats.values_mut() {
             if let Seat::Sparc(domain) = seat {
                 domain.set_choice(choice);

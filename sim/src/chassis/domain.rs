@@ -110,7 +110,8 @@ impl Domain {
         self.seats.sort_by_key(|seat| seat.vcpu);
         self.cores.retain(|&core, _| self.seats.iter().any(|seat| seat.id.core() == core));
         for seat in &self.seats {
-            self.cores.entry(seat.id.core()).or_default();
+            let id = seat.id.core();
+            self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
         }
         if self.map != *memory {
             self.map = memory.clone();
@@ -123,6 +124,7 @@ impl Domain {
 
     /// Changes the engine and the timing model, between slices.
     pub fn set_choice(&mut self, choice: Choice) {
+        self.engine.pending(&mut self.counts);
         self.engine = choice.engine.engine();
         self.costs = choice.timing.costs();
     }
@@ -145,6 +147,12 @@ impl Domain {
     /// Says which strands of other domains run beside it until it is told again.
     pub fn set_others(&mut self, others: Groups) {
         self.others = others;
+    }
+
+    /// Changes the engine to one that has no name, between slices.
+    pub fn set_engine(&mut self, engine: Box<dyn Engine + Send>) {
+        self.engine.pending(&mut self.counts);
+        self.engine = engine;
     }
 
     /// Moves its clock to a boundary.
@@ -186,13 +194,15 @@ impl Domain {
     /// Instructions executed so far.
     #[must_use]
     pub fn instructions(&self) -> u64 {
-        self.counts.instructions
+        self.counts().instructions
     }
 
     /// Instructions, and traps that the guest served, so far.
     #[must_use]
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        self.engine.pending(&mut counts);
+        counts
     }
 
     /// Hypercalls so far, by trap number and function.
@@ -204,7 +214,7 @@ impl Domain {
     /// All figures so far.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        self.meter.figures(&self.counts)
+        self.meter.figures(&self.counts())
     }
 
     /// Lends a stopwatch for the host's time, or takes it away.
@@ -271,7 +281,8 @@ impl Domain {
 
     fn run_engine(&mut self, index: usize, until: u64, single: bool) -> Exit {
         let Seat { id, strand, .. } = &mut self.seats[index];
-        let core = self.cores.entry(id.core()).or_default();
+        let (core, sharing) = (id.core(), self.running.sharing(&self.others, *id));
+        let core = self.cores.entry(core).or_insert_with(|| Core::new(u64::from(core.0)));
         let before = strand.tick;
         let place = Place {
             strand,
@@ -282,7 +293,7 @@ impl Domain {
             clock: &mut self.clock,
             counts: &mut self.counts,
             costs: &self.costs,
-            sharing: self.running.sharing(&self.others, *id),
+            sharing,
         };
         let exit = match single {
             true => Interp.run(place, until),

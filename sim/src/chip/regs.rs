@@ -33,9 +33,9 @@ const FIRST_INS: usize = FILE - 8;
 #[repr(C)]
 pub struct Regs {
     /// `%g0` to `%g7` in force, and the [`SINK`].
-    globals: [u64; 9],
+    pub(crate) globals: [u64; 9],
     /// Outs, locals and ins of every window.
-    file: [u64; FILE],
+    pub(crate) file: [u64; FILE],
     sets: [[u64; 8]; GLOBAL_SETS],
     gl: u8,
     cwp: u8,
@@ -96,22 +96,10 @@ impl Regs {
         }
     }
 
+    /// Where the outs of the current window lie in the file; locals and ins follow.
     #[inline(always)]
-    fn base(&self) -> usize {
+    pub(crate) fn base(&self) -> usize {
         base(self.cwp)
-    }
-
-    /// The globals in force and the sink.
-    #[inline(always)]
-    pub fn globals_mut(&mut self) -> &mut [u64; 9] {
-        &mut self.globals
-    }
-
-    /// Outs, locals and ins of the current window.
-    #[inline(always)]
-    pub fn window_mut(&mut self) -> &mut [u64] {
-        let base = self.base();
-        &mut self.file[base..base + VIEW]
     }
 
     /// Global level.

@@ -247,6 +247,12 @@ impl Strand {
         self.regs.set(25, bytes);
     }
 
+    /// Does somebody want to know about every instruction?
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.tct || self.counting
+    }
+
     /// Writes PSTATE: bits that T2 lacks stay zero.
     pub fn set_pstate(&mut self, value: u64) {
         self.pstate = value as u16 & pstate::ALL;

@@ -18,6 +18,7 @@
 
 use crate::mem::Ram;
 use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Pa, RealMap};
+use sun4v::id::CORES;
 use sun4v::mmu::{Tsb, Tte, TteFlags};
 
 /// Entries of the instruction TLB.
@@ -148,7 +149,9 @@ pub const KEY_NONE: u64 = u64::MAX;
 pub const KEY_USER: u64 = 1 << 26;
 /// Bit of a key: real addresses.
 pub const KEY_REAL: u64 = 1 << 27;
-const KEY_BITS: u32 = 28;
+/// Bit of a key for instructions: addresses have 32 bits.
+pub const KEY_AM: u64 = 1 << 28;
+const KEY_BITS: u32 = 29;
 
 /// The TLBs of one core, as one domain sees them.
 pub struct Core {
@@ -196,9 +199,14 @@ impl Core {
         self.generation << KEY_BITS | flags | u64::from(contexts[1]) << 13 | u64::from(contexts[0])
     }
 
+    /// The TLBs of core `number`: no two cores of a domain ever have the same key.
+    pub fn new(number: u64) -> Self {
+        Self { generation: number, ..Self::default() }
+    }
+
     /// Forgets the software cache, at once.
     pub fn forget(&mut self) {
-        self.generation += 1;
+        self.generation += CORES as u64;
     }
 
     /// Remembers a data page.

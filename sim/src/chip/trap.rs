@@ -7,7 +7,7 @@ use super::regs::Cc;
 use super::strand::{
     MAXPTL, SOFTINT_STICK, SOFTINT_TICK, Strand, TrapLevel, canonical, fprs, pstate,
 };
-use super::tlb::{Core, KEY_NONE, KEY_REAL, KEY_USER};
+use super::tlb::{Core, KEY_AM, KEY_NONE, KEY_REAL, KEY_USER};
 use sun4v::isa::tt;
 
 /// Where GL, CCR, ASI and PSTATE are in TSTATE.
@@ -96,6 +96,9 @@ impl Strand {
             self.code_key
         };
         let am = self.has(pstate::AM);
+        if am {
+            self.code_key |= KEY_AM;
+        }
         self.am = if am { 0xffff_ffff } else { u64::MAX };
         self.pc &= self.am;
         self.npc &= self.am;

@@ -6,7 +6,7 @@ use crate::engine::{Choice, Model, Which};
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 #[group(id = "choice")]
 pub struct Args {
-    /// The engine: interp
+    /// The engine: cached or interp
     #[arg(long, value_name = "NAME", default_value_t)]
     pub engine: Which,
     /// The timing model: functional or t2

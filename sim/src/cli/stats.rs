@@ -269,7 +269,7 @@ mod test {
     use crate::chassis::bare::Bare;
     use crate::chassis::figures::Figures;
     use crate::chassis::image::{Image, Segment};
-    use crate::engine::{Choice, Model};
+    use crate::engine::{Choice, Model, Which};
     use sun4v::time::SimTime;
 
     /// Writes `!` and exits, after a load, a spill and three rounds of a loop.
@@ -290,7 +290,7 @@ mod test {
         ];
         let bytes = program.iter().flat_map(|word| word.to_be_bytes()).collect();
         let image = Image { segments: vec![Segment { ra: 0, bytes, size: 64 }], entry: 0 };
-        let choice = Choice { timing: Model::T2, ..Choice::default() };
+        let choice = Choice { engine: Which::Interp, timing: Model::T2 };
         let mut bare = Bare::boot_image(1, 1 << 20, &image).unwrap();
         bare.board.set_choice(choice);
         bare.finish(SimTime::ms(1));

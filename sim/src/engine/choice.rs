@@ -1,7 +1,7 @@
 //! Which engine and which timing model guests are run by.
 
 use super::timing::{Costs, Functional, T2, Timing};
-use super::{Engine, Interp};
+use super::{Cached, Engine, Interp};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -10,8 +10,10 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {
     /// The reference: one instruction after the other.
-    #[default]
     Interp,
+    /// Blocks, decoded once and chained.
+    #[default]
+    Cached,
 }
 
 /// A timing model, by name.
@@ -43,13 +45,14 @@ pub struct UnknownName {
 
 impl Which {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Interp];
+    pub const ALL: [Self; 2] = [Self::Interp, Self::Cached];
 
     /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Interp => "interp",
+            Self::Cached => "cached",
         }
     }
 
@@ -58,6 +61,7 @@ impl Which {
     pub fn engine(self) -> Box<dyn Engine + Send> {
         match self {
             Self::Interp => Box::new(Interp),
+            Self::Cached => Box::<Cached>::default(),
         }
     }
 }

@@ -28,7 +28,7 @@ struct Slot {
     page: Box<[(Insn, Class); PAGE_INSNS]>,
     /// It may be executed.
     valid: bool,
-    version: u32,
+    version: u64,
 }
 
 /// All decoded pages of a domain.
@@ -38,8 +38,8 @@ pub struct Code {
     /// Number by physical page.
     numbers: BTreeMap<u64, u32>,
     epoch: u64,
-    /// Counts pages that became code, or that are code no longer: cores may hold
-    /// permission to store there, or to execute it.
+    /// Counts pages that became code, and changes: cores may hold permission to store
+    /// there, or to execute what is not there any longer.
     pub generation: u64,
     /// Counts changes of versions.
     pub changes: u64,
@@ -59,9 +59,9 @@ impl Code {
         self.epoch = ram.code_epoch();
         for slot in self.slots.iter_mut().filter(|slot| slot.valid && !ram.is_code(slot.pa)) {
             slot.valid = false;
-            slot.version += 1;
-            self.generation += 1;
             self.changes += 1;
+            slot.version = self.changes;
+            self.generation += 1;
         }
     }
 
@@ -97,7 +97,7 @@ impl Code {
     /// The version of page `number`; `None` when it has to be looked up.
     #[inline]
     #[must_use]
-    pub fn version(&self, number: u32) -> Option<u32> {
+    pub fn version(&self, number: u32) -> Option<u64> {
         self.slots.get(number as usize).filter(|slot| slot.valid).map(|slot| slot.version)
     }
 
@@ -112,7 +112,7 @@ impl Code {
             }
             let number = self.slots.len() as u32;
             let page = Box::new([UNDECODED; PAGE_INSNS]);
-            self.slots.push(Slot { pa, page, valid: false, version: 0 });
+            self.slots.push(Slot { pa, page, valid: false, version: self.changes });
             self.numbers.insert(pa.0 >> PAGE_SHIFT, number);
             number
         });
@@ -142,8 +142,9 @@ impl Code {
         let insn = &mut slot.page[(pa.0 >> 2) as usize & (PAGE_INSNS - 1)];
         if insn.0.kind != Kind::Undecoded {
             *insn = UNDECODED;
-            slot.version += 1;
             self.changes += 1;
+            slot.version = self.changes;
+            self.generation += 1;
         }
     }
 }

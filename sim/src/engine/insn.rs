@@ -120,6 +120,102 @@ pub enum Kind {
     FcmpeD,
 }
 
+/// All kinds, in order.
+pub const KINDS: [Kind; Kind::FcmpeD as usize + 1] = [
+    Kind::Undecoded,
+    Kind::Illegal,
+    Kind::Slow,
+    Kind::Nop,
+    Kind::Sethi,
+    Kind::Mov,
+    Kind::Add,
+    Kind::Sub,
+    Kind::And,
+    Kind::Or,
+    Kind::Xor,
+    Kind::Andn,
+    Kind::Orn,
+    Kind::Xnor,
+    Kind::Addcc,
+    Kind::Subcc,
+    Kind::Andcc,
+    Kind::Orcc,
+    Kind::Xorcc,
+    Kind::Andncc,
+    Kind::Orncc,
+    Kind::Xnorcc,
+    Kind::Addc,
+    Kind::Subc,
+    Kind::Addccc,
+    Kind::Subccc,
+    Kind::Mulx,
+    Kind::Umul,
+    Kind::Smul,
+    Kind::Sll,
+    Kind::Srl,
+    Kind::Sra,
+    Kind::Sllx,
+    Kind::Srlx,
+    Kind::Srax,
+    Kind::Udivx,
+    Kind::Sdivx,
+    Kind::MovIcc,
+    Kind::MovXcc,
+    Kind::MovRegister,
+    Kind::BeI,
+    Kind::BleI,
+    Kind::BlI,
+    Kind::BleuI,
+    Kind::BcsI,
+    Kind::BnegI,
+    Kind::BvsI,
+    Kind::BeX,
+    Kind::BleX,
+    Kind::BlX,
+    Kind::BleuX,
+    Kind::BcsX,
+    Kind::BnegX,
+    Kind::BvsX,
+    Kind::BrZ,
+    Kind::BrLez,
+    Kind::BrLz,
+    Kind::Fb,
+    Kind::Ba,
+    Kind::BnA,
+    Kind::Call,
+    Kind::Jmpl,
+    Kind::Return,
+    Kind::Save,
+    Kind::Restore,
+    Kind::Ldub,
+    Kind::Lduh,
+    Kind::Lduw,
+    Kind::Ldx,
+    Kind::Ldsb,
+    Kind::Ldsh,
+    Kind::Ldsw,
+    Kind::Stb,
+    Kind::Sth,
+    Kind::Stw,
+    Kind::Stx,
+    Kind::Ldf,
+    Kind::Lddf,
+    Kind::Stf,
+    Kind::Stdf,
+    Kind::FaddD,
+    Kind::FsubD,
+    Kind::FmulD,
+    Kind::FdivD,
+    Kind::FmovD,
+    Kind::FnegD,
+    Kind::FabsD,
+    Kind::FaddS,
+    Kind::FsubS,
+    Kind::FmulS,
+    Kind::FcmpD,
+    Kind::FcmpeD,
+];
+
 /// A decoded instruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -322,7 +418,12 @@ fn branch(cond: u8, xcc: bool, annul: bool, disp: i64) -> Insn {
 
 #[cfg(test)]
 mod test {
-    use super::{Insn, Kind};
+    use super::{Insn, KINDS, Kind};
+
+    #[test]
+    fn kinds_are_in_order() {
+        assert!(KINDS.iter().enumerate().all(|(index, &kind)| kind as usize == index));
+    }
 
     #[test]
     fn every_word_decodes_to_something_that_keeps_its_word_or_its_fields() {

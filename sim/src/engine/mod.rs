@@ -9,6 +9,8 @@
 //! domain's clock. A tick is a cycle; how many an instruction takes, [`Costs`] says.
 
 mod alu;
+#[expect(unsafe_code, reason = "ledger room 2: ops that call each other, and links between blocks")]
+mod cached;
 mod choice;
 mod class;
 mod code;
@@ -17,6 +19,7 @@ mod insn;
 mod interp;
 mod timing;
 
+pub use cached::Cached;
 pub use choice::{Choice, Model, UnknownName, Which};
 pub use class::{CLASSES, Class};
 pub use code::Code;
@@ -170,8 +173,48 @@ pub struct Place<'a> {
     pub sharing: usize,
 }
 
+impl Place<'_> {
+    /// The same place, for a shorter time.
+    pub fn again(&mut self) -> Place<'_> {
+        Place {
+            strand: self.strand,
+            core: self.core,
+            ram: self.ram,
+            map: self.map,
+            code: self.code,
+            clock: self.clock,
+            counts: self.counts,
+            costs: self.costs,
+            sharing: self.sharing,
+        }
+    }
+}
+
 /// An engine.
 pub trait Engine {
     /// Runs the strand until its clock is at `until`, or something comes up.
     fn run(&mut self, place: Place<'_>, until: u64) -> Exit;
+
+    /// Adds what it has executed and not counted yet. An engine that counts whole blocks
+    /// takes back what it did not execute of one at once, so that counts alone may be
+    /// below zero; with what is pending they are right.
+    fn pending(&self, _counts: &mut Counts) {}
+}
+
+#[cfg(test)]
+mod test {
+    mod interp {
+        const WHICH: super::super::Which = super::super::Which::Interp;
+        include!("programs.rs");
+        mod counted {
+            include!("counted.rs");
+        }
+    }
+    mod cached {
+        const WHICH: super::super::Which = super::super::Which::Cached;
+        include!("programs.rs");
+        mod counted {
+            include!("counted.rs");
+        }
+    }
 }

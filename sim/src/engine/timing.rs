@@ -62,9 +62,9 @@ impl Costs {
         Self { name: timing.name(), classes: Class::ALL.map(row), taken }
     }
 
-    /// Does anything depend on how many strands share the issue?
+    /// Does it matter how many strands share the issue?
     #[must_use]
-    pub fn shares(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         let differs = |row: &[u32; GROUP]| row.iter().any(|&ticks| ticks != row[0]);
         self.classes.iter().any(differs) || differs(&self.taken)
     }

@@ -6,4 +6,5 @@ mod dirty;
 mod ram;
 
 pub use dirty::DirtyLog;
+pub(crate) use ram::Door;
 pub use ram::{Ram, Word};

@@ -119,6 +119,11 @@ impl Ram {
         }
     }
 
+    /// A door without a bounds check, for an engine's fast path.
+    pub(crate) fn door(&self) -> Door {
+        Door(self.map.as_mut_ptr())
+    }
+
     /// Loads the word that holds `pa`.
     #[inline(always)]
     pub fn load<W: Word>(&self, pa: Pa) -> W {
@@ -261,6 +266,34 @@ impl Ram {
     /// A number that changes when a marked page was stored to.
     pub fn code_epoch(&self) -> u64 {
         self.code.epoch()
+    }
+}
+
+/// Memory without a bounds check.
+#[derive(Clone, Copy)]
+pub(crate) struct Door(*mut u8);
+
+impl Door {
+    /// Loads the word at `pa`.
+    ///
+    /// # Safety
+    /// The memory lives, `pa` lies inside it and is a multiple of the word's size.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "ledger room 1: a pointer into the mapping")]
+    pub(crate) unsafe fn load<W: Word>(self, pa: Pa) -> W {
+        // SAFETY: the caller's; the cell is as in `Ram::cell`.
+        W::load(unsafe { &*self.0.add(pa.0 as usize).cast::<W::Cell>() })
+    }
+
+    /// Stores to the word at `pa`, unmarked.
+    ///
+    /// # Safety
+    /// As for [`Door::load`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "ledger room 1: a pointer into the mapping")]
+    pub(crate) unsafe fn store<W: Word>(self, pa: Pa, word: W) {
+        // SAFETY: the caller's; the cell is as in `Ram::cell`.
+        word.store(unsafe { &*self.0.add(pa.0 as usize).cast::<W::Cell>() });
     }
 }
 

@@ -94,6 +94,13 @@ asis! {
     BLOCK_SECONDARY_LITTLE = 0xf9;
 }
 
+/// Is a load of an integer pair written LDTXA with this ASI, as of two 64-bit words?
+/// [`TWINX_NUCLEUS_QUAD`] loads them too, but has kept the older name.
+#[must_use]
+pub const fn is_twin(asi: u8) -> bool {
+    matches!(asi & !8, 0x22 | 0x23 | 0x26 | 0x27 | 0xe2 | 0xe3)
+}
+
 /// The name that the GNU assembler and `objdump` have for an ASI, after the `#`.
 /// Below 0x80 some of them are those of older processors that gave the number
 /// another meaning.

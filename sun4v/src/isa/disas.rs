@@ -353,6 +353,9 @@ fn synthetic(f: &mut Formatter<'_>, op: Op, w: Word, address: u64) -> Result<boo
         Op::CasxA if !w.i() && w.imm_asi() == asi::PRIMARY => {
             write!(f, "casx  [ {rs1} ], {rs2}, {rd}")
         }
+        Op::LdtwA if !w.i() && asi::is_twin(w.imm_asi()) => {
+            write!(f, "ldtxa  [ {} ] {}, {rd}", Address(w), Asi(w))
+        }
         Op::WrAsr if w.rd() == reg::asr::Y && nothing => write!(f, "wr  {rs1}, %y"),
         Op::WrAsr if w.rd() == reg::asr::Y && w.rs1() == 0 => write!(f, "wr  {second}, %y"),
         Op::WrPr if !w.i() && w.rs2() == 0 => write!(f, "wrpr  {rs1}, {}", privileged(w.rd())),

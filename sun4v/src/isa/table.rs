@@ -152,7 +152,8 @@ pub enum Rule {
     WrAsr,
     /// `rs1` names a privileged register.
     RdPr,
-    /// `rd` names a privileged register; operands as [`Rule::Rs2OrImm`].
+    /// `rd` names a privileged register; operands as [`Rule::Rs2OrImm`]. TICK is one:
+    /// it cannot be written, but a user who tries gets privileged_opcode.
     WrPr,
     /// An integer condition code is icc or xcc; with `i` = 0, bits 10:5 are zero.
     MovCc,
@@ -555,7 +556,7 @@ impl Rule {
             Self::RdAsr => matches!(w.rs1(), 0 | 2..=6 | 16 | 17 | 19 | 22..=25),
             Self::WrAsr => rs2_or_imm && matches!(w.rd(), 0 | 2 | 3 | 6 | 16 | 17 | 19..=23 | 25),
             Self::RdPr => matches!(w.rs1(), 0..=14 | 16),
-            Self::WrPr => rs2_or_imm && matches!(w.rd(), 0..=3 | 5..=14 | 16),
+            Self::WrPr => rs2_or_imm && matches!(w.rd(), 0..=14 | 16),
             Self::MovCc => w.move_cc() & 5 != 5 && (w.i() || w.0 & 0x7e0 == 0),
             Self::MovR => rcond(w.move_rcond()) && (w.i() || w.0 & 0x3e0 == 0),
             Self::MovRcond => rcond(w.move_rcond()),
@@ -616,6 +617,8 @@ mod test {
             (0x83f0_0000, Some(Op::Retry)),
             (0x8354_0000, Some(Op::RdPr)),
             (0x8d90_0001, Some(Op::WrPr)),
+            (0x8990_0001, Some(Op::WrPr)),
+            (0x9f90_0001, None),
             (0x8341_0000, Some(Op::RdAsr)),
             (0xb380_0001, Some(Op::WrAsr)),
             (0x8143_e040, Some(Op::Membar)),

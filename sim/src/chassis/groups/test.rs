@@ -1,7 +1,7 @@
 use super::Groups;
 use crate::chassis::bare::{Bare, GUEST};
 use crate::chassis::image::{Image, Segment};
-use crate::engine::{Choice, Model};
+use crate::engine::{Choice, Model, Which};
 use hv::platform::{Machine, StartState};
 use sun4v::id::{StrandId, VcpuId};
 use sun4v::time::{SimTime, T2_HZ};
@@ -19,12 +19,18 @@ fn back(disp: i32) -> u32 {
 }
 
 /// What the strands of `vcpus` have counted in `%g1` after a millisecond under a model,
-/// each running `program`.
+/// each running `program`, whichever engine executes it.
 fn counted(timing: Model, vcpus: &[u8], program: &[u32]) -> Vec<u64> {
+    let [interp, cached] = Which::ALL.map(|engine| counted_by(engine, timing, vcpus, program));
+    assert_eq!(interp, cached, "{vcpus:?}");
+    interp
+}
+
+fn counted_by(engine: Which, timing: Model, vcpus: &[u8], program: &[u32]) -> Vec<u64> {
     let bytes = program.iter().flat_map(|word| word.to_be_bytes()).collect();
     let image = Image { segments: vec![Segment { ra: ENTRY, bytes, size: 1024 }], entry: ENTRY };
     let mut bare = Bare::boot_image(8, 1 << 20, &image).unwrap();
-    bare.board.set_choice(Choice { timing, ..Choice::default() });
+    bare.board.set_choice(Choice { engine, timing });
     for &vcpu in vcpus.iter().filter(|&&vcpu| vcpu != 0) {
         let state = StartState { pc: ENTRY, argument: 0, memory_base: 0, memory_bytes: 1 << 20 };
         bare.board.cpus(GUEST).start(VcpuId(vcpu), state);

@@ -30,20 +30,20 @@ const RELATIONS: [u8; 16] = [
 
 /// Does a four-bit code meet an integer condition?
 #[inline(always)]
-pub(super) fn holds(cond: u8, code: u8) -> bool {
+pub(in crate::engine) fn holds(cond: u8, code: u8) -> bool {
     CODES[usize::from(cond & 15)] >> (code & 15) & 1 != 0
 }
 
 /// Does the floating-point condition code `number` of `fsr` meet a condition?
 #[inline(always)]
-pub(super) fn fp_holds(cond: u8, number: u8, fsr: u64) -> bool {
+pub(in crate::engine) fn fp_holds(cond: u8, number: u8, fsr: u64) -> bool {
     let shift = if number == 0 { 10 } else { 30 + 2 * u32::from(number & 3) };
     RELATIONS[usize::from(cond & 15)] >> (fsr >> shift & 3) & 1 != 0
 }
 
 /// Does a register meet a condition on registers (T2 reference: `BPr` rcond)?
 #[inline(always)]
-pub(super) fn register_holds(rcond: u8, value: u64) -> bool {
+pub(in crate::engine) fn register_holds(rcond: u8, value: u64) -> bool {
     let value = value as i64;
     let base = match rcond & 3 {
         1 => value == 0,

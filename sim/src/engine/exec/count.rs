@@ -4,6 +4,8 @@
 //! before it. So one that switches counting on does not count, one that switches it off
 //! does, a read of PIC does not see itself, and a write to PIC counts on top of what it
 //! wrote. An interrupt by overflow is taken before the next instruction.
+//!
+//! Tests are in `engine/counted.rs`, for every engine.
 
 use super::{Flow, Run, Stop, branch};
 use crate::chip::counters::Events;
@@ -76,6 +78,3 @@ impl Run<'_> {
         Events::BRANCH | if taken { Events::TAKEN } else { 0 }
     }
 }
-
-#[cfg(test)]
-mod test;

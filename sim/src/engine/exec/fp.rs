@@ -5,7 +5,7 @@
 
 use super::{Run, Stop, branch};
 use crate::chip::fpu::{self, Exc, Round, t2};
-use crate::chip::strand::FSR_BITS;
+use crate::chip::strand::{FSR_BITS, Strand};
 use crate::chip::vis;
 use crate::engine::insn::Kind;
 use sun4v::isa::{Format, Op, Word, decode, tt};
@@ -26,6 +26,83 @@ const SIGN_S: u32 = 1 << 31;
 /// See [`SIGN_S`].
 const SIGN_D: u64 = 1 << 63;
 
+/// Folds exceptions into FSR, or traps.
+#[inline(always)]
+fn deliver(strand: &mut Strand, exc: Exc) -> Result<(), Stop> {
+    match fpu::deliver(strand.fsr, exc) {
+        Ok(fsr) => {
+            strand.fsr = fsr;
+            Ok(())
+        }
+        Err(fsr) => {
+            strand.fsr = fsr;
+            let unfinished = fsr & FTT == FTT_UNFINISHED;
+            Err(Stop::Guest(match unfinished {
+                true => tt::FP_EXCEPTION_OTHER,
+                false => tt::FP_EXCEPTION_IEEE_754,
+            }))
+        }
+    }
+}
+
+#[inline(always)]
+fn put_d(strand: &mut Strand, rd: u8, (value, exc): (u64, Exc)) -> Result<(), Stop> {
+    deliver(strand, exc)?;
+    strand.set_double(rd, value);
+    Ok(())
+}
+
+#[inline(always)]
+fn put_s(strand: &mut Strand, rd: u8, (value, exc): (u32, Exc)) -> Result<(), Stop> {
+    deliver(strand, exc)?;
+    strand.set_single(rd, value);
+    Ok(())
+}
+
+/// The result of a comparison.
+fn put_fcc(strand: &mut Strand, number: u8, (fcc, exc): (u8, Exc)) -> Result<(), Stop> {
+    deliver(strand, exc)?;
+    let shift = if number & 3 == 0 { 10 } else { 30 + 2 * u32::from(number & 3) };
+    let fsr = &mut strand.fsr;
+    *fsr = *fsr & !(3 << shift) | u64::from(fcc & 3) << shift;
+    Ok(())
+}
+
+/// Does FSR ask for a computation that [`compute`] does not do?
+#[inline(always)]
+pub(in crate::engine) fn flushes(kind: Kind, strand: &Strand) -> bool {
+    let moves = matches!(kind, Kind::FmovD | Kind::FnegD | Kind::FabsD);
+    let compares = matches!(kind, Kind::FcmpD | Kind::FcmpeD);
+    !moves && !compares && t2::flushes(strand.fsr, strand.gsr)
+}
+
+/// The operations that have a kind; floating point is on, and nothing [`flushes`].
+#[inline(always)]
+pub(in crate::engine) fn compute(
+    strand: &mut Strand,
+    kind: Kind,
+    rd: u8,
+    rs1: u8,
+    rs2: u8,
+) -> Result<(), Stop> {
+    let round = Round::of(strand.fsr, strand.gsr);
+    let (s1, s2) = (strand.single(rs1), strand.single(rs2));
+    let (d1, d2) = (strand.double(rs1), strand.double(rs2));
+    match kind {
+        Kind::FaddD => put_d(strand, rd, fpu::add_d(round, d1, d2)),
+        Kind::FsubD => put_d(strand, rd, fpu::sub_d(round, d1, d2)),
+        Kind::FmulD => put_d(strand, rd, fpu::mul_d(round, d1, d2)),
+        Kind::FdivD => put_d(strand, rd, fpu::div_d(round, d1, d2)),
+        Kind::FmovD => put_d(strand, rd, (d2, Exc::NONE)),
+        Kind::FnegD => put_d(strand, rd, (d2 ^ SIGN_D, Exc::NONE)),
+        Kind::FabsD => put_d(strand, rd, (d2 & !SIGN_D, Exc::NONE)),
+        Kind::FaddS => put_s(strand, rd, fpu::add_s(round, s1, s2)),
+        Kind::FsubS => put_s(strand, rd, fpu::sub_s(round, s1, s2)),
+        Kind::FmulS => put_s(strand, rd, fpu::mul_s(round, s1, s2)),
+        _ => put_fcc(strand, rd, fpu::cmp_d(d1, d2, kind == Kind::FcmpeD)),
+    }
+}
+
 impl Run<'_> {
     /// fp_disabled unless floating point is on.
     #[inline(always)]
@@ -33,52 +110,16 @@ impl Run<'_> {
         if self.strand.fp_on { Ok(()) } else { Err(Stop::Guest(tt::FP_DISABLED)) }
     }
 
-    /// The rounding direction in force.
-    #[inline(always)]
-    pub(super) fn round(&self) -> Round {
-        Round::of(self.strand.fsr, self.strand.gsr)
+    fn put_d(&mut self, rd: u8, result: (u64, Exc)) -> Result<(), Stop> {
+        put_d(self.strand, rd, result)
     }
 
-    /// Folds exceptions into FSR, or traps.
-    #[inline(always)]
-    pub(super) fn deliver(&mut self, exc: Exc) -> Result<(), Stop> {
-        match fpu::deliver(self.strand.fsr, exc) {
-            Ok(fsr) => {
-                self.strand.fsr = fsr;
-                Ok(())
-            }
-            Err(fsr) => {
-                self.strand.fsr = fsr;
-                let unfinished = fsr & FTT == FTT_UNFINISHED;
-                Err(Stop::Guest(match unfinished {
-                    true => tt::FP_EXCEPTION_OTHER,
-                    false => tt::FP_EXCEPTION_IEEE_754,
-                }))
-            }
-        }
+    fn put_s(&mut self, rd: u8, result: (u32, Exc)) -> Result<(), Stop> {
+        put_s(self.strand, rd, result)
     }
 
-    #[inline(always)]
-    pub(super) fn put_d(&mut self, rd: u8, (value, exc): (u64, Exc)) -> Result<(), Stop> {
-        self.deliver(exc)?;
-        self.strand.set_double(rd, value);
-        Ok(())
-    }
-
-    #[inline(always)]
-    pub(super) fn put_s(&mut self, rd: u8, (value, exc): (u32, Exc)) -> Result<(), Stop> {
-        self.deliver(exc)?;
-        self.strand.set_single(rd, value);
-        Ok(())
-    }
-
-    /// The result of a comparison.
-    pub(super) fn put_fcc(&mut self, number: u8, (fcc, exc): (u8, Exc)) -> Result<(), Stop> {
-        self.deliver(exc)?;
-        let shift = if number & 3 == 0 { 10 } else { 30 + 2 * u32::from(number & 3) };
-        let fsr = &mut self.strand.fsr;
-        *fsr = *fsr & !(3 << shift) | u64::from(fcc & 3) << shift;
-        Ok(())
+    fn put_fcc(&mut self, number: u8, result: (u8, Exc)) -> Result<(), Stop> {
+        put_fcc(self.strand, number, result)
     }
 
     /// Loads FSR.
@@ -114,41 +155,6 @@ impl Run<'_> {
             0..4 => branch::fp_holds(cond, code, self.strand.fsr),
             4 => branch::holds(cond, self.strand.cc.icc()),
             _ => branch::holds(cond, self.strand.cc.xcc()),
-        }
-    }
-
-    /// The operations that have a kind.
-    #[inline(always)]
-    pub(in crate::engine) fn fp(
-        &mut self,
-        kind: Kind,
-        rd: u8,
-        rs1: u8,
-        rs2: u8,
-        w: Word,
-    ) -> Result<(), Stop> {
-        self.fp_enabled()?;
-        let moves = matches!(kind, Kind::FmovD | Kind::FnegD | Kind::FabsD);
-        let compares = matches!(kind, Kind::FcmpD | Kind::FcmpeD);
-        if !moves && !compares && t2::flushes(self.strand.fsr, self.strand.gsr) {
-            return self.fpop_word(w);
-        }
-        let round = self.round();
-        let strand = &*self.strand;
-        let (s1, s2) = (strand.single(rs1), strand.single(rs2));
-        let (d1, d2) = (strand.double(rs1), strand.double(rs2));
-        match kind {
-            Kind::FaddD => self.put_d(rd, fpu::add_d(round, d1, d2)),
-            Kind::FsubD => self.put_d(rd, fpu::sub_d(round, d1, d2)),
-            Kind::FmulD => self.put_d(rd, fpu::mul_d(round, d1, d2)),
-            Kind::FdivD => self.put_d(rd, fpu::div_d(round, d1, d2)),
-            Kind::FmovD => self.put_d(rd, (d2, Exc::NONE)),
-            Kind::FnegD => self.put_d(rd, (d2 ^ SIGN_D, Exc::NONE)),
-            Kind::FabsD => self.put_d(rd, (d2 & !SIGN_D, Exc::NONE)),
-            Kind::FaddS => self.put_s(rd, fpu::add_s(round, s1, s2)),
-            Kind::FsubS => self.put_s(rd, fpu::sub_s(round, s1, s2)),
-            Kind::FmulS => self.put_s(rd, fpu::mul_s(round, s1, s2)),
-            _ => self.put_fcc(rd, fpu::cmp_d(d1, d2, kind == Kind::FcmpeD)),
         }
     }
 
@@ -189,12 +195,12 @@ impl Run<'_> {
                 }
                 Ok(())
             }
-            _ => self.compute(op, w),
+            _ => self.compute_row(op, w),
         }
     }
 
     /// Operations that compute, and VIS.
-    fn compute(&mut self, op: Op, w: Word) -> Result<(), Stop> {
+    fn compute_row(&mut self, op: Op, w: Word) -> Result<(), Stop> {
         let (strand, format) = (&*self.strand, op.row().format);
         let single = |n: u8| u64::from(strand.single(n));
         let a = match format {
@@ -217,7 +223,7 @@ impl Run<'_> {
     /// An operation by its word, off the fast path.
     #[cold]
     #[inline(never)]
-    pub(super) fn fpop_word(&mut self, w: Word) -> Result<(), Stop> {
+    pub(in crate::engine) fn fpop_word(&mut self, w: Word) -> Result<(), Stop> {
         match decode(w.0) {
             Some(op) => self.fpop(op, w),
             None => Err(super::illegal()),

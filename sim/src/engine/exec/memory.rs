@@ -133,8 +133,18 @@ impl Run<'_> {
         self.core.remember(ea, key, pa, true, store);
     }
 
+    /// A trap by a translation leaves its context in the tag access register; others
+    /// report what they find there.
     #[cold]
     fn virtual_(&mut self, ea: u64, access: Access, space: &Space) -> Result<(Pa, bool), Stop> {
+        let result = self.translated(ea, access, space);
+        if result.is_err() && canonical(ea) == ea {
+            self.strand.tag_context = space.contexts[0];
+        }
+        result
+    }
+
+    fn translated(&mut self, ea: u64, access: Access, space: &Space) -> Result<(Pa, bool), Stop> {
         let contexts = space.contexts;
         let exception = |kind, address, context| {
             Err(data_fault(tt::DATA_ACCESS_EXCEPTION, kind, address, context))
@@ -142,7 +152,6 @@ impl Run<'_> {
         if canonical(ea) != ea {
             return exception(fault::VA_RANGE, canonical(ea), self.strand.tag_context);
         }
-        self.strand.tag_context = contexts[0];
         let entry = match self.core.dtlb.lookup(ea, contexts) {
             Some(entry) => entry,
             None => {
@@ -225,7 +234,7 @@ impl Run<'_> {
     /// A load by implicit ASI that missed the fast path.
     #[cold]
     #[inline(never)]
-    pub(super) fn load_slow<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
+    pub(in crate::engine) fn load_slow<W: Word>(&mut self, ea: u64) -> Result<W, Stop> {
         self.aligned(ea, W::BYTES)?;
         let space = self.implicit()?;
         self.read(ea, &space)
@@ -234,7 +243,7 @@ impl Run<'_> {
     /// A store, likewise.
     #[cold]
     #[inline(never)]
-    pub(super) fn store_slow<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
+    pub(in crate::engine) fn store_slow<W: Word>(&mut self, ea: u64, word: W) -> Result<(), Stop> {
         self.aligned(ea, W::BYTES)?;
         let space = self.implicit()?;
         self.write(ea, word, &space)

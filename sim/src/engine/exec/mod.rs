@@ -10,16 +10,17 @@
 
 mod alternate;
 mod atomic;
-pub(super) mod branch;
+mod branch;
 mod count;
 mod fp;
 mod integer;
 mod memory;
 mod privileged;
 mod rows;
-#[cfg(test)]
-mod test;
 mod window;
+
+pub(super) use branch::{fp_holds, holds as cc_holds, register_holds};
+pub(super) use fp::{compute, flushes};
 
 use super::alu::{alu, holds, is_alu, is_conditional, quotient};
 use super::class::Class;
@@ -56,7 +57,7 @@ pub(super) enum Flow {
     Spin,
 }
 
-fn illegal() -> Stop {
+pub(super) fn illegal() -> Stop {
     Stop::Exit(Exit::Plain { tt: tt::ILLEGAL_INSTRUCTION })
 }
 
@@ -171,7 +172,7 @@ impl<'a> Run<'a> {
             Err(stop) => {
                 // The attempt takes its tick, or a fault that repeats for ever would
                 // never end.
-                self.pass(Class::Illegal);
+                self.miss_takes_time();
                 return Err(stop);
             }
         };
@@ -183,8 +184,16 @@ impl<'a> Run<'a> {
     #[inline(always)]
     fn pass(&mut self, class: Class) {
         self.strand.tick += self.costs.ticks(class, self.sharing);
-        self.counts.instructions += 1;
-        self.counts.classes[class as usize] += 1;
+        // An engine may have counted less than nothing so far: see `Engine::pending`.
+        let counts = &mut *self.counts;
+        counts.instructions = counts.instructions.wrapping_add(1);
+        let of_class = &mut counts.classes[class as usize];
+        *of_class = of_class.wrapping_add(1);
+    }
+
+    /// A fetch that failed takes the time of an instruction.
+    pub(super) fn miss_takes_time(&mut self) {
+        self.pass(Class::Illegal);
     }
 
     /// The instruction at `pc`.
@@ -207,7 +216,7 @@ impl<'a> Run<'a> {
 
     /// On to the next instruction.
     #[inline(always)]
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         let strand = &mut *self.strand;
         strand.pc = strand.npc;
         strand.npc = strand.npc.wrapping_add(4) & strand.am;
@@ -385,7 +394,14 @@ impl<'a> Run<'a> {
             Kind::Stb | Kind::Sth | Kind::Stw | Kind::Stx | Kind::Stf | Kind::Stdf => {
                 self.store(kind, rd, self.r(rs1).wrapping_add(second()))?;
             }
-            _ => self.fp(kind, rd, rs1, rs2, Word(insn.imm as u32))?,
+            _ => {
+                self.fp_enabled()?;
+                if flushes(kind, self.strand) {
+                    self.fpop_word(Word(insn.imm as u32))?;
+                } else {
+                    compute(self.strand, kind, rd, rs1, rs2)?;
+                }
+            }
         }
         self.advance();
         Ok(Flow::Next)

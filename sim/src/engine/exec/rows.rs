@@ -6,7 +6,7 @@ use sun4v::isa::{Op, Word, tt};
 impl Run<'_> {
     /// Executes an instruction whose `pc`, `npc` and `tick` are in the strand.
     #[inline(never)]
-    pub(super) fn slow(&mut self, op: Op, w: Word) -> Result<Flow, Stop> {
+    pub(in crate::engine) fn slow(&mut self, op: Op, w: Word) -> Result<Flow, Stop> {
         match op {
             Op::Umulcc
             | Op::Smulcc
@@ -118,7 +118,7 @@ impl Run<'_> {
     /// LDDF and STDF that missed the fast path.
     #[cold]
     #[inline(never)]
-    pub(super) fn load_double_slow(&mut self, ea: u64) -> Result<u64, Stop> {
+    pub(in crate::engine) fn load_double_slow(&mut self, ea: u64) -> Result<u64, Stop> {
         self.double_aligned(ea, tt::LDDF_MEM_ADDRESS_NOT_ALIGNED)?;
         self.load_slow(ea)
     }
@@ -126,7 +126,7 @@ impl Run<'_> {
     /// See [`Run::load_double_slow`].
     #[cold]
     #[inline(never)]
-    pub(super) fn store_double_slow(&mut self, ea: u64, word: u64) -> Result<(), Stop> {
+    pub(in crate::engine) fn store_double_slow(&mut self, ea: u64, word: u64) -> Result<(), Stop> {
         self.double_aligned(ea, tt::STDF_MEM_ADDRESS_NOT_ALIGNED)?;
         self.store_slow(ea, word)
     }

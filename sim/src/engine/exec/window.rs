@@ -23,16 +23,24 @@ impl Run<'_> {
         self.window_trap(tt::SPILL_NORMAL, tt::SPILL_OTHER, regs.cwp() + regs.cansave + 2)
     }
 
-    /// To the next window, or the trap that has to come first.
+    /// Is there a window to save into?
     #[inline(always)]
-    pub(super) fn save(&mut self) -> Result<(), Stop> {
-        let regs = &mut self.strand.regs;
+    pub(in crate::engine) fn check_save(&self) -> Result<(), Stop> {
+        let regs = &self.strand.regs;
         if regs.cansave == 0 {
             return Err(self.spill());
         }
         if regs.cleanwin == regs.canrestore {
             return Err(Stop::Window(tt::CLEAN_WINDOW, (regs.cwp() + 1) & 7));
         }
+        Ok(())
+    }
+
+    /// To the next window, or the trap that has to come first.
+    #[inline(always)]
+    pub(super) fn save(&mut self) -> Result<(), Stop> {
+        self.check_save()?;
+        let regs = &mut self.strand.regs;
         regs.cansave = regs.cansave.wrapping_sub(1) & 7;
         regs.canrestore = (regs.canrestore + 1) & 7;
         regs.to_next();
@@ -41,7 +49,7 @@ impl Run<'_> {
 
     /// Is there a window to return to?
     #[inline(always)]
-    pub(super) fn check_fill(&self) -> Result<(), Stop> {
+    pub(in crate::engine) fn check_fill(&self) -> Result<(), Stop> {
         let regs = &self.strand.regs;
         if regs.canrestore == 0 {
             let cwp = regs.cwp().wrapping_sub(1);

@@ -1,74 +1,75 @@
 use crate::chip::strand::{SOFTINT_STICK, Strand, pstate};
 use crate::chip::tlb::{Core, Entry};
-use crate::engine::{Clock, Code, Costs, Counts, Engine, Exit, Interp, Place, fault};
+use crate::engine::{Clock, Code, Costs, Counts, Engine, Exit, Place, fault};
 use crate::mem::Ram;
 use sun4v::addr::{Pa, Ra, RealMap, RealRange};
 use sun4v::isa::tt;
 use sun4v::mmu::Tte;
 
-pub(super) const NOP: u32 = 0x0100_0000;
+const NOP: u32 = 0x0100_0000;
 const FLUSHW: u32 = 0x8158_0000;
 const SAVED: u32 = 0x8188_0000;
 const RESTORED: u32 = 0x8388_0000;
-pub(super) const DONE: u32 = 0x81f0_0000;
+const DONE: u32 = 0x81f0_0000;
 const RETRY: u32 = 0x83f0_0000;
 /// `ta 0x80`.
-pub(super) const HCALL: u32 = 0x91d0_2080;
+const HCALL: u32 = 0x91d0_2080;
 /// Where programs begin.
-pub(super) const ORG: u64 = 0x1000;
+const ORG: u64 = 0x1000;
 /// Where traps go.
 const TBA: u64 = 0x1_0000;
-pub(super) const G1: u32 = 1;
-pub(super) const G2: u32 = 2;
-pub(super) const G3: u32 = 3;
+const G1: u32 = 1;
+const G2: u32 = 2;
+const G3: u32 = 3;
 
-pub(super) fn immediate(op: u32, op3: u32, rd: u32, rs1: u32, imm: i32) -> u32 {
+fn immediate(op: u32, op3: u32, rd: u32, rs1: u32, imm: i32) -> u32 {
     op << 30 | rd << 25 | op3 << 19 | rs1 << 14 | 1 << 13 | imm as u32 & 0x1fff
 }
-pub(super) fn register(op: u32, op3: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
+fn register(op: u32, op3: u32, rd: u32, rs1: u32, rs2: u32) -> u32 {
     op << 30 | rd << 25 | op3 << 19 | rs1 << 14 | rs2
 }
 /// `add rs1, imm, rd`.
-pub(super) fn add(rd: u32, rs1: u32, imm: i32) -> u32 {
+fn add(rd: u32, rs1: u32, imm: i32) -> u32 {
     immediate(2, 0, rd, rs1, imm)
 }
 /// `cmp rs1, imm`.
-pub(super) fn cmp(rs1: u32, imm: i32) -> u32 {
+fn cmp(rs1: u32, imm: i32) -> u32 {
     immediate(2, 0x14, 0, rs1, imm)
 }
 /// `b<cond>{,a}` by `disp` instructions.
-pub(super) fn branch(cond: u32, annul: bool, disp: i32) -> u32 {
+fn branch(cond: u32, annul: bool, disp: i32) -> u32 {
     u32::from(annul) << 29 | cond << 25 | 2 << 22 | disp as u32 & 0x3f_ffff
 }
-pub(super) fn call(disp: i32) -> u32 {
+fn call(disp: i32) -> u32 {
     1 << 30 | disp as u32 & 0x3fff_ffff
 }
-pub(super) fn ldx(rd: u32, rs1: u32, imm: i32) -> u32 {
+fn ldx(rd: u32, rs1: u32, imm: i32) -> u32 {
     immediate(3, 0x0b, rd, rs1, imm)
 }
-pub(super) fn stx(rd: u32, rs1: u32, imm: i32) -> u32 {
+fn stx(rd: u32, rs1: u32, imm: i32) -> u32 {
     immediate(3, 0x0e, rd, rs1, imm)
 }
-pub(super) fn wrpr(which: u32, imm: i32) -> u32 {
+fn wrpr(which: u32, imm: i32) -> u32 {
     immediate(2, 0x32, which, 0, imm)
 }
-pub(super) fn sethi(rd: u32, value: u32) -> u32 {
+fn sethi(rd: u32, value: u32) -> u32 {
     rd << 25 | 4 << 22 | value >> 10
 }
 
 /// A strand with 1 MB of memory at real address 0.
-pub(super) struct Bench {
-    pub(super) strand: Strand,
-    pub(super) core: Core,
-    pub(super) ram: Ram,
+struct Bench {
+    strand: Strand,
+    core: Core,
+    ram: Ram,
     map: RealMap,
     code: Code,
     clock: Clock,
-    pub(super) counts: Counts,
+    counts: Counts,
+    engine: Box<dyn Engine>,
 }
 
 impl Bench {
-    pub(super) fn new(program: &[u32]) -> Self {
+    fn new(program: &[u32]) -> Self {
         let ram = Ram::new(1 << 20).unwrap();
         let map = RealMap::new(vec![RealRange { ra: Ra(0), pa: Pa(0), size: 1 << 20 }]);
         let mut strand = Strand { pc: ORG, npc: ORG + 4, ..Strand::default() };
@@ -82,20 +83,21 @@ impl Bench {
             code: Code::default(),
             clock: Clock::default(),
             counts: Counts::default(),
+            engine: WHICH.engine(),
         };
         bench.write(ORG, program);
         bench
     }
-    pub(super) fn write(&mut self, at: u64, program: &[u32]) {
+    fn write(&mut self, at: u64, program: &[u32]) {
         for (at, &word) in (at..).step_by(4).zip(program) {
             self.ram.store(Pa(at), word);
         }
     }
     /// A handler for a trap at TL 0.
-    pub(super) fn handler(&mut self, tt: u16, program: &[u32]) {
+    fn handler(&mut self, tt: u16, program: &[u32]) {
         self.write(TBA + u64::from(tt) * 32, program);
     }
-    pub(super) fn run(&mut self, until: u64) -> Exit {
+    fn run(&mut self, until: u64) -> Exit {
         let place = Place {
             strand: &mut self.strand,
             core: &mut self.core,
@@ -107,14 +109,14 @@ impl Bench {
             costs: &Costs::default(),
             sharing: 1,
         };
-        Interp.run(place, until)
+        self.engine.run(place, until)
     }
     /// Runs up to its hypercall.
-    pub(super) fn finish(&mut self) -> &mut Self {
+    fn finish(&mut self) -> &mut Self {
         assert_eq!(self.run(10_000), Exit::Hypercall { number: 0x80 });
         self
     }
-    pub(super) fn r(&self, n: u32) -> u64 {
+    fn r(&self, n: u32) -> u64 {
         self.strand.regs.get(n as u8)
     }
 }
@@ -305,14 +307,14 @@ fn the_first_store_after_a_page_was_cleaned_marks_it() {
     assert!(bench.ram.log().is_dirty(Pa(0x8000)));
 }
 
-pub(super) const V: u64 = 1 << 63;
-pub(super) const CP: u64 = 1 << 10;
+const V: u64 = 1 << 63;
+const CP: u64 = 1 << 10;
 const P: u64 = 1 << 8;
-pub(super) const X: u64 = 1 << 7;
-pub(super) const W: u64 = 1 << 6;
+const X: u64 = 1 << 7;
+const W: u64 = 1 << 6;
 
 /// Turns the MMU on, with the program mapped.
-pub(super) fn translated(program: &[u32]) -> Bench {
+fn translated(program: &[u32]) -> Bench {
     let mut bench = Bench::new(program);
     let entry = Entry::new(0, 0, Tte(V | CP | X | P | W), Pa(0)).unwrap();
     bench.core.itlb.insert(entry);

@@ -2,7 +2,7 @@ use crate::chip::counters::{Events, PCR_ST, PCR_UT};
 use crate::chip::strand::pstate;
 use crate::chip::tlb::Entry;
 use crate::engine::Exit;
-use crate::engine::exec::test::{
+use super::{
     Bench, CP, DONE, G1, G2, G3, HCALL, NOP, ORG, V, W, X, add, branch, call, cmp, immediate, ldx,
     register, sethi, stx, translated, wrpr,
 };
