@@ -58,7 +58,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let ended = play(&mut world, &mut folder);
     folder.drain(&mut world)?;
     let facts = folder.finish()?;
-    let instructions: u64 = world.servers().iter().map(|server| server.instructions()).sum();
+    let instructions: u64 = world.figures().map(|(.., figures)| figures.instructions).sum();
     writeln!(
         out,
         "{}: {:.3} s simulated, {} facts, {instructions} instructions; written to {}",

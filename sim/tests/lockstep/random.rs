@@ -227,8 +227,8 @@ impl Bench {
         let mut random = Random(seed | 1);
         // Every other program under T2's timing, whoever shares the issue; and in every
         // third the performance counters count, with interrupts in some.
-        let costs = if seed % 2 == 0 { Costs::default() } else { Model::T2.costs() };
-        if seed % 3 == 0 {
+        let costs = if seed.is_multiple_of(2) { Costs::default() } else { Model::T2.costs() };
+        if seed.is_multiple_of(3) {
             let modes = 2 + 2 * (seed >> 1 & 3);
             let selected = 2 << 27 | (seed & 0xff) << 19 | 2 << 14 | 0xff << 6;
             self.strand.pcr = (selected | (seed >> 2 & 3) << 4 | modes) & 0xffff_fff7;
