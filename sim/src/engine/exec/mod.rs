@@ -12,6 +12,7 @@ mod alternate;
 mod atomic;
 mod branch;
 mod fp;
+mod hyper;
 mod integer;
 mod memory;
 mod privileged;
@@ -118,6 +119,7 @@ impl<'a> Run<'a> {
                 if let Exit::Fault { tt, .. } | Exit::Plain { tt } = exit {
                     self.strand.trapped = tt;
                 }
+                self.remember_address(exit);
                 Some(exit)
             }
             Stop::Guest(tt) => self.guest_trap(tt),
@@ -128,6 +130,18 @@ impl<'a> Run<'a> {
                 }
                 exit
             }
+        }
+    }
+
+    /// Loads the data MMU's fault address register, as faults of most kinds do.
+    fn remember_address(&mut self, exit: Exit) {
+        match exit {
+            Exit::Fault { tt: tt::PRIVILEGED_ACTION, .. } => {}
+            Exit::Fault { instruction: false, kind, address, .. } if kind != fault::INVALID_RA => {
+                self.strand.sfar = address;
+            }
+            Exit::Protection { va, .. } => self.strand.sfar = va,
+            _ => {}
         }
     }
 
@@ -177,8 +191,11 @@ impl<'a> Run<'a> {
     #[inline(always)]
     fn pass(&mut self, class: Class) {
         self.strand.tick += self.costs.ticks(class, self.sharing);
-        self.counts.instructions += 1;
-        self.counts.classes[class as usize] += 1;
+        // Who counts in blocks takes back what he counted too early: below zero meanwhile.
+        let counts = &mut *self.counts;
+        counts.instructions = counts.instructions.wrapping_add(1);
+        let of_class = &mut counts.classes[class as usize];
+        *of_class = of_class.wrapping_add(1);
     }
 
     /// A fetch that failed takes the time of an instruction.
@@ -232,20 +249,11 @@ impl<'a> Run<'a> {
         if self.strand.tct {
             return Err(Stop::Guest(tt::CONTROL_TRANSFER_INSTRUCTION));
         }
-        let anywhere = !self.strand.mmu_on || self.strand.am != u64::MAX;
-        if anywhere || canonical(target) == target {
+        if self.strand.am != u64::MAX || canonical(target) == target {
             return Ok(());
         }
         // A taken branch's target lies in the hole: a fault of the branch.
-        let (tt, kind, context) =
-            (tt::DATA_ACCESS_EXCEPTION, fault::VA_RANGE, self.strand.tag_context);
-        Err(Stop::Exit(Exit::Fault {
-            tt,
-            instruction: false,
-            kind,
-            address: canonical(target),
-            context,
-        }))
+        Err(self.out_of_range(target, !self.strand.mmu_on))
     }
 
     /// The target of JMPL and RETURN.
@@ -288,7 +296,7 @@ impl<'a> Run<'a> {
         let imm = i64::from(imm) as u64;
         let second = || self.r(rs2).wrapping_add(imm);
         match kind {
-            Kind::Undecoded | Kind::Illegal => return Err(illegal()),
+            Kind::Undecoded | Kind::Illegal => return Err(self.no_instruction(insn.imm as u32)),
             Kind::Slow => {
                 let flow = self.slow(insn.op(), Word(insn.imm as u32))?;
                 if flow == Flow::Jump {
