@@ -129,7 +129,7 @@ const SECOND: u64 = BASE + 0x2000;
 
 fn by_each_engine(vcpus: usize, image: &[u8], look: impl Fn(Which, End, &Bare)) {
     for engine in Which::ALL {
-        let mut bare = Bare::boot_rom(vcpus, BASE, 1 << 20, image).unwrap();
+        let mut bare = Bare::boot_rom(vcpus, BASE, 1 << 20, image).expect("a guest");
         bare.board.set_choice(Choice { engine, ..Choice::default() });
         let (end, _) = bare.finish(SimTime::ms(200));
         look(engine, end, &bare);

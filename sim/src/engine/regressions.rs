@@ -66,7 +66,7 @@ fn a_window_fill_whose_handler_is_not_mapped_is_served_and_filled() {
 fn a_fill_handler_that_runs_into_a_page_that_is_not_mapped_goes_on_there() {
     // Its page ends in the middle of the handler: the second half misses at TL 1.
     let mut bench = fills();
-    let middle = (TBA + u64::from(tt::FILL_NORMAL) * 32 | 0x1fff) + 1;
+    let middle = ((TBA + u64::from(tt::FILL_NORMAL) * 32) | 0x1fff) + 1;
     let handler = TBA + u64::from(tt::FILL_NORMAL) * 32;
     bench.write(handler, &[branch(8, false, (middle - 8 - handler) as i32 / 4), NOP]);
     let mut fill: Vec<_> = (0..16).map(|n| ldx(n + 16, 14, n as i32 * 8)).collect();

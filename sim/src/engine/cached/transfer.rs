@@ -236,7 +236,8 @@ unsafe fn annul(
     unsafe {
         let block = (*x).block;
         let at = usize::from((*op).at & !SLOT);
-        let ticks = i64::from(*(&(*block).after).get_unchecked(at));
+        let after = &(*block).after;
+        let ticks = i64::from(*after.get_unchecked(at));
         (*block).uncount(at + 1, (*x).run.counts);
         follow::<1, true>(s, w, left + ticks, x)
     }
