@@ -123,6 +123,12 @@ impl Domain {
         self.costs = choice.timing.costs();
     }
 
+    /// Changes the engine to one that has no name, between slices.
+    pub fn set_engine(&mut self, engine: Box<dyn Engine + Send>) {
+        self.engine.pending(&mut self.counts);
+        self.engine = engine;
+    }
+
     /// Moves its clock to a boundary.
     pub fn set_now(&mut self, now: SimTime) {
         self.now = now;

@@ -208,6 +208,11 @@ impl Server {
         &self.board
     }
 
+    /// Its board, to act on its domains.
+    pub fn board_mut(&mut self) -> &mut Board {
+        &mut self.board
+    }
+
     /// Instructions that its domains have executed.
     #[must_use]
     pub fn instructions(&self) -> u64 {

@@ -172,12 +172,31 @@ pub struct Place<'a> {
     pub sharing: usize,
 }
 
+impl Place<'_> {
+    /// The same place, for a shorter time.
+    pub fn again(&mut self) -> Place<'_> {
+        Place {
+            strand: self.strand,
+            core: self.core,
+            ram: self.ram,
+            map: self.map,
+            code: self.code,
+            clock: self.clock,
+            counts: self.counts,
+            costs: self.costs,
+            sharing: self.sharing,
+        }
+    }
+}
+
 /// An engine.
 pub trait Engine {
     /// Runs the strand until its clock is at `until`, or something comes up.
     fn run(&mut self, place: Place<'_>, until: u64) -> Exit;
 
-    /// Adds what it has executed and not counted yet.
+    /// Adds what it has executed and not counted yet. An engine that counts whole blocks
+    /// takes back what it did not execute of one at once, so that counts alone may be
+    /// below zero; with what is pending they are right.
     fn pending(&self, _counts: &mut Counts) {}
 }
 

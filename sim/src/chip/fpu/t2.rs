@@ -20,7 +20,6 @@ use super::{
 use sun4v::isa::Op;
 
 const NS: u64 = 1 << 22;
-const UFM: u64 = 1 << 25;
 const IM: u64 = 1 << 27;
 
 /// Are subnormal numbers zero? FSR.NS, unless GSR.IM is set.
@@ -41,7 +40,7 @@ pub fn fpop(op: Op, fsr: u64, gsr: u64, unfinished: bool, a: u64, b: u64) -> Opt
         return shape.flushed(op, round, a, b);
     }
     let (bits, exc) = ieee(op, round, a, b)?;
-    if unfinished && shape.gives_up(round, fsr & UFM != 0, a, b, (bits, exc)) {
+    if unfinished && shape.gives_up(round, a, b, (bits, exc)) {
         return Some((0, Exc(Exc::UNFINISHED)));
     }
     Some((bits, exc))
@@ -162,12 +161,12 @@ impl Shape {
     }
 
     /// Does T2 leave the operation to software? `ieee` is what it would be.
-    fn gives_up(self, round: Round, ufm: bool, a: u64, b: u64, ieee: (u64, Exc)) -> bool {
+    fn gives_up(self, round: Round, a: u64, b: u64, ieee: (u64, Exc)) -> bool {
         let (sub_a, sub_b) = self.subnormals(a, b);
         let subnormal = sub_a || sub_b;
         let special = self.has_rs1() && self.special(a) || self.special(b);
         let zero = self.has_rs1() && self.zero(a) || self.zero(b);
-        let gross = !ufm && !special && !zero && self.is_gross(round, a, b);
+        let gross = !special && !zero && self.is_gross(round, a, b);
         let operand = match self.class {
             Class::Add => subnormal && !special,
             Class::Mul => subnormal && !special && !zero && !gross,
@@ -192,7 +191,8 @@ impl Shape {
         sub_b && self.exponent(a) > 1 << (self.from.exp - 1)
     }
 
-    /// Gross underflow: the exponents alone say that the result rounds to zero.
+    /// Gross underflow: the exponents alone say that the result rounds to zero. T2
+    /// finishes it, and underflow traps if that is enabled.
     ///
     /// T2 looks one exponent higher in a quotient, where some results round to the
     /// least number; those are left to software here, since what it makes of them is

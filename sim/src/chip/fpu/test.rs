@@ -437,25 +437,81 @@ fn fsr_of_a_trap_has_one_exception_and_the_old_accrued_ones() {
 }
 
 #[test]
-fn t2_leaves_subnormal_numbers_to_software() {
-    let gives_up = |op, a, b| fpop(op, 0, 0, true, a, b).unwrap().1 == Exc(Exc::UNFINISHED);
-    assert!(gives_up(Op::FaddD, 1, ONE));
-    assert!(gives_up(Op::FsubD, 3 << 51, 1 << 52));
-    assert!(!gives_up(Op::FaddD, 1, INF));
-    assert!(gives_up(Op::FmulD, 1, ONE));
-    assert!(!gives_up(Op::FmulD, 1, 0));
-    assert!(!gives_up(Op::FmulD, 1, 1), "gross underflow");
-    assert!(gives_up(Op::FdivD, 1, ONE));
-    assert!(gives_up(Op::FdivD, ONE, 1));
-    assert!(!gives_up(Op::FdivD, ONE + (2 << 52), 1), "overflow");
-    assert!(gives_up(Op::FsqrtD, 0, 1));
-    assert!(!gives_up(Op::FsqrtD, 0, 1 | MINUS), "invalid");
-    assert!(gives_up(Op::FsToD, 0, 1));
-    assert!(gives_up(Op::FsMulD, 1, 0x3f80_0000));
-    assert!(gives_up(Op::FdToI, 0, 1));
-    assert!(!gives_up(Op::FdToS, 0, 1), "gross underflow");
-    assert!(gives_up(Op::FdToS, 0, 890 << 52));
+fn t2_leaves_subnormal_numbers_to_software_row_by_row() {
+    const LEAST: u64 = 1 << 52;
+    const UFM: u64 = 1 << 25;
+    let (near, up, down) = (0, 2 << 30, 3 << 30);
+    // Operation, rs1, rs2, FSR, left to software?
+    let rows = [
+        // Sums: any subnormal operand but beside an infinity or a NaN; a tiny result.
+        (Op::FaddD, 1, ONE, near, true),
+        (Op::FaddD, ONE, 1, near, true),
+        (Op::FaddD, 1, 0, near, true),
+        (Op::FaddD, 1, INF, near, false),
+        (Op::FsubD, INF | 1, 1, near, false),
+        (Op::FsubD, 3 << 51, LEAST, near, true),
+        (Op::FsubD, LEAST, LEAST, near, false),
+        (Op::FaddS, 1, 0x3f80_0000, near, true),
+        // Products: not beside a zero either, nor far below everything.
+        (Op::FmulD, 1, ONE, near, true),
+        (Op::FmulD, 1, 0, near, false),
+        (Op::FmulD, INF, 1, near, false),
+        (Op::FmulD, 1, NAN, near, false),
+        (Op::FmulD, 1, 1, near, false),
+        (Op::FmulD, 1, 1, UFM, false),
+        (Op::FmulD, 1, 1, up, true),
+        (Op::FmulD, 1, 1, down, false),
+        (Op::FmulD, 1 | MINUS, 1, down, true),
+        (Op::FmulD, LEAST, ONE - LEAST, near, true),
+        (Op::FmulD, LEAST, ONE - 1, up, false),
+        (Op::FsMulD, 1, 0x3f80_0000, near, true),
+        (Op::FsMulD, 1, 1, near, true),
+        (Op::FsMulD, 1, 0, near, false),
+        // Quotients: nor far above.
+        (Op::FdivD, 1, ONE, near, true),
+        (Op::FdivD, ONE, 1, near, true),
+        (Op::FdivD, 0x400 << 52, 1, near, true),
+        (Op::FdivD, 0x401 << 52, 1, near, false),
+        (Op::FdivS, 0x80 << 23, 1, near, true),
+        (Op::FdivS, 0x81 << 23, 1, near, false),
+        (Op::FdivD, 1, 0, near, false),
+        (Op::FdivD, 0, 1, near, false),
+        (Op::FdivD, 1, INF, near, false),
+        (Op::FdivD, 1, 0x7fe << 52, near, false),
+        (Op::FdivD, LEAST, 0x400 << 52, near, true),
+        // Roots: the positive ones.
+        (Op::FsqrtD, 0, 1, near, true),
+        (Op::FsqrtD, 0, 1 | MINUS, near, false),
+        (Op::FsqrtS, 0, 0x7f_ffff, near, true),
+        // Conversions: the operand; or the result, unless far below everything.
+        (Op::FsToD, 0, 1, near, true),
+        (Op::FsToI, 0, 1, near, true),
+        (Op::FdToI, 0, 1, near, true),
+        (Op::FsToX, 0, 1, near, true),
+        (Op::FdToX, 0, 1 | MINUS, near, true),
+        (Op::FdToS, 0, 1, near, false),
+        (Op::FdToS, 0, 1, UFM, false),
+        (Op::FdToS, 0, 1, up, true),
+        (Op::FdToS, 0, 871 << 52, near, false),
+        (Op::FdToS, 0, 872 << 52, near, true),
+        (Op::FdToS, 0, 896 << 52, near, true),
+        (Op::FdToS, 0, 897 << 52, near, false),
+        // Integers are never subnormal.
+        (Op::FxToD, 0, 1, near, false),
+        (Op::FiToS, 0, 1, near, false),
+    ];
+    for (op, a, b, fsr, left) in rows {
+        let gives_up = |fsr, gsr| fpop(op, fsr, gsr, true, a, b).unwrap().1.0 == Exc::UNFINISHED;
+        assert_eq!(gives_up(fsr, 0), left, "{op:?} {a:#x} {b:#x} {fsr:#x}");
+        assert!(!gives_up(fsr | NS, 0), "{op:?}");
+        // GSR.IM has its own direction, and NS is off.
+        assert_eq!(gives_up(NS, 1 << 27 | (fsr >> 30) << 25), left, "{op:?} by GSR");
+    }
+    // Comparisons and moves take any number.
     assert_eq!(fpop(Op::FcmpD, 0, 0, true, 1, 1), None);
+    assert_eq!(fpop(Op::FnegD, 0, 0, true, 1, 1), None);
+    let (bits, exc) = fpop(Op::FmulD, UFM, 0, true, 1, 1 | MINUS).unwrap();
+    assert_eq!((bits, deliver(UFM, exc)), (MINUS, Err(UFM | 1 << 14 | 4)));
     assert_eq!(deliver(0x4000_0021, Exc(Exc::UNFINISHED)), Err(0x4000_8021));
 }
 

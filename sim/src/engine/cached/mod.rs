@@ -41,6 +41,16 @@ const QUANTUM: u64 = 2048;
 pub struct Cached {
     /// By strands that share the issue, less one: costs are part of a block.
     spaces: [Space; GROUP],
+    one_block: bool,
+}
+
+impl Cached {
+    /// One that comes back, with [`Exit::Budget`], after every block: to be compared
+    /// with another engine there.
+    #[must_use]
+    pub fn one_block() -> Self {
+        Self { one_block: true, ..Self::default() }
+    }
 }
 
 impl Engine for Cached {
@@ -54,7 +64,8 @@ impl Engine for Cached {
                 Err(exit) => return exit,
             };
             while x.run.strand.tick < limit {
-                match go(&mut x, space, limit) {
+                match go(&mut x, space, limit, self.one_block) {
+                    Ok(Flow::Next) if self.one_block => return Exit::Budget,
                     Ok(Flow::Next) => {}
                     Ok(Flow::Sync | Flow::Jump) => break,
                     Ok(Flow::Spin) => return Exit::Spin,
@@ -74,7 +85,12 @@ impl Engine for Cached {
 }
 
 /// Executes a chain of blocks, or an instruction.
-fn go(x: &mut Context<'_>, space: &mut Space, limit: u64) -> Result<Flow, super::exec::Stop> {
+fn go(
+    x: &mut Context<'_>,
+    space: &mut Space,
+    limit: u64,
+    one_block: bool,
+) -> Result<Flow, super::exec::Stop> {
     let strand = &*x.run.strand;
     let left = limit - strand.tick;
     if strand.npc != strand.pc.wrapping_add(4) & strand.am || strand.is_watched() {
@@ -87,13 +103,14 @@ fn go(x: &mut Context<'_>, space: &mut Space, limit: u64) -> Result<Flow, super:
             return Err(stop);
         }
     };
-    let left = left.min(QUANTUM) as i64;
-    let Some(leave) = op::enter(x, block, left) else { return x.run.step() };
+    let most = if one_block { op::need(block) } else { QUANTUM };
+    let Some(leave) = op::enter(x, block, left.min(most) as i64) else { return x.run.step() };
     match leave {
         Leave::Find => Ok(Flow::Next),
         Leave::Sync => Ok(Flow::Sync),
         Leave::Spin => Ok(Flow::Spin),
-        Leave::Step => x.run.step(),
+        Leave::Step if x.run.strand.tick < limit => x.run.step(),
+        Leave::Step => Ok(Flow::Next),
         Leave::Stop => match x.stop.take() {
             Some(stop) => Err(stop),
             None => Ok(Flow::Sync),

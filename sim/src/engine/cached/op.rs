@@ -128,6 +128,12 @@ pub(super) unsafe fn window(s: *mut Strand) -> *mut u64 {
     unsafe { (&raw mut (*s).regs.file).cast::<u64>().add((*s).regs.base()) }
 }
 
+/// Ticks that a block which was just found needs.
+pub(super) fn need(block: *mut Block) -> u64 {
+    // SAFETY: it was just found, so it lives.
+    unsafe { (*block).need as u64 }
+}
+
 /// Runs a chain from `block` on, with `left` ticks; `None` when it does not fit.
 pub(super) fn enter(x: &mut Context<'_>, block: *mut Block, left: i64) -> Option<Leave> {
     // SAFETY: `block` was just found, so it lives, and no other chain runs.
@@ -215,7 +221,7 @@ pub(super) unsafe fn put<const M: u8>(n: u8, value: u64, s: *mut Strand, w: *mut
 
 /// Ticks that instructions behind this one have taken already.
 #[inline(always)]
-unsafe fn refund(op: *const Op, x: *mut Context<'_>) -> i64 {
+pub(super) unsafe fn refund(op: *const Op, x: *mut Context<'_>) -> i64 {
     // SAFETY: `op` is of `x.block`, and there is an entry for each instruction.
     unsafe {
         let after = &(*(*x).block).after;

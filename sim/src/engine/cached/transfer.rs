@@ -6,8 +6,8 @@
 
 use super::block::{Block, KEY_ALWAYS, Link};
 use super::op::{
-    ANY, Context, Leave, Op, SLOT, address, begin, get, next, second, settle, slow_restore, stop,
-    stop_here, window,
+    ANY, Context, Leave, Op, SLOT, address, begin, get, next, refund, second, settle, slow_restore,
+    stop, stop_here, window,
 };
 use super::space::Jump;
 use crate::chip::strand::Strand;
@@ -236,8 +236,7 @@ unsafe fn annul(
     unsafe {
         let block = (*x).block;
         let at = usize::from((*op).at & !SLOT);
-        let after = &(*block).after;
-        let ticks = i64::from(*after.get_unchecked(at));
+        let ticks = refund(op, x);
         (*block).uncount(at + 1, (*x).run.counts);
         follow::<1, true>(s, w, left + ticks, x)
     }

@@ -145,8 +145,18 @@ impl Run<'_> {
         self.core.remember(ea, key, pa, true, store);
     }
 
+    /// A trap by a translation leaves its context in the tag access register; others
+    /// report what they find there.
     #[cold]
     fn virtual_(&mut self, ea: u64, access: Access, space: &Space) -> Result<(Pa, bool), Stop> {
+        let result = self.translated(ea, access, space);
+        if result.is_err() && canonical(ea) == ea {
+            self.strand.tag_context = space.contexts[0];
+        }
+        result
+    }
+
+    fn translated(&mut self, ea: u64, access: Access, space: &Space) -> Result<(Pa, bool), Stop> {
         let contexts = space.contexts;
         let exception = |kind, address, context| {
             Err(data_fault(tt::DATA_ACCESS_EXCEPTION, kind, address, context))
@@ -158,7 +168,6 @@ impl Run<'_> {
         let entry = match self.core.dtlb.lookup(ea, contexts) {
             Some(entry) => entry,
             None => {
-                self.strand.tag_context = context;
                 let class = usize::from(context != 0);
                 let tsbs = &self.strand.tsbs[class];
                 match walk(tsbs, ea, contexts, false, self.map, self.ram) {
@@ -191,12 +200,10 @@ impl Run<'_> {
             None
         };
         if let Some(kind) = refused {
-            self.strand.tag_context = context;
             return exception(kind, ea, context);
         }
         let wants_store = matches!(access, Access::Store | Access::Atomic);
         if wants_store && !has(TteFlags::W) {
-            self.strand.tag_context = context;
             return Err(Stop::Exit(Exit::Protection { va: ea, context }));
         }
         let pa = entry.at(ea);

@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
     #[inline(always)]
     fn pass(&mut self, class: Class) {
         self.strand.tick += self.costs.ticks(class, self.sharing);
-        // Who counts in blocks takes back what he counted too early: below zero meanwhile.
+        // An engine may have counted less than nothing so far: see `Engine::pending`.
         let counts = &mut *self.counts;
         counts.instructions = counts.instructions.wrapping_add(1);
         let of_class = &mut counts.classes[class as usize];
