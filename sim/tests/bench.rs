@@ -3,7 +3,7 @@
 #[path = "oracle/guests.rs"]
 mod guests;
 
-use guests::{PROGRAMS, built, image};
+use guests::{built, images};
 use sim::chassis::bare::{Bare, End};
 use std::process::Command;
 use sun4v::time::SimTime;
@@ -11,8 +11,8 @@ use sun4v::time::SimTime;
 #[test]
 fn every_benchmark_guest_computes_what_its_native_program_does() {
     let Some(out) = built() else { return };
-    for (name, n) in PROGRAMS {
-        let mut bare = Bare::boot_image(1, 32 << 20, &image(out, name, n)).unwrap();
+    for (name, n, image) in images() {
+        let mut bare = Bare::boot_image(1, 32 << 20, &image).unwrap();
         let (end, text) = bare.finish(SimTime::secs(10));
         let native = Command::new(out.join(format!("native/{name}"))).arg(n.to_string()).output();
         let native = String::from_utf8(native.unwrap().stdout).unwrap();

@@ -7,6 +7,7 @@ use ldm::factory::{CONGRUENCE, Factory, GUEST_RA, PRIMARY_ID, Primary, congruent
 use ldm::mdgen::{CONSOLE_INO, GuestMd};
 use sim::chassis::server::PowerOn;
 use sim::chassis::world::World;
+use sim::engine::{Choice, Model};
 use sim::lab::record::Fact;
 use sim::lab::scenario::Scenario;
 use sun4v::addr::{Pa, RealRange};
@@ -66,6 +67,18 @@ fn prepare(inventory: &Inventory, vcpus: u8, mb: u64) -> PowerOn {
 
 /// Servers with such a guest each, all started, for `span`.
 fn run(boot: &str, servers: usize, threads: usize, vcpus: u8, span: SimTime) -> World {
+    run_by(Model::Functional, boot, servers, threads, vcpus, span)
+}
+
+/// The same under a timing model.
+fn run_by(
+    timing: Model,
+    boot: &str,
+    servers: usize,
+    threads: usize,
+    vcpus: u8,
+    span: SimTime,
+) -> World {
     let chassis: String = (0..servers)
         .map(|n| {
             format!("[chassis.s{n}]\nmodel = \"t5120\"\nboot = \"{boot}\"\naddresses = {{}}\n")
@@ -78,6 +91,7 @@ fn run(boot: &str, servers: usize, threads: usize, vcpus: u8, span: SimTime) -> 
     })
     .unwrap();
     world.set_trace(true);
+    world.set_choice(Choice { timing, ..Choice::default() });
     for n in 0..servers {
         world.server_mut(&format!("s{n}")).unwrap().start(GUEST).unwrap();
     }
@@ -112,29 +126,33 @@ fn rover_tells_the_time_every_two_seconds() {
 
 #[test]
 fn two_rovers_give_the_same_record_on_any_number_of_threads() {
-    let run = |threads| {
-        let mut world = run("rover", 2, threads, 2, SimTime::ms(300));
-        (world.take_facts(), world.take_trace(), world.servers()[0].instructions())
-    };
-    let one = run(1);
-    assert!(one.1.len() > 10);
-    assert_eq!(console(&one.0, "s0"), console(&one.0, "s1"));
-    assert!(run(2) == one, "a run on two threads differs");
+    for (timing, ms) in [(Model::Functional, 300), (Model::T2, 150)] {
+        let run = |threads| {
+            let mut world = run_by(timing, "rover", 2, threads, 2, SimTime::ms(ms));
+            (world.take_facts(), world.take_trace(), world.servers()[0].instructions())
+        };
+        let one = run(1);
+        assert!(one.1.len() > 10);
+        assert_eq!(console(&one.0, "s0"), console(&one.0, "s1"));
+        assert!(run(2) == one, "{timing}: a run on two threads differs");
+    }
 }
 
 #[test]
 fn a_domain_alone_does_what_it_does_beside_another() {
     // Alone, it goes over grid lines without a boundary; beside another, it does not.
-    let run = |servers| {
-        let mut world = run("rover", servers, 1, 2, SimTime::ms(4_100));
+    let run = |timing, servers| {
+        let mut world = run_by(timing, "rover", servers, 1, 2, SimTime::ms(4_100));
         let facts = world.take_facts().into_iter().filter(|fact| fact.place == "s0");
         let calls = world.take_trace().into_iter().filter(|line| line.starts_with("s0 "));
         let turns = world.counts().turns;
         (facts.collect::<Vec<_>>(), calls.collect::<Vec<_>>(), turns)
     };
-    let (alone, beside) = (run(1), run(2));
-    assert!(alone.2 < beside.2, "{} and {} turns", alone.2, beside.2);
-    assert!(alone.1.iter().any(|call| call.contains("tod_get")));
-    assert!(alone.1 == beside.1, "hypercalls differ");
-    assert_eq!(alone.0, beside.0);
+    for timing in Model::ALL {
+        let (alone, beside) = (run(timing, 1), run(timing, 2));
+        assert!(alone.2 < beside.2, "{} and {} turns", alone.2, beside.2);
+        assert!(alone.1.iter().any(|call| call.contains("tod_get")));
+        assert!(alone.1 == beside.1, "{timing}: hypercalls differ");
+        assert_eq!(alone.0, beside.0);
+    }
 }

@@ -8,6 +8,7 @@
 
 use super::board::{Board, Notice};
 use super::domain::{Domain, Step};
+use super::groups::Groups;
 use super::image::Image;
 use super::server::{HV_BYTES, MD_PA, ROM_BYTES_MAX, ROM_PA};
 use super::slice::grid_after;
@@ -199,6 +200,9 @@ impl Bare {
         mut look: impl FnMut(&mut Self) -> Result<(), E>,
     ) -> Result<End, E> {
         while self.now < until {
+            if self.board.shares_issue() {
+                self.board.publish_groups(Groups::default(), |_| true);
+            }
             let Some(mut domain) = self.board.take_domain(GUEST) else { return Ok(End::Idle) };
             let next = domain.next_time();
             if next == SimTime::NEVER && !self.hv.has_work() {

@@ -15,8 +15,10 @@
 
 use super::desk::Desk;
 use super::domain::Domain;
+use super::figures::{Figures, Stopwatch};
+use super::groups::Groups;
 use crate::chip::cwq::{self, Cwq, Dma, Status};
-use crate::engine::Choice;
+use crate::engine::{Choice, Engine};
 use crate::mem::Ram;
 use hv::platform::{ControlWord, Cpus, Machine, Memory};
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +111,10 @@ pub struct Board {
     trace: Vec<String>,
     console: BTreeMap<GuestId, Vec<u8>>,
     choice: Choice,
+    next_engine: Option<Box<dyn Engine + Send>>,
+    shares: bool,
+    stopwatch: Option<Stopwatch>,
+    retired: Vec<(GuestId, Figures)>,
 }
 
 impl Board {
@@ -127,17 +133,61 @@ impl Board {
             trace: Vec::new(),
             console: BTreeMap::new(),
             choice: Choice::default(),
+            next_engine: None,
+            shares: Choice::default().timing.costs().is_shared(),
+            stopwatch: None,
+            retired: Vec::new(),
         }
     }
 
     /// Says by which engine and timing model guests are run, those to come too.
     pub fn set_choice(&mut self, choice: Choice) {
         self.choice = choice;
+        self.shares = choice.timing.costs().is_shared();
         for seat in self.seats.values_mut() {
             if let Seat::Sparc(domain) = seat {
                 domain.set_choice(choice);
             }
         }
+    }
+
+    /// Gives the next guest that comes an engine that has no name.
+    pub fn set_next_engine(&mut self, engine: Box<dyn Engine + Send>) {
+        self.next_engine = Some(engine);
+    }
+
+    /// Lends domains a stopwatch, those to come too.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.stopwatch = stopwatch;
+        for seat in self.seats.values_mut() {
+            if let Seat::Sparc(domain) = seat {
+                domain.set_stopwatch(stopwatch);
+            }
+        }
+    }
+
+    /// Figures of domains that were taken off the board since the last call.
+    pub fn take_retired(&mut self) -> Vec<(GuestId, Figures)> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// Tells every domain which strands of others run, when a slice begins: those of
+    /// domains that `runs` says, and the `native` ones.
+    pub fn publish_groups(&mut self, native: Groups, runs: impl Fn(GuestId) -> bool) {
+        let domains = self.domains().filter(|(guest, _)| runs(*guest));
+        let all = domains.fold(native, |all, (_, domain)| all.with(&domain.running()));
+        for (&guest, seat) in &mut self.seats {
+            if let Seat::Sparc(domain) = seat {
+                let own = if runs(guest) { domain.running() } else { Groups::default() };
+                domain.set_others(all.without(&own));
+            }
+        }
+    }
+
+    /// Does the timing model care who shares a thread group?
+    #[must_use]
+    pub fn shares_issue(&self) -> bool {
+        self.shares
     }
 
     /// Says that the software of `guest` is native. Comes before it is assigned.
@@ -276,7 +326,7 @@ impl Board {
 
     fn seat(&mut self, guest: GuestId) -> &mut Seat {
         let (ram, now, native) = (&self.ram, self.now, self.native.contains(&guest));
-        let choice = self.choice;
+        let (choice, stopwatch, next_engine) = (self.choice, self.stopwatch, &mut self.next_engine);
         self.seats.entry(guest).or_insert_with(|| {
             if native {
                 let mut desk = Desk::new(SharedRam(Arc::clone(ram)));
@@ -285,6 +335,10 @@ impl Board {
             } else {
                 let mut domain = Domain::new(Arc::clone(ram), choice);
                 domain.set_now(now);
+                if let Some(engine) = next_engine.take() {
+                    domain.set_engine(engine);
+                }
+                domain.set_stopwatch(stopwatch);
                 Seat::Sparc(Box::new(domain))
             }
         })
@@ -316,7 +370,11 @@ impl Machine for Board {
     }
     fn unassign(&mut self, guest: GuestId) {
         self.forget_words(guest);
-        self.seats.remove(&guest);
+        if let Some(Seat::Sparc(domain)) = self.seats.remove(&guest)
+            && domain.instructions() != 0
+        {
+            self.retired.push((guest, domain.figures()));
+        }
         self.maps.remove(&guest);
         self.console.remove(&guest);
     }
@@ -359,12 +417,13 @@ fn word(word: &ControlWord) -> cwq::ControlWord {
 
 #[cfg(test)]
 mod test {
-    use super::{Board, Notice, TOD_AT_ZERO};
+    use super::{Board, Groups, Notice, TOD_AT_ZERO};
+    use crate::engine::{Choice, Model};
     use crate::mem::Ram;
-    use hv::platform::{ControlWord, Machine};
+    use hv::platform::{ControlWord, Machine, StartState};
     use std::sync::Arc;
     use sun4v::addr::{Pa, Ra, RealMap, RealRange};
-    use sun4v::id::{CoreId, GuestId};
+    use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
     use sun4v::ncs::Control;
     use sun4v::time::SimTime;
 
@@ -406,6 +465,31 @@ mod test {
         board.cwq_submit(CoreId(3), &[copy()]);
         board.unassign(ME);
         assert_eq!(board.crypto_due(), SimTime::NEVER);
+    }
+
+    #[test]
+    fn a_domain_is_told_of_the_strands_of_others_that_run() {
+        let mut board = board();
+        let groups = |strands: &[u8]| {
+            let mut groups = Groups::default();
+            strands.iter().for_each(|&strand| groups.add(StrandId(strand)));
+            groups
+        };
+        let state = StartState { pc: 0, argument: 0, memory_base: 0, memory_bytes: 0 };
+        for (guest, first) in [(GuestId(1), 1), (GuestId(2), 2), (GuestId(3), 3)] {
+            let strands = [(VcpuId(0), StrandId(first)), (VcpuId(1), StrandId(first + 8))];
+            board.assign(guest, &strands, &RealMap::default());
+            board.cpus(guest).start(VcpuId(0), state);
+        }
+        // One of a native domain; and the third guest is suspended.
+        board.publish_groups(groups(&[0]), |guest| guest != GuestId(3));
+        let others = |guest| board.domain(GuestId(guest)).unwrap().others();
+        assert_eq!(others(1), groups(&[0, 2]));
+        assert_eq!(others(2), groups(&[0, 1]));
+        assert_eq!(others(3), groups(&[0, 1, 2]));
+        assert!(!board.shares_issue());
+        board.set_choice(Choice { timing: Model::T2, ..Choice::default() });
+        assert!(board.shares_issue());
     }
 
     #[test]

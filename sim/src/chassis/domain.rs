@@ -12,6 +12,8 @@
 //! take turns ([`Clock`]). A parked strand wakes at the exact tick of its compare
 //! registers.
 
+use super::figures::{Figures, Meter, Stopwatch};
+use super::groups::Groups;
 use crate::chip::stick::time_of;
 use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
 use crate::chip::tlb::{Core, Entry};
@@ -58,9 +60,12 @@ pub struct Domain {
     code: Code,
     clock: Clock,
     counts: Counts,
-    hypercalls: BTreeMap<(u8, u64), u64>,
+    meter: Meter,
     engine: Box<dyn Engine + Send>,
     costs: Costs,
+    /// Strands of other domains that run, and its own when the slice began.
+    others: Groups,
+    running: Groups,
     /// Whose trap is being served.
     current: Option<usize>,
     steps: Option<Vec<Step>>,
@@ -79,9 +84,11 @@ impl Domain {
             code: Code::default(),
             clock: Clock::default(),
             counts: Counts::default(),
-            hypercalls: BTreeMap::new(),
+            meter: Meter::default(),
             engine: choice.engine.engine(),
             costs: choice.timing.costs(),
+            others: Groups::default(),
+            running: Groups::default(),
             current: None,
             steps: None,
         }
@@ -123,6 +130,26 @@ impl Domain {
         self.costs = choice.timing.costs();
     }
 
+    /// Its strands that have something to execute.
+    #[must_use]
+    pub fn running(&self) -> Groups {
+        let mut groups = Groups::default();
+        let runs = |seat: &&Seat| seat.strand.state == RunState::Running;
+        self.seats.iter().filter(runs).for_each(|seat| groups.add(seat.id));
+        groups
+    }
+
+    /// Strands of other domains that run, as it was told.
+    #[must_use]
+    pub fn others(&self) -> Groups {
+        self.others
+    }
+
+    /// Says which strands of other domains run beside it until it is told again.
+    pub fn set_others(&mut self, others: Groups) {
+        self.others = others;
+    }
+
     /// Changes the engine to one that has no name, between slices.
     pub fn set_engine(&mut self, engine: Box<dyn Engine + Send>) {
         self.engine.pending(&mut self.counts);
@@ -151,6 +178,8 @@ impl Domain {
     /// `guest`.
     pub fn run(&mut self, guest: &mut Guest, until: SimTime) {
         let end = until.ticks(T2_HZ);
+        self.running = self.running();
+        let start = self.meter.start();
         loop {
             let mut ran = false;
             for index in 0..self.seats.len() {
@@ -160,6 +189,7 @@ impl Domain {
                 break;
             }
         }
+        self.meter.stop(start);
     }
 
     /// Instructions executed so far.
@@ -179,7 +209,18 @@ impl Domain {
     /// Hypercalls so far, by trap number and function.
     #[must_use]
     pub fn hypercalls(&self) -> &BTreeMap<(u8, u64), u64> {
-        &self.hypercalls
+        &self.meter.hypercalls
+    }
+
+    /// All figures so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.meter.figures(&self.counts())
+    }
+
+    /// Lends a stopwatch for the host's time, or takes it away.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.meter.stopwatch = stopwatch;
     }
 
     /// Turns the trace of instructions on or off.
@@ -215,6 +256,7 @@ impl Domain {
                 Exit::Spin => {
                     let to = end.min(strand.due()).max(strand.tick);
                     strand.busy += to - strand.tick;
+                    self.meter.cycles += to - strand.tick;
                     strand.tick = to;
                 }
                 exit => self.serve(index, exit, guest),
@@ -240,8 +282,8 @@ impl Domain {
 
     fn run_engine(&mut self, index: usize, until: u64, single: bool) -> Exit {
         let Seat { id, strand, .. } = &mut self.seats[index];
-        let id = id.core();
-        let core = self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
+        let (core, sharing) = (id.core(), self.running.sharing(&self.others, *id));
+        let core = self.cores.entry(core).or_insert_with(|| Core::new(u64::from(core.0)));
         let before = strand.tick;
         let place = Place {
             strand,
@@ -252,7 +294,7 @@ impl Domain {
             clock: &mut self.clock,
             counts: &mut self.counts,
             costs: &self.costs,
-            sharing: 1,
+            sharing,
         };
         let exit = match single {
             true => Interp.run(place, until),
@@ -260,6 +302,7 @@ impl Domain {
         };
         let strand = &mut self.seats[index].strand;
         strand.busy += strand.tick - before;
+        self.meter.cycles += strand.tick - before;
         exit
     }
 
@@ -282,11 +325,12 @@ impl Domain {
     fn serve(&mut self, index: usize, exit: Exit, guest: &mut Guest) {
         let Seat { vcpu, strand, .. } = &self.seats[index];
         let vcpu = *vcpu;
+        self.meter.exit(exit);
         let trap = match exit {
             Exit::Budget | Exit::Spin => return,
             Exit::Hypercall { number } => {
                 let args = std::array::from_fn(|arg| strand.regs.get(8 + arg as u8));
-                *self.hypercalls.entry((number, args[5])).or_default() += 1;
+                *self.meter.hypercalls.entry((number, args[5])).or_default() += 1;
                 Trap::Hypercall { number, args }
             }
             Exit::Miss { instruction, va, context } => Trap::Miss { instruction, va, context },

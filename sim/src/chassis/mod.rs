@@ -5,6 +5,8 @@ pub mod board;
 pub mod cpus;
 pub mod desk;
 pub mod domain;
+pub mod figures;
+pub mod groups;
 pub mod image;
 pub mod native;
 pub mod pool;

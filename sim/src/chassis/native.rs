@@ -148,6 +148,12 @@ impl NativeHost {
         }
     }
 
+    /// Virtual CPUs that are at work at `now`, and until when.
+    pub fn at_work(&self, now: SimTime) -> impl Iterator<Item = (VcpuId, SimTime)> {
+        let strands = self.desktop.strands.iter().map(|(&vcpu, strand)| (vcpu, strand.free_at));
+        strands.filter(move |(_, free_at)| *free_at > now)
+    }
+
     /// Tells the board how busy each strand was until now.
     pub fn publish(&self, board: &mut Board) {
         let now = board.now();

@@ -10,6 +10,8 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::figures::{Figures, Stopwatch};
+use super::groups::Groups;
 use super::native::NativeHost;
 use super::pool::Pool;
 use super::slice::DomainSlice;
@@ -124,6 +126,10 @@ pub struct Server {
     still: BTreeSet<GuestId>,
     /// What the crypto units had done at the last sample.
     crypto: Option<(u64, u64)>,
+    /// Names of the guests that have executed something, and figures of those that are
+    /// gone.
+    names: BTreeMap<GuestId, String>,
+    retired: BTreeMap<String, Figures>,
 }
 
 /// SHA-256 over a guest's real memory, page by page: of each page that is not all
@@ -185,6 +191,8 @@ impl Server {
             stirred: true,
             still: BTreeSet::new(),
             crypto: None,
+            names: BTreeMap::new(),
+            retired: BTreeMap::new(),
         };
         server.hear();
         Ok(server)
@@ -224,6 +232,22 @@ impl Server {
         self.board.set_choice(choice);
     }
 
+    /// Lends its domains a stopwatch for the host's time.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.board.set_stopwatch(stopwatch);
+    }
+
+    /// Figures of all domains that have ever executed something here, by name.
+    #[must_use]
+    pub fn figures(&self) -> BTreeMap<String, Figures> {
+        let mut all = self.retired.clone();
+        for (guest, domain) in self.board.domains().filter(|(_, domain)| domain.instructions() > 0)
+        {
+            all.entry(self.guest_name(guest)).or_default().add(&domain.figures());
+        }
+        all
+    }
+
     /// Turns the trace of hypercalls on or off.
     pub fn set_trace(&mut self, on: bool) {
         self.hv.set_trace(on);
@@ -259,6 +283,26 @@ impl Server {
         domains.filter(move |(_, domain)| domain.next_time() < until).map(|(guest, _)| guest)
     }
 
+    /// Says who shares thread groups in the slice that begins, if that makes a
+    /// difference. It holds while no domain but the one that runs does, and no longer
+    /// than to the time that is returned: then native work ends.
+    pub fn publish_groups(&mut self) -> SimTime {
+        let mut holds = SimTime::NEVER;
+        if !self.board.shares_issue() {
+            return holds;
+        }
+        let mut native = Groups::default();
+        if let Some(guest) = self.hv.guest(self.native.guest()) {
+            for (vcpu, free_at) in self.native.at_work(self.board.now()) {
+                guest.vcpus.get(&vcpu).into_iter().for_each(|vcpu| native.add(vcpu.strand));
+                holds = holds.min(free_at);
+            }
+        }
+        let hv = &self.hv;
+        self.board.publish_groups(native, |guest| hv.runs(guest));
+        holds
+    }
+
     /// Takes a domain and its guest out, for a slice.
     pub fn take(
         &mut self,
@@ -280,6 +324,8 @@ impl Server {
 
     /// Puts them back.
     pub fn put(&mut self, slice: DomainSlice) {
+        let guest = &slice.guest;
+        self.names.entry(guest.id).or_insert_with(|| guest.name().to_owned());
         self.board.put_domain(slice.guest.id, slice.domain);
         self.hv.put(slice.guest);
     }
@@ -375,6 +421,10 @@ impl Server {
     /// Takes in what the board has heard from the hypervisor.
     fn hear(&mut self) {
         let now = self.board.now();
+        for (guest, figures) in self.board.take_retired() {
+            let name = self.names.remove(&guest).unwrap_or_else(|| guest.to_string());
+            self.retired.entry(name).or_default().add(&figures);
+        }
         for notice in self.board.take_notices() {
             let (guest, what, code) = match notice {
                 Notice::Started(guest) => (guest, "started", None),

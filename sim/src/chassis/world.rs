@@ -18,6 +18,7 @@
 //! **Errors.** [`WorldError`]: a server that does not come up, a step of the
 //! script that fails or waits too long, a run that takes too long.
 
+use super::figures::{Figures, Stopwatch};
 use super::pool::Pool;
 use super::server::{PowerOn, PowerOnError, ROM_BYTES_MAX, Server, inventory};
 use super::slice::{DomainSlice, grid_after};
@@ -235,6 +236,19 @@ impl World {
         self.servers.iter_mut().for_each(|server| server.set_choice(choice));
     }
 
+    /// Lends all domains a stopwatch for the host's time.
+    pub fn set_stopwatch(&mut self, stopwatch: Option<Stopwatch>) {
+        self.servers.iter_mut().for_each(|server| server.set_stopwatch(stopwatch));
+    }
+
+    /// Figures of all domains that have ever executed something: server, name, figures.
+    pub fn figures(&self) -> impl Iterator<Item = (&str, String, Figures)> {
+        self.servers.iter().flat_map(|server| {
+            let all = server.figures().into_iter();
+            all.map(|(name, figures)| (server.name(), name, figures))
+        })
+    }
+
     /// Turns the trace of hypercalls on or off.
     pub fn set_trace(&mut self, on: bool) {
         self.servers.iter_mut().for_each(|server| server.set_trace(on));
@@ -375,13 +389,15 @@ impl World {
             }
         }
         let Some(first) = first else { return (until, 0) };
+        let holds = self.servers.iter_mut().map(Server::publish_groups);
+        let holds = holds.min().unwrap_or(SimTime::NEVER);
         if more.is_empty() {
             // Others that wake up later end its solitude.
             let (number, id) = first;
             let others = self.servers.iter().enumerate();
             let others =
                 others.map(|(at, server)| server.next_domain((at == number).then_some(id)));
-            let limit = others.min().unwrap_or(SimTime::NEVER).min(due);
+            let limit = others.min().unwrap_or(SimTime::NEVER).min(due).min(holds);
             let taken = self.servers[number].take(number, id, self.slice, until, limit);
             let Some(mut slice) = taken else { return (until, 0) };
             super::pool::Slice::run(&mut slice);

@@ -1,5 +1,6 @@
 //! What a T2-class chip has.
 
+pub mod counters;
 pub mod cwq;
 pub mod fpu;
 pub mod regs;

@@ -169,6 +169,8 @@ pub struct Strand {
     pub fp_on: bool,
     /// PSTATE.TCT: look at every control transfer.
     pub tct: bool,
+    /// PCR has something counted in its mode: [`Strand::count`] after every instruction.
+    pub counting: bool,
     /// Address and number of atomics that failed in a row.
     pub spin: (u64, u8),
     /// PC and number of pause hints in a row.
@@ -216,6 +218,7 @@ impl Default for Strand {
             am: u64::MAX,
             fp_on: false,
             tct: false,
+            counting: false,
             spin: (0, 0),
             hint: (0, 0),
         }
@@ -255,7 +258,7 @@ impl Strand {
     /// Does somebody want to know about every instruction?
     #[inline]
     pub fn is_watched(&self) -> bool {
-        self.tct
+        self.tct || self.counting
     }
 
     /// Writes PSTATE: bits that T2 lacks stay zero.

@@ -80,7 +80,7 @@ impl Strand {
     }
 
     /// Makes what follows from PSTATE, TL, contexts and the core: keys, address
-    /// mask, floating point.
+    /// mask, floating point, counting.
     pub fn remode(&mut self, core: &Core) {
         let privileged = self.has(pstate::PRIV);
         let user = if privileged { 0 } else { KEY_USER };
@@ -104,6 +104,7 @@ impl Strand {
         self.npc &= self.am;
         self.fp_on = self.has(pstate::PEF) && self.fprs & fprs::FEF != 0;
         self.tct = self.has(pstate::TCT);
+        self.counting = self.counts_events();
     }
 
     /// The interrupt that is taken before the next instruction.

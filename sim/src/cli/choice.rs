@@ -4,11 +4,12 @@ use crate::engine::{Choice, Model, Which};
 
 /// The engine and the timing model.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[group(id = "choice")]
 pub struct Args {
-    /// The engine: interp
+    /// The engine: cached or interp
     #[arg(long, value_name = "NAME", default_value_t)]
     pub engine: Which,
-    /// The timing model: functional
+    /// The timing model: functional or t2
     #[arg(long, value_name = "NAME", default_value_t)]
     pub timing: Model,
 }

@@ -13,6 +13,8 @@ pub mod folder;
 pub mod lab;
 pub mod replay;
 pub mod run;
+pub mod stats;
+pub mod symbols;
 pub mod trace;
 pub mod up;
 pub mod verdict;
@@ -91,4 +93,15 @@ pub fn main() -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod test {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_of_all_verbs_go_together() {
+        Cli::command().debug_assert();
+    }
 }

@@ -2,7 +2,8 @@
 //! happened, and judges it.
 //!
 //! **Shapes.** The folder's files are those of [`super::folder`], and the summary of
-//! the judgement; its table goes to the terminal.
+//! the judgement; its table goes to the terminal. With `--stats`, so do the statistics
+//! ([`super::stats`]), and `stats.txt` and `stats.json` are in the folder.
 //!
 //! **Errors.** A scenario that is wrong, a chassis that does not come up, a step of
 //! the script that fails or waits too long, a run that does not end. What happened
@@ -10,6 +11,7 @@
 
 use super::folder::Folder;
 use super::lab::Options;
+use super::stats::{self, Report};
 use crate::chassis::world::World;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,6 +37,9 @@ pub struct Args {
     /// Do not write down hypercalls
     #[arg(long)]
     pub no_trace: bool,
+    /// Who wants to know what was executed.
+    #[command(flatten)]
+    pub stats: stats::Args,
 }
 
 /// Runs the scenario and reports to `out`.
@@ -47,10 +52,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut world = args.options.power_on(&scenario, &file)?;
     world.set_trace(!args.no_trace);
     let mut folder = Folder::create(&args.out, &mut world, args.snaplen)?;
+    if args.stats.any() {
+        world.set_stopwatch(Some(stats::stopwatch));
+    }
     let ended = play(&mut world, &mut folder);
     folder.drain(&mut world)?;
     let facts = folder.finish()?;
-    let instructions: u64 = world.servers().iter().map(|server| server.instructions()).sum();
+    let instructions: u64 = world.figures().map(|(.., figures)| figures.instructions).sum();
     writeln!(
         out,
         "{}: {:.3} s simulated, {} facts, {instructions} instructions; written to {}",
@@ -60,8 +68,27 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         args.out.display()
     )?;
     super::verdict::report(&facts, &args.out, out)?;
+    if args.stats.any() {
+        statistics(args, &world, out)?;
+    }
     out.flush()?;
     ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))
+}
+
+/// Writes what was executed into the folder, and says it.
+fn statistics(args: &Args, world: &World, out: &mut dyn Write) -> anyhow::Result<()> {
+    let domains = world.figures();
+    let domains = domains.map(|(chassis, name, figures)| (Some(chassis.to_owned()), name, figures));
+    let report = Report::new(args.options.guests.choice(), world.now(), domains);
+    if args.stats.stats {
+        let files = [("stats.txt", report.text()), ("stats.json", report.json())];
+        for (name, text) in files {
+            let path = args.out.join(name);
+            std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        }
+        write!(out, "\n{}", report.text())?;
+    }
+    args.stats.write(&report)
 }
 
 /// Moves the world to its end.

@@ -3,20 +3,19 @@
 //! **Shapes.** The guest has memory from real address 0 on, the MMU off, and begins
 //! at the image's entry in privileged mode; the basic hypercalls are open. Its
 //! console is our output. The exit status is the code of its `mach_exit`, cut to
-//! eight bits. `--stats` writes to standard error.
+//! eight bits. `--stats` writes to standard error
+//! ([`super::stats`]).
 //!
 //! **Errors.** A file that is no image, memory or strands that the machine cannot
 //! give, a guest that will never execute again or that takes longer than `--for`.
 
+use super::stats::{self, Report};
 use crate::chassis::bare::{Bare, End};
 use crate::chassis::image::Image;
 use crate::lab::quantity::{Size, Span};
 use anyhow::{Context, anyhow, bail};
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
-use sun4v::hcall::row;
-use sun4v::isa::tt;
 use sun4v::time::SimTime;
 use thiserror::Error;
 
@@ -33,9 +32,9 @@ pub struct Args {
     /// Memory, from real address 0 on
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     pub memory: Size,
-    /// Say afterwards what was executed
-    #[arg(long)]
-    pub stats: bool,
+    /// Who wants to know what was executed.
+    #[command(flatten)]
+    pub stats: stats::Args,
     /// Stop after this much simulated time
     #[arg(long, value_name = "SPAN")]
     pub r#for: Option<Span>,
@@ -76,7 +75,9 @@ impl Args {
 /// See the module; a code other than 0 is [`Status`].
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut bare = args.boot()?;
-    let start = host_now();
+    if args.stats.any() {
+        bare.board.set_stopwatch(Some(stats::stopwatch));
+    }
     let ended = bare.run(args.until(), |bare| {
         let text = bare.console();
         if !text.is_empty() {
@@ -85,10 +86,14 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     });
-    let elapsed = host_now().duration_since(start);
-    if args.stats {
+    if args.stats.any() {
         out.flush()?;
-        eprint!("{}", stats(&bare, elapsed));
+        let figures = bare.domain().map(|domain| (None, "guest".to_owned(), domain.figures()));
+        let report = Report::new(args.by.choice(), bare.now(), figures);
+        if args.stats.stats {
+            eprint!("{}", report.text());
+        }
+        args.stats.write(&report)?;
     }
     finish(args, ended?, &bare)
 }
@@ -102,33 +107,4 @@ pub(super) fn finish(args: &Args, end: End, bare: &Bare) -> anyhow::Result<()> {
         End::Time => bail!("{name}: still running after {now} s"),
         End::Idle => bail!("{name}: every virtual CPU waits for ever, after {now} s"),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how fast we are is host time")]
-fn host_now() -> Instant {
-    Instant::now()
-}
-
-fn stats(bare: &Bare, elapsed: Duration) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    let Some(domain) = bare.domain() else { return text };
-    let (instructions, host) = (domain.instructions(), elapsed.as_secs_f64());
-    let mips = instructions as f64 / host.max(1e-9) / 1e6;
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{instructions:>16} instructions");
-    let _ = writeln!(text, "{:>16.6} s simulated", bare.now().as_secs_f64());
-    let _ = writeln!(text, "{host:>16.3} s of host time, {mips:.1} MIPS");
-    for (number, &count) in domain.counts().traps.iter().enumerate().filter(|(_, n)| **n != 0) {
-        let name = tt::name(number as u16);
-        let _ = writeln!(text, "{count:>16} traps {number:#05x} {name}");
-    }
-    for (&(trap, function), &count) in domain.hypercalls() {
-        let name = match trap {
-            0x80 => row(function).map_or("unknown", |row| row.name),
-            _ => tt::name(0x100 + u16::from(trap)),
-        };
-        let _ = writeln!(text, "{count:>16} hypercalls {trap:#x} {function:#x} {name}");
-    }
-    text
 }

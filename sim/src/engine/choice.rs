@@ -1,6 +1,6 @@
 //! Which engine and which timing model guests are run by.
 
-use super::timing::{Costs, Functional, Timing};
+use super::timing::{Costs, Functional, T2, Timing};
 use super::{Cached, Engine, Interp};
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +22,8 @@ pub enum Model {
     /// One instruction, one tick.
     #[default]
     Functional,
+    /// An UltraSPARC T2's latencies, and thread groups that share their issue.
+    T2,
 }
 
 /// What guests are run by.
@@ -66,11 +68,12 @@ impl Which {
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Functional];
+    pub const ALL: [Self; 2] = [Self::Functional, Self::T2];
 
     fn timing(self) -> &'static dyn Timing {
         match self {
             Self::Functional => &Functional,
+            Self::T2 => &T2,
         }
     }
 

@@ -1,12 +1,12 @@
 //! Classes of instructions: for timing and for statistics.
 
 use super::insn::Kind;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::fmt;
 use sun4v::isa::Op;
 
 /// A class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Class {
     /// Additions, logic, moves, SETHI, edges, arrays.
@@ -70,6 +70,30 @@ impl Class {
         Self::Illegal,
     ];
 
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Shift => "shift",
+            Self::Multiply => "multiply",
+            Self::Divide => "divide",
+            Self::Branch => "branch",
+            Self::Call => "call",
+            Self::Window => "window",
+            Self::Load => "load",
+            Self::Store => "store",
+            Self::Atomic => "atomic",
+            Self::Float => "float",
+            Self::FloatDivideSingle => "float-divide-single",
+            Self::FloatDivideDouble => "float-divide-double",
+            Self::Visual => "visual",
+            Self::Barrier => "barrier",
+            Self::State => "state",
+            Self::Illegal => "illegal",
+        }
+    }
+
     /// The class of a kind that is not [`Kind::Slow`].
     #[must_use]
     pub fn of_kind(kind: Kind) -> Self {
@@ -125,5 +149,17 @@ impl Class {
             _ if op.row().source.starts_with("VIS") => Self::Visual,
             _ => Self::Float,
         }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Class {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }

@@ -25,7 +25,7 @@ pub use class::{CLASSES, Class};
 pub use code::Code;
 pub use insn::Insn;
 pub use interp::Interp;
-pub use timing::{Costs, Functional, GROUP, Timing};
+pub use timing::{Costs, Functional, GROUP, T2, Timing};
 
 use crate::chip::strand::Strand;
 use crate::chip::tlb::Core;
@@ -139,14 +139,21 @@ pub struct Counts {
     pub classes: [u64; CLASSES],
     /// Traps that the guest served, by type.
     pub traps: Box<[u64; 512]>,
-    /// Translations that were in no TLB and were found in a TSB: of instructions, of
-    /// data.
+    /// Translations that were in no TLB: of instructions, of data.
+    pub misses: [u64; 2],
+    /// Those of them that were found in a TSB.
     pub walks: [u64; 2],
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { instructions: 0, classes: [0; CLASSES], traps: Box::new([0; 512]), walks: [0; 2] }
+        Self {
+            instructions: 0,
+            classes: [0; CLASSES],
+            traps: Box::new([0; 512]),
+            misses: [0; 2],
+            walks: [0; 2],
+        }
     }
 }
 
@@ -207,11 +214,17 @@ mod test {
         include!("programs.rs");
         include!("rules.rs");
         include!("regressions.rs");
+        mod counted {
+            include!("counted.rs");
+        }
     }
     mod cached {
         const WHICH: super::super::Which = super::super::Which::Cached;
         include!("programs.rs");
         include!("rules.rs");
         include!("regressions.rs");
+        mod counted {
+            include!("counted.rs");
+        }
     }
 }

@@ -7,6 +7,10 @@
 //!
 //! **Source.** T2 reference 6.
 
+mod t2;
+
+pub use t2::T2;
+
 use super::class::{CLASSES, Class};
 
 /// Strands of a thread group.
@@ -18,8 +22,8 @@ pub trait Timing {
     fn name(&self) -> &'static str;
     /// Ticks of an instruction while `sharing` strands of its group issue.
     fn cost(&self, class: Class, sharing: usize) -> u32;
-    /// More ticks of a transfer of control that is taken.
-    fn taken(&self) -> u32;
+    /// More ticks of a transfer of control that is taken, likewise.
+    fn taken(&self, sharing: usize) -> u32;
 }
 
 /// One instruction, one tick.
@@ -33,7 +37,7 @@ impl Timing for Functional {
     fn cost(&self, _class: Class, _sharing: usize) -> u32 {
         1
     }
-    fn taken(&self) -> u32 {
+    fn taken(&self, _sharing: usize) -> u32 {
         0
     }
 }
@@ -45,8 +49,8 @@ pub struct Costs {
     pub name: &'static str,
     /// By class, then by strands that share the issue, less one.
     pub classes: [[u32; GROUP]; CLASSES],
-    /// More for a transfer that is taken.
-    pub taken: u32,
+    /// More for a transfer that is taken, by strands likewise.
+    pub taken: [u32; GROUP],
 }
 
 impl Costs {
@@ -54,13 +58,15 @@ impl Costs {
     #[must_use]
     pub fn of(timing: &dyn Timing) -> Self {
         let row = |class| std::array::from_fn(|index| timing.cost(class, index + 1));
-        Self { name: timing.name(), classes: Class::ALL.map(row), taken: timing.taken() }
+        let taken = std::array::from_fn(|index| timing.taken(index + 1));
+        Self { name: timing.name(), classes: Class::ALL.map(row), taken }
     }
 
     /// Does it matter how many strands share the issue?
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.classes.iter().any(|row| row.iter().any(|&ticks| ticks != row[0]))
+        let differs = |row: &[u32; GROUP]| row.iter().any(|&ticks| ticks != row[0]);
+        self.classes.iter().any(differs) || differs(&self.taken)
     }
 
     /// Ticks of a class.
@@ -68,6 +74,13 @@ impl Costs {
     #[must_use]
     pub fn ticks(&self, class: Class, sharing: usize) -> u64 {
         u64::from(self.classes[class as usize][(sharing - 1) % GROUP])
+    }
+
+    /// More ticks of a transfer that is taken.
+    #[inline(always)]
+    #[must_use]
+    pub fn bubble(&self, sharing: usize) -> u64 {
+        u64::from(self.taken[(sharing - 1) % GROUP])
     }
 }
 

@@ -16,7 +16,6 @@ use engines::pair;
 use sim::chassis::bare::{Bare, End, GUEST};
 use sim::chassis::board::Board;
 use sim::chassis::image::Image;
-use sim::chassis::world::World;
 use sim::cli::lab::Options;
 use sim::engine::Engine;
 use std::path::PathBuf;
@@ -50,7 +49,10 @@ fn bare(image: &Image, engine: Box<dyn Engine + Send>) -> (End, String, u64, u64
 
 #[test]
 fn every_benchmark_guest_is_the_same_on_both_engines_after_every_block() {
-    for (name, image) in guests::images() {
+    if guests::built().is_none() {
+        return;
+    }
+    for (name, _, image) in guests::images() {
         let (leader, follower) = pair();
         let (fast, reference) = thread::scope(|scope| {
             let fast = scope.spawn(|| bare(&image, Box::new(leader)));
@@ -74,13 +76,10 @@ fn rover(engine: Box<dyn Engine + Send>) -> (Vec<String>, Vec<u64>) {
     let (scenario, file) = options.scenario().unwrap();
     let mut world = options.power_on(&scenario, &file).unwrap();
     world.set_trace(true);
-    let (mut engine, mut lines) = (Some(engine), Vec::new());
+    world.server_mut("t5120").unwrap().board_mut().set_next_engine(engine);
+    let mut lines = Vec::new();
     loop {
-        let step = if engine.is_some() { SimTime::us(10) } else { SimTime::ms(50) };
-        world.run_until(world.now().plus(step)).unwrap();
-        if engine.is_some() {
-            put_in(&mut world, &mut engine);
-        }
+        world.run_until(world.now().plus(SimTime::ms(50))).unwrap();
         lines.extend(world.take_trace().into_iter().filter(|line| line.contains(" rover ")));
         let facts = world.take_facts();
         if facts.iter().any(|fact| fact.text.contains("fill done")) {
@@ -89,17 +88,6 @@ fn rover(engine: Box<dyn Engine + Send>) -> (Vec<String>, Vec<u64>) {
         }
         assert!(world.now() < SimTime::secs(10), "rover is not up");
     }
-}
-
-/// Gives the engine to the first domain that there is.
-fn put_in(world: &mut World, engine: &mut Option<Box<dyn Engine + Send>>) {
-    let server = world.server_mut("t5120").unwrap();
-    let board = server.board_mut();
-    let Some(guest) = board.domains().next().map(|(guest, _)| guest) else { return };
-    let mut domain = board.take_domain(guest).unwrap();
-    assert_eq!(domain.instructions(), 0, "it was noticed too late");
-    domain.set_engine(engine.take().unwrap());
-    board.put_domain(guest, domain);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 use super::engines::pair;
 use sim::chip::strand::{Strand, pstate};
 use sim::chip::tlb::{Core, Entry};
-use sim::engine::{Clock, Code, Costs, Counts, Engine, Exit, Place};
+use sim::engine::{Clock, Code, Costs, Counts, Engine, Exit, Model, Place};
 use sim::mem::Ram;
 use std::thread;
 use sun4v::addr::{Pa, Ra, RealMap, RealRange};
@@ -225,6 +225,15 @@ impl Bench {
     /// and the seed.
     fn play(mut self, seed: u64, engine: &mut dyn Engine) -> (u64, [u64; 512]) {
         let mut random = Random(seed | 1);
+        // Every other program under T2's timing, whoever shares the issue; and in every
+        // third the performance counters count, with interrupts in some.
+        let costs = if seed.is_multiple_of(2) { Costs::default() } else { Model::T2.costs() };
+        if seed.is_multiple_of(3) {
+            let modes = 2 + 2 * (seed >> 1 & 3);
+            let selected = 2 << 27 | (seed & 0xff) << 19 | 2 << 14 | 0xff << 6;
+            self.strand.pcr = (selected | (seed >> 2 & 3) << 4 | modes) & 0xffff_fff7;
+            self.strand.pic = u64::from(u32::MAX - seed as u32) << 32 | 0xffff_ff00;
+        }
         for turn in 0..TURNS {
             let until = self.strand.tick + 1 + random.below(TICKS);
             let place = Place {
@@ -235,8 +244,8 @@ impl Bench {
                 code: &mut self.code,
                 clock: &mut self.clock,
                 counts: &mut self.counts,
-                costs: &Costs::default(),
-                sharing: 1,
+                costs: &costs,
+                sharing: 1 + (seed + turn) as usize % 4,
             };
             let exit = engine.run(place, until);
             let restart = |strand: &mut Strand, random: &mut Random| {

@@ -14,7 +14,7 @@ const MAGIC_AT: usize = 8;
 const N_AT: usize = 16;
 
 /// Every program, and a work factor that is quick in a debug build.
-pub const PROGRAMS: [(&str, u64); 16] = [
+const PROGRAMS: [(&str, u64); 16] = [
     ("aes", 1),
     ("chase", 1),
     ("coremix", 2),
@@ -71,16 +71,17 @@ fn build() -> Option<PathBuf> {
 }
 
 /// A guest with its work factor patched in.
-pub fn image(out: &Path, name: &str, n: u64) -> Image {
-    let mut image = Image::read(&out.join(format!("sun4v/{name}.elf"))).unwrap();
+fn image(out: &Path, name: &str, n: u64) -> Image {
+    let file = out.join(format!("sun4v/{name}.elf"));
+    let mut image = Image::read(&file).expect("make has built it");
     let head = &mut image.segments[0].bytes;
     assert_eq!(&head[MAGIC_AT..N_AT], b"SUN4VBEN", "{name}");
     head[N_AT..N_AT + 8].copy_from_slice(&n.to_be_bytes());
     image
 }
 
-/// All of them, small.
-pub fn images() -> Vec<(&'static str, Image)> {
+/// All of them, with a work factor that is quick.
+pub fn images() -> Vec<(&'static str, u64, Image)> {
     let Some(out) = built() else { return Vec::new() };
-    PROGRAMS.iter().map(|&(name, n)| (name, image(out, name, n))).collect()
+    PROGRAMS.iter().map(|&(name, n)| (name, n, image(out, name, n))).collect()
 }

@@ -32,6 +32,24 @@ fn memory_is_the_same_at_both_ends_of_each_migration() {
     assert_ne!(digests[0], digests[2], "rover did nothing between its migrations");
 }
 
+#[test]
+fn statistics_know_who_executed_at_which_end_although_it_has_left() {
+    let domains = short().stats["domains"].as_array().unwrap();
+    let ends: Vec<_> =
+        domains.iter().map(|domain| (&domain["chassis"], &domain["domain"])).collect();
+    for place in ["t5120", "t5220"] {
+        let rover = domains.iter().find(|one| one["chassis"] == place && one["domain"] == "rover");
+        let rover = rover.unwrap_or_else(|| panic!("no rover at {place} among {ends:?}"));
+        let (instructions, cycles) = (&rover["instructions"], &rover["cycles"]);
+        assert!(instructions.as_u64() > Some(1_000_000), "{rover}");
+        // Functional timing: a cycle an instruction, and those of waiting.
+        assert!(cycles.as_u64() >= instructions.as_u64(), "{rover}");
+        assert!(rover["host"]["mips"].as_f64() > Some(0.0), "{rover}");
+    }
+    let sum: u64 = domains.iter().filter_map(|domain| domain["instructions"].as_u64()).sum();
+    assert_eq!(short().stats["total"]["instructions"].as_u64(), Some(sum));
+}
+
 /// A record of `n` bytes of plain text is `HEADER_BYTES + n + TAG_BYTES` long. Its
 /// sealer ciphers the `n` and authenticates `HEADER_BYTES + n`, and so does who
 /// opens it. Beside that the units hash pages: where they are written, those that

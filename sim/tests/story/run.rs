@@ -1,6 +1,6 @@
 //! Runs a scenario as `ldomlab replay` does and keeps what it wrote.
 
-use sim::cli::{lab, replay};
+use sim::cli::{lab, replay, stats};
 use sim::lab::record::Fact;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -18,6 +18,8 @@ pub struct Run {
     pub facts: Vec<Fact>,
     /// The commands and what they printed.
     pub transcript: String,
+    /// What was executed.
+    pub stats: serde_json::Value,
     /// How it ended.
     pub ended: Result<(), String>,
 }
@@ -39,14 +41,16 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
         out: folder.clone(),
         snaplen: 0,
         no_trace: false,
+        stats: stats::Args { stats: true, ..stats::Args::default() },
     };
     let ended = replay::run(&args, &mut Vec::new()).map_err(|error| format!("{error:#}"));
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let files = ["record.jsonl", "hypercalls.txt", "net.pcapng", "summary.json"].map(read);
     let facts = sim::lab::record::read(&folder).unwrap();
     let transcript = String::from_utf8(read("transcript.txt")).unwrap();
+    let stats = serde_json::from_slice(&read("stats.json")).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
-    Run { files, facts, transcript, ended }
+    Run { files, facts, transcript, stats, ended }
 }
 
 /// The story as it stands in its file, run once.

@@ -213,7 +213,7 @@ impl Builder<'_, '_> {
         if direct && hole || always {
             return false;
         }
-        let extra = i64::from(self.run.costs.taken);
+        let extra = self.run.costs.bubble(self.run.sharing) as i64;
         if insn.kind == Kind::BnA || annulled {
             self.insns.push((insn, class));
             self.links[0] = match annulled {

@@ -168,6 +168,7 @@ impl Run<'_> {
         let entry = match self.core.dtlb.lookup(ea, contexts) {
             Some(entry) => entry,
             None => {
+                self.counts.misses[1] += 1;
                 let class = usize::from(context != 0);
                 let tsbs = &self.strand.tsbs[class];
                 match walk(tsbs, ea, contexts, false, self.map, self.ram) {
@@ -320,6 +321,7 @@ impl Run<'_> {
             let entry = match self.core.itlb.lookup(pc, contexts) {
                 Some(entry) => entry,
                 None => {
+                    self.counts.misses[0] += 1;
                     let tsbs = &self.strand.tsbs[usize::from(contexts[0] != 0)];
                     match walk(tsbs, pc, contexts, true, self.map, self.ram) {
                         Walk::Hit(entry) => {

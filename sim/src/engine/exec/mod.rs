@@ -11,6 +11,7 @@
 mod alternate;
 mod atomic;
 mod branch;
+mod count;
 mod fp;
 mod hyper;
 mod integer;
@@ -174,6 +175,12 @@ impl<'a> Run<'a> {
 
     /// Executes one instruction.
     pub(super) fn step(&mut self) -> Result<Flow, Stop> {
+        if self.strand.counting { self.step_counted() } else { self.attempt() }
+    }
+
+    /// Executes one instruction without counting events.
+    #[inline(always)]
+    fn attempt(&mut self) -> Result<Flow, Stop> {
         let (insn, class) = match self.here() {
             Ok(found) => found,
             Err(stop) => {
@@ -231,7 +238,7 @@ impl<'a> Run<'a> {
 
     /// On to the next instruction, and then to `target`.
     fn transfer(&mut self, target: u64) {
-        self.strand.tick += u64::from(self.costs.taken);
+        self.strand.tick += self.costs.bubble(self.sharing);
         let strand = &mut *self.strand;
         strand.pc = strand.npc;
         strand.npc = target;

@@ -4,17 +4,16 @@
 //! privileged, and privileged before disabled floating point.
 
 use super::{Flow, Run, Stop, illegal, operand2};
+use crate::chip::counters::PCR_PRIV;
 use crate::chip::regs::Cc;
 use crate::chip::stick::{stick_of, tick_of};
-use crate::chip::strand::{GSR_BITS, PCR_BITS, SOFTINT_ALL, canonical, pstate};
+use crate::chip::strand::{GSR_BITS, SOFTINT_ALL, canonical, pstate};
 use crate::engine::Exit;
 use sun4v::isa::reg::{asr, privileged as pr};
 use sun4v::isa::{Word, tt};
 
 /// Bits that TSTATE has.
 const TSTATE_BITS: u64 = 3 << 40 | 0xffff << 24 | (pstate::ALL as u64) << 8 | 7;
-/// PCR.PRIV.
-const PCR_PRIV: u64 = 1;
 
 impl Run<'_> {
     /// Only privileged code goes on.
@@ -84,7 +83,7 @@ impl Run<'_> {
             asr::CCR => strand.cc = Cc::from_ccr(value as u8),
             asr::ASI => strand.asi = value as u8,
             asr::FPRS => strand.fprs = value as u8 & 7,
-            asr::PCR => strand.pcr = value & PCR_BITS,
+            asr::PCR => strand.write_pcr(value),
             asr::PIC => {
                 self.check_pic()?;
                 self.strand.pic = value;
@@ -94,14 +93,17 @@ impl Run<'_> {
                 self.strand.gsr = value & GSR_BITS;
             }
             asr::SOFTINT_SET => strand.softint |= softint,
-            asr::SOFTINT_CLR => strand.softint &= !softint,
-            asr::SOFTINT => strand.softint = softint,
+            asr::SOFTINT_CLR | asr::SOFTINT => {
+                strand.softint =
+                    if number == asr::SOFTINT { softint } else { strand.softint & !softint };
+                strand.signal_overflow();
+            }
             asr::TICK_CMPR => strand.tick_cmpr.write(value, now, offset),
             asr::STICK_CMPR => strand.stick_cmpr.write(value, now, offset),
             _ => return Err(illegal()),
         }
         Ok(match number {
-            asr::FPRS | 20..=asr::TICK_CMPR | asr::STICK_CMPR => Flow::Sync,
+            asr::FPRS | asr::PCR | 20..=asr::TICK_CMPR | asr::STICK_CMPR => Flow::Sync,
             _ => Flow::Next,
         })
     }
