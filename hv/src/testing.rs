@@ -231,8 +231,8 @@ impl Cpus for Seats {
 }
 
 fn tsb_record(tsb: &Tsb) -> TsbV1 {
-    let Tsb { ra, entries, index_size, size_mask, any_context } = *tsb;
-    TsbV1 { ra, entries, index_size: index_size as u8, size_mask, any_context }
+    let Tsb { ra, entries, index_size, size_mask, context } = *tsb;
+    TsbV1 { ra, entries, index_size: index_size as u8, size_mask, context: context as u8 }
 }
 
 /// A machine that remembers.

@@ -107,6 +107,13 @@ fn tsbs_are_dropped_even_when_the_new_ones_are_refused() {
     assert_eq!(lab.call(nr::mmu_tsb_ctx0, [1, BASE, 0, 0, 0]).status, 0);
     assert_eq!(lab.call(nr::mmu_tsb_ctx0_info, [4, BASE + 0x100, 0, 0, 0]).rets[0], 1);
     assert_eq!(lab.peek::<32>(BASE + 0x100), tsb);
+    // Of context register 1, and it is said so.
+    tsb[11] = 1;
+    lab.poke(BASE, &tsb);
+    assert_eq!(lab.call(nr::mmu_tsb_ctx0, [1, BASE, 0, 0, 0]).status, 0);
+    assert_eq!(lab.call(nr::mmu_tsb_ctx0_info, [4, BASE + 0x100, 0, 0, 0]).rets[0], 1);
+    assert_eq!(lab.peek::<32>(BASE + 0x100), tsb);
+    tsb[11] = 0;
     assert_eq!(lab.call(nr::mmu_tsb_ctx0, [5, BASE, 0, 0, 0]).status, HvError::Inval.code());
     assert_eq!(lab.call(nr::mmu_tsb_ctx0_info, [4, BASE, 0, 0, 0]).rets[0], 0);
     tsb[15] = 2;
@@ -129,6 +136,24 @@ fn a_miss_is_fast_without_tsbs_and_slow_with_them() {
     assert_eq!(lab.peek::<8>(BASE + 0x80 + 0x48), 0x1_2345_6000u64.to_be_bytes());
     assert_eq!(lab.peek::<8>(BASE + 0x80 + 0x50), 5u64.to_be_bytes());
     assert_eq!(lab.peek::<8>(BASE + 0x80 + 0x40), [0; 8]);
+    let protection = Trap::Protection { va: 0x1_2345_6789, context: 6 };
+    lab.trap(protection);
+    assert_eq!(lab.peek::<8>(BASE + 0x80 + 0x50), 6u64.to_be_bytes());
+    assert_eq!(lab.peek::<8>(BASE + 0x80 + 0x40), [0; 8], "no type for this one either");
+    let mut tsb = [0u8; 32];
+    (tsb[3], tsb[6], tsb[15]) = (1, 2, 1);
+    tsb[16..24].copy_from_slice(&(BASE + 0x4000).to_be_bytes());
+    lab.poke(BASE, &tsb);
+    assert_eq!(lab.call(nr::mmu_tsb_ctxnon0, [1, BASE, 0, 0, 0]).status, 0);
+    lab.trap(miss);
+    lab.trap(Trap::Miss { instruction: true, va: 0x2_0000_4321, context: 5 });
+    // Not for the other class of contexts.
+    lab.trap(Trap::Miss { instruction: true, va: 0x2_0000_4321, context: 0 });
+    let reflected = &lab.board.seats[&GuestId(0)].seen[&VcpuId(0)].reflected;
+    assert_eq!(reflected[..], [0x68, 0x6c, 0x31, 0x09, 0x64]);
+    for (at, word) in [(0x40, 3), (0x48, 0x1_2345_6000), (0x50, 5), (0, 3), (8, 0x2_0000_4000)] {
+        assert_eq!(lab.peek::<8>(BASE + 0x80 + at), u64::to_be_bytes(word), "at {at:#x}");
+    }
 }
 
 #[test]

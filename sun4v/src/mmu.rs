@@ -58,6 +58,32 @@ pub const fn tsb_tag(va: u64, context: u16) -> u64 {
     (context as u64) << 48 | va >> 22
 }
 
+/// What a table walk makes of the contexts in a TSB's tags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TagContext {
+    /// A tag's context is compared with both of the strand's.
+    Compared,
+    /// It is ignored: what is found is of context register 0.
+    #[default]
+    First,
+    /// The same, of context register 1.
+    Second,
+}
+
+impl TagContext {
+    /// By number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Compared),
+            1 => Some(Self::First),
+            2 => Some(Self::Second),
+            _ => None,
+        }
+    }
+}
+
 /// A TSB: `entries` pairs of tag and data, 16 bytes each, indexed by the virtual
 /// page number modulo `entries`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +96,8 @@ pub struct Tsb {
     pub index_size: PageSize,
     /// Bit n is set when pages of size code n may be in it.
     pub size_mask: u8,
-    /// The context is left out of the comparison ("use context 0 or 1").
-    pub any_context: bool,
+    /// What becomes of the context.
+    pub context: TagContext,
 }
 
 impl Tsb {

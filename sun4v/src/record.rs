@@ -171,8 +171,8 @@ pub struct TsbV1 {
     pub index_size: u8,
     /// Bit n: pages of size code n may be in it.
     pub size_mask: u8,
-    /// The walk leaves the context out of the comparison.
-    pub any_context: bool,
+    /// What becomes of the context, as [`TagContext`](crate::mmu::TagContext) numbers it.
+    pub context: u8,
 }
 
 #[cfg(test)]

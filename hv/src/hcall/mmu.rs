@@ -7,7 +7,7 @@ use crate::platform::Tlbs;
 use crate::trap::{Answer, Failure};
 use sun4v::addr::{PageSize, Ra};
 use sun4v::hcall::HvError;
-use sun4v::mmu::{Tsb, Tte, TteFlags};
+use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 
 const CONTEXTS: u64 = 8192;
 const TSB_MAX: u64 = 4;
@@ -51,7 +51,7 @@ fn descriptor(bytes: &[u8; 32]) -> Result<Tsb, HvError> {
         entries: entries as u32,
         index_size,
         size_mask: mask as u8,
-        any_context: true,
+        context: if context == 0 { TagContext::First } else { TagContext::Second },
     })
 }
 
@@ -115,6 +115,7 @@ impl Call<'_> {
             bytes[1] = tsb.index_size as u8;
             bytes[3] = 1;
             bytes[4..8].copy_from_slice(&tsb.entries.to_be_bytes());
+            bytes[11] = u8::from(tsb.context == TagContext::Second);
             bytes[15] = tsb.size_mask;
             bytes[16..24].copy_from_slice(&tsb.ra.0.to_be_bytes());
             self.cpus.memory().write(pa.offset(index * 32), &bytes);

@@ -15,7 +15,7 @@ use crate::vcpu::{QueueMemory, Vcpu, VcpuState};
 use std::collections::{BTreeMap, BTreeSet};
 use sun4v::addr::{Pa, PageSize, Ra};
 use sun4v::id::{CoreId, LdcId, VcpuId};
-use sun4v::mmu::{Tsb, Tte, TteFlags};
+use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
 
 type Checked<T> = Result<T, LoadError>;
@@ -123,7 +123,7 @@ impl Shape<'_> {
     }
 
     fn tsb(&self, record: &TsbV1) -> Checked<Tsb> {
-        let TsbV1 { ra, entries, index_size, size_mask, any_context } = *record;
+        let TsbV1 { ra, entries, index_size, size_mask, context } = *record;
         let shaped = entries.is_power_of_two() && (512..=512 << 15).contains(&entries);
         let bytes = u64::from(entries) * 16;
         check(shaped && ra.is_aligned(bytes), "a TSB out of shape")?;
@@ -132,7 +132,9 @@ impl Shape<'_> {
         let index_size = size.ok_or(broken("a TSB of a page size that T2 lacks"))?;
         let own = 1u8 << index_size as u8;
         check(size_mask & own != 0 && size_mask & (own - 1) == 0, "a TSB's sizes")?;
-        Ok(Tsb { ra, entries, index_size, size_mask, any_context })
+        let context = TagContext::from_code(context);
+        let context = context.ok_or(broken("a TSB of unknown contexts"))?;
+        Ok(Tsb { ra, entries, index_size, size_mask, context })
     }
 
     fn permanents(&self, records: &[PermanentV1]) -> Checked<Vec<Permanent>> {

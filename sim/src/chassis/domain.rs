@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use sun4v::addr::{Pa, Ra, RealMap};
 use sun4v::id::{CoreId, StrandId, VcpuId};
+use sun4v::isa::tt;
 use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1};
 use sun4v::time::{SimTime, T2_HZ};
@@ -338,6 +339,8 @@ impl Domain {
                 Trap::Fault { tt, instruction, kind, address, context }
             }
             Exit::Plain { tt } => Trap::Plain { tt },
+            // Nobody turns the switch on here: it is no instruction for a guest.
+            Exit::Hyperprivileged { .. } => Trap::Plain { tt: tt::ILLEGAL_INSTRUCTION },
             Exit::Watchdog => Trap::Watchdog,
         };
         self.current = Some(index);
@@ -413,8 +416,8 @@ impl Cpus for Domain {
     }
     fn stop(&mut self, vcpu: VcpuId) {
         if let Some(strand) = self.strand(vcpu) {
-            let Strand { tick, busy, .. } = *strand;
-            *strand = Strand { tick, busy, ..Strand::default() };
+            let Strand { tick, busy, hyper, .. } = *strand;
+            *strand = Strand { tick, busy, hyper, ..Strand::default() };
         }
         if let Some(core) = self.core(vcpu) {
             core.demap_all(true, true);

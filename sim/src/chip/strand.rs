@@ -11,7 +11,7 @@ use super::regs::{Cc, Regs};
 use super::stick::Compare;
 use super::tlb::KEY_NONE;
 use sun4v::addr::PageSize;
-use sun4v::mmu::Tsb;
+use sun4v::mmu::{TagContext, Tsb};
 use sun4v::record::{LoadError, Schema, StrandV1, TsbV1};
 
 /// Bits of PSTATE.
@@ -151,6 +151,12 @@ pub struct Strand {
     pub trapped: u16,
     /// The data MMU's tag access context, which some faults report.
     pub tag_context: u16,
+    /// Its fault address register, likewise.
+    pub sfar: u64,
+    /// What is hyperprivileged leaves the engine
+    /// ([`Exit::Hyperprivileged`](crate::engine::Exit::Hyperprivileged)), in place of the
+    /// trap that a guest gets. Off, unless whoever runs the strand says otherwise.
+    pub hyper: bool,
     /// Something may be pending: look before the next instruction.
     pub attention: bool,
     /// Key of data accesses by implicit ASI, made by `remode`.
@@ -204,6 +210,8 @@ impl Default for Strand {
             busy: 0,
             trapped: 0,
             tag_context: 0,
+            sfar: 0,
+            hyper: false,
             attention: true,
             key: KEY_NONE,
             code_key: KEY_NONE,
@@ -232,8 +240,8 @@ impl Strand {
     /// The state of a strand that begins to run a guest: hypervisor API, initial
     /// state.
     pub fn begin(&mut self, pc: u64, argument: u64, base: u64, bytes: u64) {
-        let (tick, busy) = (self.tick, self.busy);
-        *self = Self { tick, busy, pc, npc: pc.wrapping_add(4), ..Self::default() };
+        let Self { tick, busy, hyper, .. } = *self;
+        *self = Self { tick, busy, hyper, pc, npc: pc.wrapping_add(4), ..Self::default() };
         self.state = RunState::Running;
         self.tl = MAXPTL;
         self.pil = 15;
@@ -400,6 +408,7 @@ impl Strand {
             },
             tick: now,
             busy: self.busy,
+            hyper: self.hyper,
             ..Self::default()
         };
         Ok(())
@@ -417,7 +426,7 @@ fn tsb_record(tsb: &Tsb) -> TsbV1 {
         entries: tsb.entries,
         index_size: tsb.index_size as u8,
         size_mask: tsb.size_mask,
-        any_context: tsb.any_context,
+        context: tsb.context as u8,
     }
 }
 
@@ -431,7 +440,7 @@ fn tsb_of(record: &TsbV1) -> Option<Tsb> {
         entries: record.entries,
         index_size: PageSize::from_code(u64::from(record.index_size))?,
         size_mask: record.size_mask,
-        any_context: record.any_context,
+        context: TagContext::from_code(record.context)?,
     })
 }
 
@@ -455,7 +464,7 @@ mod test {
             entries: 512,
             index_size: 0,
             size_mask: 1,
-            any_context: true,
+            context: 1,
         });
         record
     }

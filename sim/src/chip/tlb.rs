@@ -19,7 +19,7 @@
 use crate::mem::Ram;
 use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Pa, RealMap};
 use sun4v::id::CORES;
-use sun4v::mmu::{Tsb, Tte, TteFlags};
+use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 
 /// Entries of the instruction TLB.
 pub const ITLB_ENTRIES: usize = 64;
@@ -261,10 +261,13 @@ pub enum Walk {
     /// Nothing.
     Miss,
     /// A valid entry whose real address the guest does not have.
-    BadReal(u16),
+    BadReal,
     /// A valid entry that may not be executed, on an instruction's walk.
-    NotExecutable(u16),
+    NotExecutable,
 }
+
+/// Bits of a TSB tag between and above its fields: an entry that has one is none.
+const TAG_RESERVED: u64 = 7 << 61 | 0x3f << 42;
 
 /// Looks through the TSBs of a class of contexts for `va` in `contexts`.
 pub fn walk(
@@ -280,7 +283,8 @@ pub fn walk(
         let tag = ram.load::<u64>(at);
         let tte = Tte(ram.load::<u64>(at.offset(8)));
         let Some(size) = tte.size() else { continue };
-        if !tte.flags().contains(TteFlags::V) || tsb.size_mask >> size as u8 & 1 == 0 {
+        let reserved = tag & TAG_RESERVED != 0;
+        if reserved || !tte.flags().contains(TteFlags::V) || tsb.size_mask >> size as u8 & 1 == 0 {
             continue;
         }
         // Bits of a tag's address that lie inside the page are not compared.
@@ -288,19 +292,23 @@ pub fn walk(
         let tag_address =
             (tag & 0x3ff_ffff_ffff) >> (size.shift().max(22) - 22) << (size.shift().max(22) - 22);
         let tag_context = (tag >> 48) as u16;
-        let context = if tsb.any_context { contexts[0] } else { tag_context };
+        let context = match tsb.context {
+            TagContext::Compared => tag_context,
+            TagContext::First => contexts[0],
+            TagContext::Second => contexts[1],
+        };
         if tag_address != address || !contexts.contains(&context) {
             continue;
         }
         if fetch && !tte.flags().contains(TteFlags::X) {
-            return Walk::NotExecutable(context);
+            return Walk::NotExecutable;
         }
         let base = tte.ra().0 & !(size.bytes() - 1);
         let in_memory = (base >> sun4v::addr::REAL_BITS == 0)
             .then(|| map.resolve(sun4v::addr::Ra(base), size.bytes()))
             .flatten();
         let entry = in_memory.and_then(|pa| Entry::new(va, context, tte, pa));
-        return entry.map_or(Walk::BadReal(context), Walk::Hit);
+        return entry.map_or(Walk::BadReal, Walk::Hit);
     }
     Walk::Miss
 }
@@ -310,7 +318,7 @@ mod test {
     use super::{Core, Entry, Tlb, Walk, walk};
     use crate::mem::Ram;
     use sun4v::addr::{Pa, PageSize, Ra, RealMap, RealRange};
-    use sun4v::mmu::{Tsb, Tte, tsb_tag};
+    use sun4v::mmu::{TagContext, Tsb, Tte, tsb_tag};
 
     const TTE: u64 = 1 << 63 | 1 << 10 | 1 << 7 | 1 << 6;
 
@@ -368,12 +376,12 @@ mod test {
     fn the_walk_reads_the_guests_table() {
         let ram = Ram::new(1 << 26).unwrap();
         let map = RealMap::new(vec![RealRange { ra: Ra(0x800_0000), pa: Pa(0), size: 1 << 25 }]);
-        let tsb = |size_mask, any_context| Tsb {
+        let tsb = |size_mask, context| Tsb {
             ra: Ra(0x800_2000),
             entries: 512,
             index_size: PageSize::K8,
             size_mask,
-            any_context,
+            context,
         };
         let va = 0x1_2345_6000;
         let at = Pa(0x2000 + (va >> 13 & 511) * 16);
@@ -383,16 +391,30 @@ mod test {
         };
         let look = |tsb: Tsb, contexts, fetch| walk(&[tsb], va, contexts, fetch, &map, &ram);
         put(tsb_tag(va, 7), TTE | 0x801_0000);
-        let Walk::Hit(hit) = look(tsb(1, false), [7, 7], false) else { panic!("no hit") };
+        let (compared, first) = (TagContext::Compared, TagContext::First);
+        let Walk::Hit(hit) = look(tsb(1, compared), [7, 7], false) else { panic!("no hit") };
         assert_eq!((hit.at(va + 8), hit.context), (Pa(0x1_0008), 7));
-        assert_eq!(look(tsb(1, false), [8, 8], false), Walk::Miss);
-        assert_eq!(look(tsb(2, false), [7, 7], false), Walk::Miss);
-        assert!(matches!(look(tsb(1, true), [8, 8], false), Walk::Hit(hit) if hit.context == 8));
+        assert_eq!(look(tsb(1, compared), [8, 8], false), Walk::Miss);
+        assert!(
+            matches!(look(tsb(1, compared), [8, 7], false), Walk::Hit(hit) if hit.context == 7)
+        );
+        assert_eq!(look(tsb(2, compared), [7, 7], false), Walk::Miss);
+        assert!(matches!(look(tsb(1, first), [8, 9], false), Walk::Hit(hit) if hit.context == 8));
+        let second = tsb(1, TagContext::Second);
+        assert!(matches!(look(second, [8, 9], false), Walk::Hit(hit) if hit.context == 9));
         put(tsb_tag(va, 7), TTE & !(1 << 7) | 0x801_0000);
-        assert_eq!(look(tsb(1, false), [7, 7], true), Walk::NotExecutable(7));
+        assert_eq!(look(tsb(1, compared), [7, 7], true), Walk::NotExecutable);
         put(tsb_tag(va, 7), TTE | 0xf801_0000);
-        assert_eq!(look(tsb(1, false), [7, 7], false), Walk::BadReal(7));
+        assert_eq!(look(tsb(1, compared), [7, 7], false), Walk::BadReal);
         put(tsb_tag(va, 7), TTE & !(1 << 63) | 0x801_0000);
-        assert_eq!(look(tsb(1, false), [7, 7], false), Walk::Miss);
+        assert_eq!(look(tsb(1, compared), [7, 7], false), Walk::Miss);
+        for reserved in [42, 47, 61, 63] {
+            put(tsb_tag(va, 7) | 1 << reserved, TTE | 0x801_0000);
+            assert_eq!(look(tsb(1, first), [7, 7], false), Walk::Miss, "{reserved}");
+        }
+        for size in [2, 4, 6, 7] {
+            put(tsb_tag(va, 7), TTE | 0x801_0000 | size);
+            assert_eq!(look(tsb(0xff, first), [7, 7], false), Walk::Miss, "size {size}");
+        }
     }
 }

@@ -156,7 +156,7 @@ fn misses_of_the_tlbs_count_whoever_serves_them() {
     let program = [ldx(G2, G1, 0), ldx(G2, G1, 8), HCALL];
     let mut bench = translated(&program);
     let (entries, index_size) = (512, PageSize::K8);
-    let tsb = Tsb { ra, entries, index_size, size_mask: 1, any_context: false };
+    let tsb = Tsb { ra, entries, index_size, size_mask: 1, context: sun4v::mmu::TagContext::Compared };
     let at = Pa(tsb.entry(va).0);
     bench.ram.store(at, tsb_tag(va, 0));
     bench.ram.store(at.offset(8), V | CP | W | 0x6000);

@@ -105,6 +105,12 @@ pub enum Exit {
     },
     /// A trap for the guest at its highest trap level.
     Watchdog,
+    /// Privileged code wants what only hyperprivileged code has, and its strand says
+    /// that somebody wants to know ([`Strand::hyper`]).
+    Hyperprivileged {
+        /// The instruction.
+        word: u32,
+    },
 }
 
 /// The counter that the strands of a domain share.
@@ -206,6 +212,8 @@ mod test {
     mod interp {
         const WHICH: super::super::Which = super::super::Which::Interp;
         include!("programs.rs");
+        include!("rules.rs");
+        include!("regressions.rs");
         mod counted {
             include!("counted.rs");
         }
@@ -213,6 +221,8 @@ mod test {
     mod cached {
         const WHICH: super::super::Which = super::super::Which::Cached;
         include!("programs.rs");
+        include!("rules.rs");
+        include!("regressions.rs");
         mod counted {
             include!("counted.rs");
         }

@@ -371,9 +371,11 @@ fn misaligned_and_hole_and_absent_addresses_fault_in_that_order() {
     };
     let exception = tt::DATA_ACCESS_EXCEPTION;
     let hole = 1 << 47;
-    let misaligned = (tt::MEM_ADDRESS_NOT_ALIGNED, fault::ALIGNMENT, hole + 4);
+    let low = 0xffff_8000_0000_0000;
+    let misaligned = (tt::MEM_ADDRESS_NOT_ALIGNED, fault::ALIGNMENT, low + 4);
     assert_eq!(run(hole + 4, true), misaligned);
-    assert_eq!(run(hole, true), (exception, fault::VA_RANGE, 0xffff_8000_0000_0000));
+    assert_eq!(run(hole, true), (exception, fault::VA_RANGE, low));
+    assert_eq!(run(hole, false), (exception, fault::INVALID_RA, low));
     assert_eq!(run(0x123_4568, false), (exception, fault::INVALID_RA, 0x123_4000));
 }
 
@@ -500,7 +502,7 @@ fn a_table_walk_is_invisible_and_its_entry_goes_with_a_demap() {
         entries: 512,
         index_size: PageSize::K8,
         size_mask: 1,
-        any_context: false,
+        context: sun4v::mmu::TagContext::Compared,
     };
     let at = Pa(tsb.entry(va).0);
     bench.ram.store(at, tsb_tag(va, 0));

@@ -230,7 +230,7 @@ fn random_tsb(dice: &mut Dice) -> TsbV1 {
         entries: 512,
         index_size: dice.one(&[0, 0, 0, 1, 3, 5]),
         size_mask: if dice.hit(2) { 0xff } else { dice.bits() as u8 },
-        any_context: dice.hit(4),
+        context: dice.below(3) as u8,
     }
 }
 

@@ -105,7 +105,7 @@ fn difference(cached: &Strand, interp: &Strand, whole: bool) -> Option<String> {
         )*};
     }
     compare!(pc npc tick busy y asi pstate tl pil tba fp fsr gsr fprs traps softint pcr pic scratch);
-    compare!(contexts queues mmu_on state trapped tag_context am fp_on tct spin hint);
+    compare!(contexts queues mmu_on state trapped tag_context sfar am fp_on tct spin hint);
     push(&mut text, "ccr", cached.cc.ccr(), interp.cc.ccr());
     push(&mut text, "gl", cached.regs.gl(), interp.regs.gl());
     push(&mut text, "windows", cached.regs.window_state(), interp.regs.window_state());

@@ -208,7 +208,7 @@ impl Builder<'_, '_> {
         let target = here.wrapping_add_signed(i64::from(insn.imm) << 2) & self.run.strand.am;
         let direct = !matches!(insn.kind, Kind::Jmpl | Kind::Return | Kind::BnA);
         let strand = &*self.run.strand;
-        let hole = strand.mmu_on && strand.am == u64::MAX && canonical(target) != target;
+        let hole = strand.am == u64::MAX && canonical(target) != target;
         let always = insn.kind == Kind::Fb && insn.rd == 8 && insn.rs2 != 0;
         if direct && hole || always {
             return false;

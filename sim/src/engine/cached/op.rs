@@ -18,9 +18,7 @@ use super::space::{Jump, Space};
 use crate::chip::strand::Strand;
 use crate::chip::tlb::Soft;
 use crate::engine::alu::{alu, quotient};
-use crate::engine::exec::{
-    Flow, Run, Stop, cc_holds, illegal as illegal_instruction, register_holds,
-};
+use crate::engine::exec::{Flow, Run, Stop, cc_holds, register_holds};
 use crate::engine::insn::{KINDS, Kind};
 use crate::mem::Door;
 use sun4v::isa::{ROWS, Word, tt};
@@ -516,5 +514,8 @@ pub(super) unsafe fn illegal(
     x: *mut Context<'_>,
 ) -> Leave {
     // SAFETY: the rules above.
-    unsafe { stop_here(op, s, left, x, illegal_instruction()) }
+    unsafe {
+        let why = (*x).run.no_instruction((*op).imm as u32);
+        stop_here(op, s, left, x, why)
+    }
 }

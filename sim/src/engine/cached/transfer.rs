@@ -292,8 +292,7 @@ pub(super) unsafe fn jmpl(
     // SAFETY: the rules of ops.
     unsafe {
         let to = (*s).regs.get((*op).a).wrapping_add(second::<ANY>(op, s, w)) & (*s).am;
-        if to & 3 != 0 || (*s).mmu_on && (*s).am == u64::MAX && to.wrapping_add(1 << 47) >> 48 != 0
-        {
+        if to & 3 != 0 || to.wrapping_add(1 << 47) >> 48 != 0 {
             return bad_target(op, s, left, x, to);
         }
         let pc = address(op, x);
@@ -318,8 +317,7 @@ pub(super) unsafe fn return_(
             return slow_restore(op, s, left, x);
         }
         let to = (*s).regs.get((*op).a).wrapping_add(second::<ANY>(op, s, w)) & (*s).am;
-        if to & 3 != 0 || (*s).mmu_on && (*s).am == u64::MAX && to.wrapping_add(1 << 47) >> 48 != 0
-        {
+        if to & 3 != 0 || to.wrapping_add(1 << 47) >> 48 != 0 {
             return bad_target(op, s, left, x, to);
         }
         let regs = &mut (*s).regs;

@@ -5,7 +5,7 @@
 
 use super::memory::{Access, Space, data_fault};
 use super::{Run, Stop};
-use crate::chip::strand::{QUEUE_BITS, pstate};
+use crate::chip::strand::{QUEUE_BITS, canonical, pstate};
 use crate::engine::fault;
 use crate::mem::Word as Cell;
 use sun4v::addr::Pa;
@@ -39,13 +39,18 @@ pub(super) enum Form {
 impl Run<'_> {
     fn illegal_asi(&self, ea: u64) -> Stop {
         let context = self.strand.tag_context;
-        data_fault(tt::DATA_ACCESS_EXCEPTION, fault::ILLEGAL_ASI, ea, context)
+        data_fault(tt::DATA_ACCESS_EXCEPTION, fault::ILLEGAL_ASI, canonical(ea), context)
     }
 
     /// What an ASI is, for this strand now. Alignment was checked.
     pub(super) fn space(&self, number: u8, ea: u64) -> Result<(Space, Form), Stop> {
         if number < 0x80 && (!self.strand.has(pstate::PRIV) || number >= 0x30) {
             return Err(self.privileged_action());
+        }
+        if canonical(ea) != ea {
+            // This comes before everything that is wrong with the ASI.
+            let real = matches!(number & !8, asi::REAL | asi::REAL_IO | asi::TWINX_REAL);
+            return Err(self.out_of_range(ea, real || !self.strand.mmu_on));
         }
         let [p0, p1, s0, s1] = self.strand.contexts;
         let real = !self.strand.mmu_on;
@@ -281,21 +286,24 @@ impl Run<'_> {
         }
     }
 
-    /// What LDDFA and STDFA check before the ASI: registers of blocks, alignment.
+    /// What makes LDDFA and STDFA illegal instructions: another register than the
+    /// first of eight for a block, an immediate in place of a partial store's mask.
+    pub(super) fn check_double_register(&self, w: Word, store: bool) -> Result<(), Stop> {
+        let number = self.asi_of(w);
+        let partial = matches!(number & !8, 0xc0..=0xc5);
+        let wrong = is_block(number) && w.rd_double() & 15 != 0 || partial && store && w.i();
+        if wrong { Err(super::illegal()) } else { Ok(()) }
+    }
+
+    /// The ASI of LDDFA and STDFA, for which `ea` is aligned.
     fn check_double_alternate(&self, w: Word, ea: u64, store: bool) -> Result<u8, Stop> {
         let number = self.asi_of(w);
-        let block =
-            matches!(number & !8, 0x16 | 0x17 | 0xf0 | 0xf1) || matches!(number, 0xe0 | 0xe1);
-        let partial = matches!(number & !8, 0xc0..=0xc5);
-        if block && w.rd_double() & 15 != 0 || partial && store && w.i() {
-            return Err(super::illegal());
-        }
         let half = match store {
             true => tt::STDF_MEM_ADDRESS_NOT_ALIGNED,
             false => tt::LDDF_MEM_ADDRESS_NOT_ALIGNED,
         };
         match number & !8 {
-            _ if block => self.aligned(ea, 64)?,
+            _ if is_block(number) => self.aligned(ea, 64)?,
             0xd0 | 0xd1 => {}
             0xd2 | 0xd3 => self.aligned(ea, 2)?,
             _ => self.double_aligned(ea, half)?,
@@ -368,6 +376,11 @@ impl Run<'_> {
             _ => Err(self.illegal_asi(ea)),
         }
     }
+}
+
+/// Does an ASI name blocks of 64 bytes?
+const fn is_block(number: u8) -> bool {
+    matches!(number & !8, 0x16 | 0x17 | 0xf0 | 0xf1) || matches!(number, 0xe0 | 0xe1)
 }
 
 /// The register of ASI 0x21 at `ea`.

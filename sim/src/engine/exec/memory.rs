@@ -65,8 +65,17 @@ impl Run<'_> {
     /// privileged_action.
     #[cold]
     pub(super) fn privileged_action(&self) -> Stop {
+        // The fault address register keeps what it has.
+        let (address, context) = (self.strand.sfar, self.strand.tag_context);
+        data_fault(tt::PRIVILEGED_ACTION, fault::PRIVILEGE, address, context)
+    }
+
+    /// An address, of data or of a transfer, in the hole.
+    #[cold]
+    pub(super) fn out_of_range(&self, address: u64, real: bool) -> Stop {
+        let kind = if real { fault::INVALID_RA } else { fault::VA_RANGE };
         let context = self.strand.tag_context;
-        data_fault(tt::PRIVILEGED_ACTION, fault::PRIVILEGE, self.strand.pc, context)
+        data_fault(tt::DATA_ACCESS_EXCEPTION, kind, canonical(address), context)
     }
 
     /// Checks alignment.
@@ -77,7 +86,7 @@ impl Run<'_> {
     #[cold]
     pub(super) fn misaligned(&self, address: u64) -> Stop {
         let context = self.strand.tag_context;
-        data_fault(tt::MEM_ADDRESS_NOT_ALIGNED, fault::ALIGNMENT, address, context)
+        data_fault(tt::MEM_ADDRESS_NOT_ALIGNED, fault::ALIGNMENT, canonical(address), context)
     }
 
     /// Alignment of a double: `half` is the trap for one that is aligned to a
@@ -85,7 +94,7 @@ impl Run<'_> {
     pub(super) fn double_aligned(&self, ea: u64, half: u16) -> Result<(), Stop> {
         match ea & 7 {
             0 => Ok(()),
-            4 => Err(data_fault(half, fault::ALIGNMENT, ea, self.strand.tag_context)),
+            4 => Err(data_fault(half, fault::ALIGNMENT, canonical(ea), self.strand.tag_context)),
             _ => Err(self.misaligned(ea)),
         }
     }
@@ -111,6 +120,9 @@ impl Run<'_> {
 
     #[cold]
     fn real(&mut self, ea: u64, access: Access, space: &Space) -> Result<(Pa, bool), Stop> {
+        if canonical(ea) != ea {
+            return Err(self.out_of_range(ea, true));
+        }
         let Some(pa) = self.map.resolve(Ra(ea), 1) else {
             let address = ea & !(PAGE_BYTES - 1);
             return Err(data_fault(tt::DATA_ACCESS_EXCEPTION, fault::INVALID_RA, address, 0));
@@ -150,13 +162,14 @@ impl Run<'_> {
             Err(data_fault(tt::DATA_ACCESS_EXCEPTION, kind, address, context))
         };
         if canonical(ea) != ea {
-            return exception(fault::VA_RANGE, canonical(ea), self.strand.tag_context);
+            return Err(self.out_of_range(ea, false));
         }
+        let context = contexts[0];
         let entry = match self.core.dtlb.lookup(ea, contexts) {
             Some(entry) => entry,
             None => {
                 self.counts.misses[1] += 1;
-                let class = usize::from(contexts[0] != 0);
+                let class = usize::from(context != 0);
                 let tsbs = &self.strand.tsbs[class];
                 match walk(tsbs, ea, contexts, false, self.map, self.ram) {
                     Walk::Hit(entry) => {
@@ -167,27 +180,28 @@ impl Run<'_> {
                         }
                         entry
                     }
-                    Walk::BadReal(context) => return exception(fault::INVALID_RA, 0, context),
-                    Walk::Miss | Walk::NotExecutable(_) => {
-                        let (instruction, context) = (false, contexts[0]);
+                    Walk::BadReal => return exception(fault::INVALID_RA, 0, context),
+                    Walk::Miss | Walk::NotExecutable => {
+                        let instruction = false;
                         return Err(Stop::Exit(Exit::Miss { instruction, va: ea, context }));
                     }
                 }
             }
         };
         let has = |flag| entry.flags.contains(flag);
-        let context = entry.context;
-        if space.user && has(TteFlags::P) {
-            return exception(fault::PRIVILEGE, ea, context);
-        }
-        if matches!(access, Access::Atomic | Access::Twin) && !has(TteFlags::CP) {
-            return exception(fault::NONCACHEABLE_ATOMIC, ea, context);
-        }
-        if has(TteFlags::NFO) && !space.no_fault {
-            return exception(fault::NFO, ea, context);
-        }
-        if space.no_fault && has(TteFlags::E) {
-            return exception(fault::SIDE_EFFECT, ea, context);
+        let refused = if space.user && has(TteFlags::P) {
+            Some(fault::PRIVILEGE)
+        } else if matches!(access, Access::Atomic | Access::Twin) && !has(TteFlags::CP) {
+            Some(fault::NONCACHEABLE_ATOMIC)
+        } else if has(TteFlags::NFO) && !space.no_fault {
+            Some(fault::NFO)
+        } else if space.no_fault && has(TteFlags::E) {
+            Some(fault::SIDE_EFFECT)
+        } else {
+            None
+        };
+        if let Some(kind) = refused {
+            return exception(kind, ea, context);
         }
         let wants_store = matches!(access, Access::Store | Access::Atomic);
         if wants_store && !has(TteFlags::W) {
@@ -298,7 +312,7 @@ impl Run<'_> {
         let user = !self.strand.has(pstate::PRIV);
         let pa = if self.strand.mmu_on {
             if canonical(pc) != pc {
-                return Err(fault(fault::VA_RANGE, pc, 0));
+                return Err(fault(fault::VA_RANGE, canonical(pc), 0));
             }
             let contexts = match self.strand.tl {
                 0 => [self.strand.contexts[0], self.strand.contexts[1]],
@@ -321,10 +335,10 @@ impl Run<'_> {
                             let (instruction, context) = (true, contexts[0]);
                             return Err(Stop::Exit(Exit::Miss { instruction, va: pc, context }));
                         }
-                        Walk::BadReal(context) => {
-                            return Err(fault(fault::INVALID_RA, pc, context));
+                        Walk::BadReal => {
+                            return Err(fault(fault::INVALID_RA, pc, contexts[0]));
                         }
-                        Walk::NotExecutable(_) => return Err(fault(fault::PROTECTION, pc, 0)),
+                        Walk::NotExecutable => return Err(fault(fault::PROTECTION, pc, 0)),
                     }
                 }
             };
@@ -336,6 +350,9 @@ impl Run<'_> {
             }
             entry.at(pc)
         } else {
+            if canonical(pc) != pc {
+                return Err(fault(fault::INVALID_RA, canonical(pc), 0));
+            }
             let address = pc & !(PAGE_BYTES - 1);
             let found = self.map.resolve(Ra(pc), 4);
             let pa = found.ok_or_else(|| fault(fault::INVALID_RA, address, 0))?;

@@ -13,6 +13,7 @@ mod atomic;
 mod branch;
 mod count;
 mod fp;
+mod hyper;
 mod integer;
 mod memory;
 mod privileged;
@@ -119,6 +120,7 @@ impl<'a> Run<'a> {
                 if let Exit::Fault { tt, .. } | Exit::Plain { tt } = exit {
                     self.strand.trapped = tt;
                 }
+                self.remember_address(exit);
                 Some(exit)
             }
             Stop::Guest(tt) => self.guest_trap(tt),
@@ -129,6 +131,18 @@ impl<'a> Run<'a> {
                 }
                 exit
             }
+        }
+    }
+
+    /// Loads the data MMU's fault address register, as faults of most kinds do.
+    fn remember_address(&mut self, exit: Exit) {
+        match exit {
+            Exit::Fault { tt: tt::PRIVILEGED_ACTION, .. } => {}
+            Exit::Fault { instruction: false, kind, address, .. } if kind != fault::INVALID_RA => {
+                self.strand.sfar = address;
+            }
+            Exit::Protection { va, .. } => self.strand.sfar = va,
+            _ => {}
         }
     }
 
@@ -242,20 +256,11 @@ impl<'a> Run<'a> {
         if self.strand.tct {
             return Err(Stop::Guest(tt::CONTROL_TRANSFER_INSTRUCTION));
         }
-        let anywhere = !self.strand.mmu_on || self.strand.am != u64::MAX;
-        if anywhere || canonical(target) == target {
+        if self.strand.am != u64::MAX || canonical(target) == target {
             return Ok(());
         }
         // A taken branch's target lies in the hole: a fault of the branch.
-        let (tt, kind, context) =
-            (tt::DATA_ACCESS_EXCEPTION, fault::VA_RANGE, self.strand.tag_context);
-        Err(Stop::Exit(Exit::Fault {
-            tt,
-            instruction: false,
-            kind,
-            address: canonical(target),
-            context,
-        }))
+        Err(self.out_of_range(target, !self.strand.mmu_on))
     }
 
     /// The target of JMPL and RETURN.
@@ -298,7 +303,7 @@ impl<'a> Run<'a> {
         let imm = i64::from(imm) as u64;
         let second = || self.r(rs2).wrapping_add(imm);
         match kind {
-            Kind::Undecoded | Kind::Illegal => return Err(illegal()),
+            Kind::Undecoded | Kind::Illegal => return Err(self.no_instruction(insn.imm as u32)),
             Kind::Slow => {
                 let flow = self.slow(insn.op(), Word(insn.imm as u32))?;
                 if flow == Flow::Jump {

@@ -7,6 +7,10 @@ impl Run<'_> {
     /// Executes an instruction whose `pc`, `npc` and `tick` are in the strand.
     #[inline(never)]
     pub(in crate::engine) fn slow(&mut self, op: Op, w: Word) -> Result<Flow, Stop> {
+        self.row(op, w).map_err(|stop| self.way_out(stop, w))
+    }
+
+    fn row(&mut self, op: Op, w: Word) -> Result<Flow, Stop> {
         match op {
             Op::Umulcc
             | Op::Smulcc
@@ -73,10 +77,12 @@ impl Run<'_> {
                 self.store_single_alternate(w)?;
             }
             Op::LddfA => {
+                self.check_double_register(w, false)?;
                 self.fp_enabled()?;
                 self.load_double_alternate(w)?;
             }
             Op::StdfA => {
+                self.check_double_register(w, true)?;
                 self.fp_enabled()?;
                 self.store_double_alternate(w)?;
             }
