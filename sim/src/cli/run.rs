@@ -33,6 +33,9 @@ pub struct Args {
     /// Memory, from real address 0 on
     #[arg(long, value_name = "SIZE", default_value = "64M")]
     pub memory: Size,
+    /// Before a debugger
+    #[command(flatten)]
+    pub gdb: super::gdb::Args,
     /// Say afterwards what was executed
     #[arg(long)]
     pub stats: bool,
@@ -77,20 +80,35 @@ impl Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut bare = args.boot()?;
     let start = host_now();
-    let ended = bare.run(args.until(), |bare| {
-        let text = bare.console();
-        if !text.is_empty() {
-            out.write_all(&text)?;
-            out.flush()?;
-        }
-        anyhow::Ok(())
-    });
+    let ended = match args.gdb.listen()? {
+        Some(mut link) => super::gdb::run(&mut link, &mut bare, args.until(), &args.image, out),
+        None => bare.run(args.until(), |bare| show(bare, out)),
+    };
     let elapsed = host_now().duration_since(start);
     if args.stats {
         out.flush()?;
         eprint!("{}", stats(&bare, elapsed));
     }
     finish(args, ended?, &bare)
+}
+
+/// Shows what is on the console.
+pub(super) fn show(bare: &mut Bare, out: &mut dyn Write) -> anyhow::Result<()> {
+    let text = bare.console();
+    if !text.is_empty() {
+        out.write_all(&text)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Our exit status for a guest's code: a code whose low byte is zero is no success all
+/// the same.
+pub(super) const fn status(code: u64) -> u8 {
+    match code as u8 {
+        0 if code != 0 => 1,
+        status => status,
+    }
 }
 
 /// What the end of a guest means for us.
@@ -101,6 +119,7 @@ pub(super) fn finish(args: &Args, end: End, bare: &Bare) -> anyhow::Result<()> {
         End::Exited(code) => Err(Status(code).into()),
         End::Time => bail!("{name}: still running after {now} s"),
         End::Idle => bail!("{name}: every virtual CPU waits for ever, after {now} s"),
+        End::Stopped(vcpu, _) => bail!("{name}: virtual CPU {vcpu} stopped after {now} s"),
     }
 }
 

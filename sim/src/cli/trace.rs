@@ -9,6 +9,7 @@
 
 use super::run;
 use crate::chassis::domain::Step;
+use anyhow::bail;
 use std::io::Write;
 use sun4v::isa::disas::Insn;
 
@@ -32,6 +33,9 @@ pub struct Args {
 ///
 /// See the module; a code other than 0 is [`run::Status`].
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.run.gdb.gdb.is_some() {
+        bail!("--gdb is for `ldomlab run`");
+    }
     let mut bare = args.run.boot()?;
     bare.trace_instructions(args.instructions);
     bare.hv.set_trace(!args.instructions);

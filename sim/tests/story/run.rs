@@ -38,6 +38,7 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
         },
         out: folder.clone(),
         snaplen: 0,
+        gdb: sim::cli::gdb::Args::default(),
         no_trace: false,
     };
     let ended = replay::run(&args, &mut Vec::new()).map_err(|error| format!("{error:#}"));
