@@ -4,6 +4,7 @@ use crate::engine::{Choice, Model, Which};
 
 /// The engine and the timing model.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[group(id = "choice")] // beside the arguments of a verb
 pub struct Args {
     /// The engine: interp
     #[arg(long, value_name = "NAME", default_value_t)]

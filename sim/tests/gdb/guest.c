@@ -28,6 +28,7 @@ __attribute__((noinline)) u64 middle(u64 n)
 __attribute__((noinline)) u64 outer(u64 n)
 {
 	u64 keep = n * 100;
+	__asm__("" : "+r"(keep)); /* in a register, whatever n is */
 	u64 b = middle(n);
 	return keep + b;
 }
