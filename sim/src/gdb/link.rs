@@ -42,7 +42,7 @@ impl Link {
         let (send, events) = unbounded();
         let bell = Bell::default();
         let rung = bell.clone();
-        std::thread::spawn(move || hear(&listener, &send, &rung));
+        std::thread::spawn(move || listen(&listener, &send, &rung));
         Ok(Self { address, events, peer: None, bell })
     }
 
@@ -64,7 +64,7 @@ impl Link {
     /// Nobody listens any more.
     pub fn wait(&mut self) -> io::Result<()> {
         while self.peer.is_none() {
-            self.next()?;
+            self.hear()?;
         }
         Ok(())
     }
@@ -80,7 +80,7 @@ impl Link {
     ///
     /// # Errors
     /// Nobody listens any more.
-    pub fn next(&mut self) -> io::Result<Event> {
+    pub fn hear(&mut self) -> io::Result<Event> {
         let event = self.events.recv().map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(self.take(event))
     }
@@ -134,7 +134,7 @@ impl Link {
 }
 
 /// Accepts debuggers, one after the other, and hands on what they say.
-fn hear(listener: &TcpListener, send: &Sender<Event>, bell: &Bell) {
+fn listen(listener: &TcpListener, send: &Sender<Event>, bell: &Bell) {
     let tell = |event| {
         let heard = send.send(event).is_ok();
         bell.ring();

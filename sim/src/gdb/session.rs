@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
     /// The next packet or interrupt; `None` when the debugger is gone.
     fn input(&mut self) -> io::Result<Option<Input>> {
         while self.inputs.is_empty() {
-            let event = self.link.next()?;
+            let event = self.link.hear()?;
             if !self.take(event) {
                 return Ok(None);
             }

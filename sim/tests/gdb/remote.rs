@@ -76,7 +76,8 @@ impl Remote {
                 byte => data.push(byte),
             }
         }
-        (self.byte(), self.byte());
+        self.byte();
+        self.byte();
         self.send(b"+");
         String::from_utf8_lossy(&data).into_owned()
     }
