@@ -178,7 +178,7 @@ mod test {
     fn a_watchpoint_is_met_by_its_bytes_and_its_kind_of_access() {
         let mut points = Points::default();
         points.set_watch(Watch { at: 0x14, bytes: 4, kind: Kind::Store });
-        let access = |at, bytes, stores| Access { at, bytes, loads: !stores, stores };
+        let access = |at, bytes, stores: bool| Access { at, bytes, loads: !stores, stores };
         let met = |access: Access| points.met(&access);
         let hit = |address| Some(Reason::Watch { kind: Kind::Store, address });
         assert_eq!(met(access(0x10, 8, true)), hit(0x14));

@@ -9,7 +9,7 @@
 //! register that cannot be written.
 
 use crate::chip::regs::{Cc, WINDOWS};
-use crate::chip::strand::{FSR_BITS, GSR_BITS, MAXPTL, SOFTINT_ALL, Strand, TrapLevel};
+use crate::chip::strand::{FSR_BITS, GSR_BITS, MAXPTL, SOFTINT_ALL, Strand, TrapLevel, pstate};
 use std::fmt::Write as _;
 
 const F0: usize = 32;
@@ -21,6 +21,8 @@ const FSR: usize = 83;
 const FPRS: usize = 84;
 const Y: usize = 85;
 const SYSTEM: usize = 86;
+/// Bits that TSTATE has.
+const TSTATE: u64 = 3 << 40 | 0xffff << 24 | (pstate::ALL as u64) << 8 | 7;
 
 /// Registers of privileged code, from [`SYSTEM`] on.
 const SYSTEM_NAMES: [&str; 15] = [
@@ -125,7 +127,7 @@ pub fn write(strand: &mut Strand, n: usize, bytes: &[u8]) -> Option<()> {
             "tt" => level(strand)?.tt = value as u16 & 511,
             "tpc" => level(strand)?.tpc = value & !3,
             "tnpc" => level(strand)?.tnpc = value & !3,
-            "tstate" => level(strand)?.tstate = value & (3 << 40 | 0xff_ffff_1f07),
+            "tstate" => level(strand)?.tstate = value & TSTATE,
             "gsr" => strand.gsr = value & GSR_BITS,
             "softint" => strand.softint = value as u32 & SOFTINT_ALL,
             "cansave" => strand.regs.cansave = window,
@@ -194,6 +196,8 @@ mod test {
             assert_eq!(write(&mut strand, n, &value), Some(()), "{n}");
             let expected = match n {
                 0 => 0,
+                // A trap table is 32 KB long.
+                _ if n >= SYSTEM && SYSTEM_NAMES[n - SYSTEM] == "tba" => 0,
                 // TL and GL end at 2.
                 _ if n >= SYSTEM && ["tl", "gl"].contains(&SYSTEM_NAMES[n - SYSTEM]) => 2,
                 _ => 4,
