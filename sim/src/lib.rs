@@ -4,6 +4,7 @@ pub mod chassis;
 pub mod chip;
 pub mod cli;
 pub mod engine;
+pub mod gdb;
 pub mod lab;
 pub mod mem;
 pub mod net;

@@ -12,6 +12,7 @@ use super::groups::Groups;
 use super::image::Image;
 use super::server::{HV_BYTES, MD_PA, ROM_BYTES_MAX, ROM_PA};
 use super::slice::grid_after;
+use crate::gdb::{Debug, Reason, View};
 use crate::mem::Ram;
 use hv::{GuestState, Hypervisor, StartError};
 use ldm::mdgen::GuestMd;
@@ -62,6 +63,8 @@ pub enum End {
     Time,
     /// No virtual CPU will ever execute again.
     Idle,
+    /// A debugger stopped it here; it can go on.
+    Stopped(VcpuId, Reason),
 }
 
 /// A guest alone on a board.
@@ -71,6 +74,8 @@ pub struct Bare {
     /// Its board.
     pub board: Board,
     now: SimTime,
+    /// The end of a slice that a debugger has stopped.
+    open: Option<SimTime>,
 }
 
 impl Bare {
@@ -124,7 +129,7 @@ impl Bare {
         let mut board = Board::new(Arc::new(ram));
         let mut hv = Hypervisor::new();
         hv.apply(config, &mut board);
-        Ok(Self { hv, board, now: SimTime::ZERO })
+        Ok(Self { hv, board, now: SimTime::ZERO, open: None })
     }
 
     /// A guest that starts from a boot image at the start of its memory, as the
@@ -189,6 +194,19 @@ impl Bare {
         steps
     }
 
+    /// Says how a debugger watches it.
+    pub fn set_debug(&mut self, debug: Option<Debug>) {
+        if let Some(domain) = self.board.domain_mut(GUEST) {
+            domain.set_debug(debug);
+        }
+    }
+
+    /// A virtual CPU as a debugger sees it.
+    pub fn view(&mut self, vcpu: VcpuId) -> Option<View<'_>> {
+        let guest = self.hv.guest(GUEST)?;
+        self.board.domain_mut(GUEST)?.view(vcpu, guest)
+    }
+
     /// Runs until the guest ends or `until` has come, showing the machine to `look`
     /// after every boundary.
     ///
@@ -205,19 +223,25 @@ impl Bare {
             }
             let Some(mut domain) = self.board.take_domain(GUEST) else { return Ok(End::Idle) };
             let next = domain.next_time();
-            if next == SimTime::NEVER && !self.hv.has_work() {
+            let open = self.open.take();
+            if next == SimTime::NEVER && !self.hv.has_work() && open.is_none() {
                 self.board.put_domain(GUEST, domain);
                 return Ok(End::Idle);
             }
             let line = if next == SimTime::NEVER { self.now } else { next.max(self.now) };
-            let to = grid_after(line, SLICE).min(until);
+            let to = open.unwrap_or_else(|| grid_after(line, SLICE).min(until));
+            let mut stop = None;
             if let Some(mut guest) = self.hv.take(GUEST) {
                 if guest.state == GuestState::Normal {
-                    domain.run(&mut guest, to);
+                    stop = domain.run(&mut guest, to);
                 }
                 self.hv.put(guest);
             }
             self.board.put_domain(GUEST, domain);
+            if let Some((vcpu, reason)) = stop {
+                self.open = Some(to);
+                return Ok(End::Stopped(vcpu, reason));
+            }
             self.now = to;
             self.board.set_now(to);
             self.hv.boundary(&mut self.board);

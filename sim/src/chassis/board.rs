@@ -230,6 +230,14 @@ impl Board {
         }
     }
 
+    /// The same, to look at it as a debugger does.
+    pub fn domain_mut(&mut self, guest: GuestId) -> Option<&mut Domain> {
+        match self.seats.get_mut(&guest)? {
+            Seat::Sparc(domain) => Some(domain),
+            Seat::Native(_) | Seat::Away => None,
+        }
+    }
+
     /// Takes a domain out, for a slice; `None` if its software is native.
     pub fn take_domain(&mut self, guest: GuestId) -> Option<Box<Domain>> {
         let seat = self.seats.get_mut(&guest)?;

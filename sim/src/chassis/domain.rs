@@ -11,19 +11,26 @@
 //! `%stick` read never goes back in the order of execution, although virtual CPUs
 //! take turns ([`Clock`]). A parked strand wakes at the exact tick of its compare
 //! registers.
+//!
+//! **Debugger.** A domain with breakpoints, watchpoints or a step is run one instruction
+//! at a time and may stop anywhere in a slice; [`Domain::run`] then goes on from there
+//! exactly.
 
 use super::figures::{Figures, Meter, Stopwatch};
 use super::groups::Groups;
 use crate::chip::stick::time_of;
-use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
+use crate::chip::strand::{MAXPTL, QUEUE_BITS, RunState, Strand};
 use crate::chip::tlb::{Core, Entry};
 use crate::engine::{Choice, Clock, Code, Costs, Counts, Engine, Exit, Interp, Place};
+use crate::gdb::access::Access;
+use crate::gdb::view::locate;
+use crate::gdb::{Debug, Permanent, Reason, View};
 use crate::mem::Ram;
 use hv::platform::{Cpus, Memory, Queue, StartState, Tlbs};
 use hv::{Answer, Guest, Outcome, Trap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use sun4v::addr::{Pa, Ra, RealMap};
+use sun4v::addr::{Pa, RealMap};
 use sun4v::id::{CoreId, StrandId, VcpuId};
 use sun4v::isa::tt;
 use sun4v::mmu::{Tsb, Tte};
@@ -69,6 +76,26 @@ pub struct Domain {
     /// Whose trap is being served.
     current: Option<usize>,
     steps: Option<Vec<Step>>,
+    debug: Option<Debug>,
+    /// Whose turn it was when a debugger's stop ended [`Domain::run`], and whether
+    /// somebody had run in that round.
+    paused: Option<(usize, bool)>,
+}
+
+/// How a turn has ended.
+enum Turn {
+    /// It could not begin.
+    None,
+    /// At the slice's end, or parked.
+    Done,
+    /// In the middle.
+    Stopped(Reason),
+}
+
+/// An instruction that a watchpoint may be for.
+struct Watched {
+    access: Access,
+    npc: u64,
 }
 
 impl Domain {
@@ -91,6 +118,8 @@ impl Domain {
             running: Groups::default(),
             current: None,
             steps: None,
+            debug: None,
+            paused: None,
         }
     }
 
@@ -175,21 +204,69 @@ impl Domain {
     }
 
     /// Runs every virtual CPU from its clock up to `until`, serving its traps by
-    /// `guest`.
-    pub fn run(&mut self, guest: &mut Guest, until: SimTime) {
-        let end = until.ticks(T2_HZ);
-        self.running = self.running();
+    /// `guest`. When a debugger stops it before that, says who stopped and why; the
+    /// next call, with the same `until`, goes on.
+    pub fn run(&mut self, guest: &mut Guest, until: SimTime) -> Option<(VcpuId, Reason)> {
+        if self.paused.is_none() {
+            self.running = self.running();
+        }
         let start = self.meter.start();
+        let stop = self.turns(guest, until.ticks(T2_HZ));
+        self.meter.stop(start);
+        stop
+    }
+
+    fn turns(&mut self, guest: &mut Guest, end: u64) -> Option<(VcpuId, Reason)> {
+        let mut resumed = self.paused.take();
+        let rings = self.debug.as_ref().is_some_and(|debug| debug.bell.rings());
+        if rings && resumed.is_none() && !self.seats.is_empty() {
+            self.paused = Some((self.seats.len(), true));
+            return Some((self.seats[0].vcpu, Reason::Bell));
+        }
         loop {
-            let mut ran = false;
-            for index in 0..self.seats.len() {
-                ran |= self.turn(index, guest, end);
+            let (first, mut ran) = resumed.unwrap_or((0, false));
+            for index in first..self.seats.len() {
+                match self.turn(index, guest, end, resumed.take().is_some()) {
+                    Turn::None => {}
+                    Turn::Done => ran = true,
+                    Turn::Stopped(reason) => {
+                        self.paused = Some((index, true));
+                        return Some((self.seats[index].vcpu, reason));
+                    }
+                }
             }
+            resumed = None;
             if !ran {
-                break;
+                return None;
             }
         }
-        self.meter.stop(start);
+    }
+
+    /// Says how a debugger watches it.
+    pub fn set_debug(&mut self, debug: Option<Debug>) {
+        self.debug = debug;
+    }
+
+    /// Its virtual CPUs.
+    pub fn vcpus(&self) -> impl Iterator<Item = VcpuId> {
+        self.seats.iter().map(|seat| seat.vcpu)
+    }
+
+    /// A virtual CPU as a debugger sees it.
+    pub fn view(&mut self, vcpu: VcpuId, guest: &Guest) -> Option<View<'_>> {
+        let index = self.index(vcpu)?;
+        let Seat { id, strand, .. } = &mut self.seats[index];
+        let slots = guest.permanent.slots.iter();
+        let permanent = slots.filter_map(|slot| {
+            Some(Permanent { va: slot.va, bytes: slot.tte.size()?.bytes(), pa: slot.pa })
+        });
+        Some(View {
+            strand,
+            core: self.cores.entry(id.core()).or_insert_with(|| Core::new(u64::from(id.core().0))),
+            ram: &self.ram,
+            map: &self.map,
+            permanent: permanent.collect(),
+        })
     }
 
     /// Instructions executed so far.
@@ -233,19 +310,33 @@ impl Domain {
         self.steps.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Lets one virtual CPU run; false when it cannot.
-    fn turn(&mut self, index: usize, guest: &mut Guest, end: u64) -> bool {
+    /// Lets one virtual CPU run, or go on with its turn.
+    fn turn(&mut self, index: usize, guest: &mut Guest, end: u64, resumed: bool) -> Turn {
         let strand = &mut self.seats[index].strand;
-        if strand.state == RunState::Parked && strand.due() <= end {
-            strand.tick = strand.tick.max(strand.due());
-            strand.match_compares();
-            strand.state = RunState::Running;
-        }
-        if strand.state != RunState::Running || strand.tick >= end {
-            return false;
+        if !resumed {
+            if strand.state == RunState::Parked && strand.due() <= end {
+                strand.tick = strand.tick.max(strand.due());
+                strand.match_compares();
+                strand.state = RunState::Running;
+            }
+            if strand.state != RunState::Running || strand.tick >= end {
+                return Turn::None;
+            }
         }
         while self.seats[index].strand.state == RunState::Running {
-            let exit = self.execute(index, end);
+            let single = self.is_watched(index) && self.seats[index].strand.tick < end;
+            let mut watched = None;
+            let mut pc = 0;
+            if single {
+                self.deliver(index);
+                pc = self.seats[index].strand.pc;
+                if let Some(reason) = self.debug.as_ref().and_then(|debug| debug.points.at(pc)) {
+                    return Turn::Stopped(reason);
+                }
+                watched = self.watched(index, guest);
+            }
+            let exit = self.execute(index, end, single);
+            let met = self.met(index, watched);
             let strand = &mut self.seats[index].strand;
             match exit {
                 Exit::Budget => {
@@ -261,14 +352,67 @@ impl Domain {
                 }
                 exit => self.serve(index, exit, guest),
             }
+            if let Some(reason) = met.or_else(|| self.stepped(index, single.then_some(pc)?)) {
+                return Turn::Stopped(reason);
+            }
         }
-        true
+        Turn::Done
     }
 
-    /// Runs the engine; one instruction at a time when they are traced.
-    fn execute(&mut self, index: usize, end: u64) -> Exit {
+    /// Does a debugger want to see every instruction of a virtual CPU?
+    fn is_watched(&self, index: usize) -> bool {
+        self.debug.as_ref().is_some_and(|debug| {
+            !debug.points.is_empty() || debug.step == Some(self.seats[index].vcpu)
+        })
+    }
+
+    /// Lets an interrupt that is pending happen, as the engine would before the next
+    /// instruction, so that this instruction can be seen before it is executed.
+    fn deliver(&mut self, index: usize) {
+        let strand = &mut self.seats[index].strand;
+        strand.match_compares();
+        if let Some(tt) = strand.interrupt().filter(|_| strand.tl < MAXPTL) {
+            self.counts.traps[usize::from(tt & 511)] += 1;
+            strand.trap(tt);
+        }
+    }
+
+    /// The access of the next instruction, when there is a watchpoint.
+    fn watched(&self, index: usize, guest: &Guest) -> Option<Watched> {
+        self.debug.as_ref().filter(|debug| debug.points.watches())?;
+        let Seat { strand, .. } = &self.seats[index];
+        let permanent = || {
+            let slot = guest.permanent.find(strand.pc)?;
+            Some(slot.pa.offset(strand.pc - slot.va))
+        };
+        let pa = self.locate(index, strand.pc).or_else(permanent)?;
+        let access = Access::of(strand, self.ram.load(pa))?;
+        Some(Watched { access, npc: strand.npc })
+    }
+
+    /// The watchpoint that an instruction has met, if it did complete.
+    fn met(&self, index: usize, watched: Option<Watched>) -> Option<Reason> {
+        let Watched { access, npc } = watched?;
+        let complete = self.seats[index].strand.pc == npc;
+        self.debug.as_ref().filter(|_| complete)?.points.met(&access)
+    }
+
+    /// The end of a step, when there was one: the instruction at `pc` is done, or its
+    /// trap is taken.
+    fn stepped(&mut self, index: usize, pc: u64) -> Option<Reason> {
+        let Seat { vcpu, strand, .. } = &self.seats[index];
+        let step = Some(*vcpu);
+        let debug = self.debug.as_mut().filter(|debug| debug.step == step && strand.pc != pc)?;
+        debug.step = None;
+        Some(Reason::Step)
+    }
+
+    /// Runs the engine; one instruction at a time when they are traced, or when `single`
+    /// says so.
+    fn execute(&mut self, index: usize, end: u64, single: bool) -> Exit {
         let Some(mut steps) = self.steps.take() else {
-            return self.run_engine(index, end, false);
+            let until = if single { end.min(self.seats[index].strand.tick + 1) } else { end };
+            return self.run_engine(index, until, single);
         };
         let strand = &self.seats[index].strand;
         let (tick, pc, vcpu) = (strand.tick, strand.pc, self.seats[index].vcpu);
@@ -306,19 +450,15 @@ impl Domain {
         exit
     }
 
-    /// The instruction at `pc` as far as the strand's translations go.
-    fn peek(&mut self, index: usize, pc: u64) -> Option<u32> {
+    /// Where an instruction of a virtual CPU lies, as far as its translations go.
+    fn locate(&self, index: usize, pc: u64) -> Option<Pa> {
         let Seat { id, strand, .. } = &self.seats[index];
-        let pa = if strand.mmu_on {
-            let contexts = match strand.tl {
-                0 => [strand.contexts[0], strand.contexts[1]],
-                _ => [0, 0],
-            };
-            self.cores.get_mut(&id.core())?.itlb.lookup(pc, contexts)?.at(pc)
-        } else {
-            self.map.resolve(Ra(pc), 4)?
-        };
-        Some(self.ram.load(pa))
+        locate(strand, self.cores.get(&id.core())?, &self.ram, &self.map, pc, true)
+    }
+
+    /// The instruction at `pc`, likewise.
+    fn peek(&self, index: usize, pc: u64) -> Option<u32> {
+        Some(self.ram.load(self.locate(index, pc)?))
     }
 
     /// Hands what stopped a strand to the hypervisor.

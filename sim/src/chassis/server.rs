@@ -10,12 +10,14 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::domain::Domain;
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
 use super::native::NativeHost;
 use super::pool::Pool;
 use super::slice::DomainSlice;
 use crate::engine::Choice;
+use crate::gdb::View;
 use crate::lab::Outlet;
 use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
@@ -27,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::hvmd::Inventory;
-use sun4v::id::{CORES, CoreId, GuestId, STRANDS};
+use sun4v::id::{CORES, CoreId, GuestId, STRANDS, VcpuId};
 use sun4v::native::{Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -314,7 +316,10 @@ impl Server {
     ) -> Option<DomainSlice> {
         let domain = self.board.take_domain(id)?;
         match self.hv.take(id) {
-            Some(guest) => Some(DomainSlice { server, guest, domain, slice, until, limit }),
+            Some(guest) => {
+                let (done, stop) = (false, None);
+                Some(DomainSlice { server, guest, domain, slice, until, limit, done, stop })
+            }
             None => {
                 self.board.put_domain(id, domain);
                 None
@@ -328,6 +333,20 @@ impl Server {
         self.names.entry(guest.id).or_insert_with(|| guest.name().to_owned());
         self.board.put_domain(slice.guest.id, slice.domain);
         self.hv.put(slice.guest);
+    }
+
+    /// The domains that execute instructions and are here, and their names.
+    pub fn domains(&self) -> impl Iterator<Item = (GuestId, &Domain, &str)> {
+        self.board.domains().filter_map(|(id, domain)| {
+            let guest = self.hv.guest(id)?;
+            Some((id, domain, guest.name()))
+        })
+    }
+
+    /// A virtual CPU as a debugger sees it, if its domain is here.
+    pub fn view(&mut self, guest: GuestId, vcpu: VcpuId) -> Option<View<'_>> {
+        let known = self.hv.guest(guest)?;
+        self.board.domain_mut(guest)?.view(vcpu, known)
     }
 
     /// When something other than a domain happens next, seen from `now`; what the

@@ -4,11 +4,15 @@
 //! that is alone in running needs no boundary while it does nothing that crosses
 //! to another and nothing else is due: it goes from grid line to grid line by
 //! itself, exactly as if each had been a boundary at which nothing happened.
+//!
+//! A debugger may stop a domain anywhere: [`Slice::run`] then returns with `done` false,
+//! and the next call goes on.
 
 use super::domain::Domain;
 use super::pool::Slice;
+use crate::gdb::Reason;
 use hv::{Guest, GuestState};
-use sun4v::id::GuestId;
+use sun4v::id::{GuestId, VcpuId};
 use sun4v::time::SimTime;
 
 /// The first grid line after `now`.
@@ -31,6 +35,10 @@ pub struct DomainSlice {
     pub until: SimTime,
     /// It may go on to later grid lines while they are needed to reach this time.
     pub limit: SimTime,
+    /// It has reached its grid line.
+    pub done: bool,
+    /// Who stopped it before that, and why.
+    pub stop: Option<(VcpuId, Reason)>,
 }
 
 impl DomainSlice {
@@ -55,13 +63,15 @@ fn wants_boundary(guest: &Guest) -> bool {
 
 impl Slice for DomainSlice {
     fn run(&mut self) {
-        loop {
-            self.domain.run(&mut self.guest, self.until);
-            if self.until >= self.limit || wants_boundary(&self.guest) {
+        while !self.done {
+            self.stop = self.domain.run(&mut self.guest, self.until);
+            if self.stop.is_some() {
                 return;
             }
             let next = self.domain.next_time().max(self.until);
-            if next >= self.limit {
+            self.done =
+                self.until >= self.limit || wants_boundary(&self.guest) || next >= self.limit;
+            if self.done {
                 return;
             }
             self.domain.set_now(self.until);

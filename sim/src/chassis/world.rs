@@ -144,6 +144,20 @@ pub struct World {
     /// When the script was done.
     done_at: Option<SimTime>,
     counts: Counts,
+    watch: Option<Watch>,
+    stop: Option<Stop>,
+    /// Domains on their way to a grid line, one of which a debugger has stopped.
+    held: Option<Round>,
+}
+
+/// Domains that run to a grid line.
+struct Round {
+    slices: Vec<DomainSlice>,
+    /// There is one, which may go on to later lines.
+    alone: bool,
+    until: SimTime,
+    /// A bit for each server of which a domain runs.
+    ran: u64,
 }
 
 impl World {
@@ -176,6 +190,9 @@ impl World {
             linger: scenario.linger.0,
             done_at: None,
             counts: Counts::default(),
+            watch: None,
+            stop: None,
+            held: None,
         };
         world.note(Fact::run_begins(&scenario.name, scenario.seed, world.slice));
         for (name, chassis) in &scenario.chassis {
@@ -318,7 +335,7 @@ impl World {
     /// # Errors
     /// The script fails, or the scenario's limit is reached.
     pub fn run_script_until(&mut self, until: SimTime) -> Result<(), WorldError> {
-        while !self.is_done() && self.now < until {
+        while !self.is_done() && self.now < until && self.stop.is_none() {
             if self.now >= self.limit {
                 let (begun, steps) = self.script.progress();
                 return Err(WorldError::Time { seconds: self.limit.as_secs_f64(), begun, steps });
@@ -334,7 +351,7 @@ impl World {
     /// # Errors
     /// The script fails.
     pub fn run_until(&mut self, until: SimTime) -> Result<(), WorldError> {
-        while self.now < until {
+        while self.now < until && self.stop.is_none() {
             self.step(until)?;
         }
         Ok(())
@@ -345,26 +362,40 @@ impl World {
     /// # Errors
     /// The script fails.
     pub fn run_until_answered(&mut self, id: u64, until: SimTime) -> Result<(), WorldError> {
-        while self.now < until && self.open.contains_key(&id) {
+        while self.now < until && self.open.contains_key(&id) && self.stop.is_none() {
             self.step(until)?;
         }
         Ok(())
     }
 
     /// Goes on to the next turn, no further than `until` unless a slice begins
-    /// before it.
+    /// before it; or to where a debugger stops it.
     fn step(&mut self, until: SimTime) -> Result<(), WorldError> {
+        if let Some(round) = self.held.take() {
+            return match self.go_on(round) {
+                Some(reached) => self.reach(reached),
+                None => Ok(()),
+            };
+        }
+        if self.is_rung() {
+            return Ok(());
+        }
         let grid = grid_after(self.now, self.slice);
         let due = self.next_due(grid).min(until).max(self.now.plus(STEP_MIN));
         let domain = self.servers.iter().map(|server| server.next_domain(None)).min();
         let domain = domain.unwrap_or(SimTime::NEVER).max(self.now);
-        // A turn may touch no domain: then none has run.
-        let mut ran = 0;
-        if domain < due {
-            (self.now, ran) = self.run_domains(grid_after(domain, self.slice), due);
-        } else {
-            self.now = due;
+        if domain >= due {
+            return self.reach((due, 0));
         }
+        match self.run_domains(grid_after(domain, self.slice), due) {
+            Some(reached) => self.reach(reached),
+            None => Ok(()),
+        }
+    }
+
+    /// The turn at a time, and a bit for each server of which a domain has run.
+    fn reach(&mut self, (now, ran): (SimTime, u64)) -> Result<(), WorldError> {
+        self.now = now;
         self.turn(ran)
     }
 
@@ -376,48 +407,59 @@ impl World {
     }
 
     /// Runs all domains that can execute before the grid line `until`; which grid
-    /// line was reached, and a bit for each server of which a domain ran.
-    fn run_domains(&mut self, until: SimTime, due: SimTime) -> (SimTime, u64) {
-        let mut first = None;
-        let mut more = Vec::new();
+    /// line was reached, and a bit for each server of which a domain ran. `None` when a
+    /// debugger has stopped one.
+    fn run_domains(&mut self, until: SimTime, due: SimTime) -> Option<(SimTime, u64)> {
+        let mut ready = Vec::new();
         for (number, server) in self.servers.iter().enumerate() {
-            for id in server.ready(until) {
-                match first {
-                    None => first = Some((number, id)),
-                    Some(_) => more.push((number, id)),
-                }
+            ready.extend(server.ready(until).map(|id| (number, id)));
+        }
+        let alone = ready.len() == 1;
+        // Who shares an issue is said when a slice begins.
+        let holds = match ready.is_empty() {
+            true => SimTime::NEVER,
+            false => {
+                let holds = self.servers.iter_mut().map(Server::publish_groups);
+                holds.min().unwrap_or(SimTime::NEVER)
             }
-        }
-        let Some(first) = first else { return (until, 0) };
-        let holds = self.servers.iter_mut().map(Server::publish_groups);
-        let holds = holds.min().unwrap_or(SimTime::NEVER);
-        if more.is_empty() {
+        };
+        let limit = match *ready {
             // Others that wake up later end its solitude.
-            let (number, id) = first;
-            let others = self.servers.iter().enumerate();
-            let others =
-                others.map(|(at, server)| server.next_domain((at == number).then_some(id)));
-            let limit = others.min().unwrap_or(SimTime::NEVER).min(due).min(holds);
+            [(number, id)] => {
+                let others = self.servers.iter().enumerate();
+                let others =
+                    others.map(|(at, server)| server.next_domain((at == number).then_some(id)));
+                others.min().unwrap_or(SimTime::NEVER).min(due).min(holds)
+            }
+            _ => until,
+        };
+        let mut round = Round { slices: Vec::new(), alone, until, ran: 0 };
+        for (number, id) in ready {
             let taken = self.servers[number].take(number, id, self.slice, until, limit);
-            let Some(mut slice) = taken else { return (until, 0) };
-            super::pool::Slice::run(&mut slice);
-            let reached = slice.until;
-            self.servers[number].put(slice);
-            self.counts.slices += 1;
-            return (reached, 1 << number);
+            round.slices.extend(taken);
+            round.ran |= 1 << number;
         }
-        more.insert(0, first);
-        let mut ran = 0;
-        let mut slices = Vec::with_capacity(more.len());
-        for (number, id) in more {
-            slices.extend(self.servers[number].take(number, id, self.slice, until, until));
-            ran |= 1 << number;
+        self.counts.slices += round.slices.len() as u64;
+        if self.watch.is_some() {
+            round = self.watched(round)?;
         }
-        self.counts.slices += slices.len() as u64;
-        for slice in self.pool.run(slices) {
+        round.slices = self.pool.run(round.slices);
+        self.finish(round)
+    }
+
+    /// Puts the domains of a round back, if all of them are done.
+    fn finish(&mut self, round: Round) -> Option<(SimTime, u64)> {
+        if round.slices.iter().any(|slice| !slice.done) {
+            let at = round.slices.iter().position(|slice| slice.stop.is_some());
+            self.hold(round, at.unwrap_or(0));
+            return None;
+        }
+        let first = round.slices.first().filter(|_| round.alone);
+        let reached = first.map_or(round.until, |slice| slice.until);
+        for slice in round.slices {
             self.servers[slice.server].put(slice);
         }
-        (until, ran)
+        Some((reached, round.ran))
     }
 
     /// What happens at `now`.
@@ -543,6 +585,10 @@ fn boot_image(chassis: &str, file: &str) -> Result<Vec<u8>, WorldError> {
     }
     Ok(image)
 }
+
+mod debug;
+pub use debug::Stop;
+use debug::Watch;
 
 #[cfg(test)]
 mod test;

@@ -89,6 +89,13 @@ impl Tlb {
         })
     }
 
+    /// The same for somebody who only looks: nothing counts as used.
+    #[must_use]
+    pub fn peek(&self, va: u64, contexts: [u16; 2]) -> Option<Entry> {
+        let mut entries = self.entries.iter().map(|(entry, _)| entry);
+        entries.find(|entry| entry.covers(va) && contexts.contains(&entry.context)).copied()
+    }
+
     /// Loads a translation; those of the same addresses and context go, and then the
     /// answer is true: the software cache may hold one of them.
     pub fn insert(&mut self, new: Entry) -> bool {

@@ -4,7 +4,7 @@ use crate::engine::{Choice, Model, Which};
 
 /// The engine and the timing model.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-#[group(id = "choice")]
+#[group(id = "choice")] // beside the arguments of a verb
 pub struct Args {
     /// The engine: cached or interp
     #[arg(long, value_name = "NAME", default_value_t)]

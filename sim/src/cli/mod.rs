@@ -10,6 +10,7 @@
 pub mod choice;
 pub mod dis;
 pub mod folder;
+pub mod gdb;
 pub mod lab;
 pub mod replay;
 pub mod run;
@@ -79,9 +80,7 @@ pub fn main() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<run::Status>() => {
-            let code = error.downcast_ref().map_or(1, |run::Status(code)| *code as u8);
-            // A code whose low byte is zero is no success all the same.
-            ExitCode::from(code.max(1))
+            ExitCode::from(error.downcast_ref().map_or(1, |run::Status(code)| run::status(*code)))
         }
         Err(error) => {
             eprintln!("ldomlab: {error:#}");

@@ -12,7 +12,8 @@
 use super::folder::Folder;
 use super::lab::Options;
 use super::stats::{self, Report};
-use crate::chassis::world::World;
+use crate::chassis::world::{Stop, World};
+use crate::gdb::Link;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -34,6 +35,9 @@ pub struct Args {
     /// Bytes kept of each frame; 0 keeps all
     #[arg(long, default_value_t = crate::net::pcap::SNAPLEN)]
     pub snaplen: u32,
+    /// Before a debugger
+    #[command(flatten)]
+    pub gdb: super::gdb::Args,
     /// Do not write down hypercalls
     #[arg(long)]
     pub no_trace: bool,
@@ -48,6 +52,7 @@ pub struct Args {
 ///
 /// See the module.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut link = args.gdb.listen()?;
     let (scenario, file) = args.options.scenario()?;
     let mut world = args.options.power_on(&scenario, &file)?;
     world.set_trace(!args.no_trace);
@@ -55,7 +60,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.stats.any() {
         world.set_stopwatch(Some(stats::stopwatch));
     }
-    let ended = play(&mut world, &mut folder);
+    let ended = play(&mut world, &mut folder, link.as_mut());
     folder.drain(&mut world)?;
     let facts = folder.finish()?;
     let instructions: u64 = world.figures().map(|(.., figures)| figures.instructions).sum();
@@ -91,18 +96,45 @@ fn statistics(args: &Args, world: &World, out: &mut dyn Write) -> anyhow::Result
     args.stats.write(&report)
 }
 
-/// Moves the world to its end.
-fn play(world: &mut World, folder: &mut Folder) -> anyhow::Result<()> {
-    let bar = bar(world.progress().1);
-    let result = (|| {
-        while !world.is_done() {
-            world.run_script_until(world.now().plus(STRIDE))?;
-            folder.drain(world)?;
-            bar.set_position(world.progress().0 as u64);
-            bar.set_message(format!("{:.1} s simulated", world.now().as_secs_f64()));
+/// A world on its way to its end, and what it leaves behind.
+pub(super) struct Player<'a> {
+    pub(super) world: &'a mut World,
+    folder: &'a mut Folder,
+    bar: ProgressBar,
+    /// When to look next at what the world has noted.
+    until: SimTime,
+}
+
+impl Player<'_> {
+    /// Moves the world to its end, `None`, or to where a debugger stops it.
+    pub(super) fn advance(&mut self) -> anyhow::Result<Option<Stop>> {
+        while !self.world.is_done() {
+            let now = self.world.now();
+            if now >= self.until {
+                self.until = now.plus(STRIDE);
+            }
+            self.world.run_script_until(self.until)?;
+            let stop = self.world.take_stop();
+            if stop.is_some() {
+                // Files are written when they would have been without the stop.
+                return Ok(stop);
+            }
+            self.folder.drain(self.world)?;
+            self.bar.set_position(self.world.progress().0 as u64);
+            self.bar.set_message(format!("{:.1} s simulated", self.world.now().as_secs_f64()));
         }
-        Ok(())
-    })();
+        Ok(None)
+    }
+}
+
+/// Moves the world to its end.
+fn play(world: &mut World, folder: &mut Folder, link: Option<&mut Link>) -> anyhow::Result<()> {
+    let (bar, until) = (bar(world.progress().1), world.now());
+    let mut player = Player { world, folder, bar: bar.clone(), until };
+    let result = match link {
+        Some(link) => super::gdb::play(link, &mut player),
+        None => player.advance().map(|_| ()),
+    };
     bar.finish_and_clear();
     result
 }

@@ -35,6 +35,9 @@ pub struct Args {
     /// Who wants to know what was executed.
     #[command(flatten)]
     pub stats: stats::Args,
+    /// Before a debugger
+    #[command(flatten)]
+    pub gdb: super::gdb::Args,
     /// Stop after this much simulated time
     #[arg(long, value_name = "SPAN")]
     pub r#for: Option<Span>,
@@ -78,14 +81,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.stats.any() {
         bare.board.set_stopwatch(Some(stats::stopwatch));
     }
-    let ended = bare.run(args.until(), |bare| {
-        let text = bare.console();
-        if !text.is_empty() {
-            out.write_all(&text)?;
-            out.flush()?;
-        }
-        anyhow::Ok(())
-    });
+    let ended = match args.gdb.listen()? {
+        Some(mut link) => super::gdb::run(&mut link, &mut bare, args.until(), &args.image, out),
+        None => bare.run(args.until(), |bare| show(bare, out)),
+    };
     if args.stats.any() {
         out.flush()?;
         let figures = bare.domain().map(|domain| (None, "guest".to_owned(), domain.figures()));
@@ -98,6 +97,25 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     finish(args, ended?, &bare)
 }
 
+/// Shows what is on the console.
+pub(super) fn show(bare: &mut Bare, out: &mut dyn Write) -> anyhow::Result<()> {
+    let text = bare.console();
+    if !text.is_empty() {
+        out.write_all(&text)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// Our exit status for a guest's code: a code whose low byte is zero is no success all
+/// the same.
+pub(super) const fn status(code: u64) -> u8 {
+    match code as u8 {
+        0 if code != 0 => 1,
+        status => status,
+    }
+}
+
 /// What the end of a guest means for us.
 pub(super) fn finish(args: &Args, end: End, bare: &Bare) -> anyhow::Result<()> {
     let (name, now) = (args.image.display(), bare.now().as_secs_f64());
@@ -106,5 +124,6 @@ pub(super) fn finish(args: &Args, end: End, bare: &Bare) -> anyhow::Result<()> {
         End::Exited(code) => Err(Status(code).into()),
         End::Time => bail!("{name}: still running after {now} s"),
         End::Idle => bail!("{name}: every virtual CPU waits for ever, after {now} s"),
+        End::Stopped(vcpu, _) => bail!("{name}: virtual CPU {vcpu} stopped after {now} s"),
     }
 }

@@ -12,7 +12,7 @@
 use super::run;
 use super::symbols::Symbols;
 use crate::chassis::domain::Step;
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use std::io::Write;
 use std::path::PathBuf;
 use sun4v::isa::disas::Insn;
@@ -44,6 +44,9 @@ pub struct Args {
 ///
 /// See the module; a code other than 0 is [`run::Status`].
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.run.gdb.gdb.is_some() {
+        bail!("--gdb is for `ldomlab run`");
+    }
     let mut bare = args.run.boot()?;
     let symbols = symbols(args)?;
     bare.trace_instructions(args.instructions);

@@ -40,6 +40,7 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
         },
         out: folder.clone(),
         snaplen: 0,
+        gdb: sim::cli::gdb::Args::default(),
         no_trace: false,
         stats: stats::Args { stats: true, ..stats::Args::default() },
     };
