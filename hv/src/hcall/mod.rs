@@ -17,6 +17,7 @@ use crate::platform::Cpus;
 use crate::trap::{Answer, Failure, Outcome, Trap};
 use sun4v::hcall::{HvError, nr, row};
 use sun4v::id::VcpuId;
+use sun4v::time::SimTime;
 
 /// Software trap numbers.
 const FAST_TRAP: u8 = 0x80;
@@ -49,7 +50,7 @@ impl Guest {
         let Trap::Hypercall { number, args } = trap else { return self.fault(vcpu, trap, cpus) };
         let [a0, a1, a2, a3, a4, function] = args;
         let args = [a0, a1, a2, a3, a4];
-        let at = cpus.now();
+        let at = if self.trace.on { cpus.now() } else { SimTime::ZERO };
         let (name, row) = match number {
             FAST_TRAP => row(function).map_or(("unknown", None), |row| (row.name, Some(row))),
             MMU_MAP_ADDR => ("mmu_map_addr", None),

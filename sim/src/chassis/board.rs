@@ -134,7 +134,7 @@ impl Board {
             console: BTreeMap::new(),
             choice: Choice::default(),
             next_engine: None,
-            shares: Choice::default().timing.costs().is_shared(),
+            shares: Choice::default().timing.costs().shared,
             stopwatch: None,
             retired: Vec::new(),
         }
@@ -143,7 +143,7 @@ impl Board {
     /// Says by which engine and timing model guests are run, those to come too.
     pub fn set_choice(&mut self, choice: Choice) {
         self.choice = choice;
-        self.shares = choice.timing.costs().is_shared();
+        self.shares = choice.timing.costs().shared;
         for seat in self.seats.values_mut() {
             if let Seat::Sparc(domain) = seat {
                 domain.set_choice(choice);

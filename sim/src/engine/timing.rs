@@ -51,6 +51,8 @@ pub struct Costs {
     pub classes: [[u32; GROUP]; CLASSES],
     /// More for a transfer that is taken, by strands likewise.
     pub taken: [u32; GROUP],
+    /// It matters how many strands share the issue.
+    pub shared: bool,
 }
 
 impl Costs {
@@ -59,14 +61,10 @@ impl Costs {
     pub fn of(timing: &dyn Timing) -> Self {
         let row = |class| std::array::from_fn(|index| timing.cost(class, index + 1));
         let taken = std::array::from_fn(|index| timing.taken(index + 1));
-        Self { name: timing.name(), classes: Class::ALL.map(row), taken }
-    }
-
-    /// Does it matter how many strands share the issue?
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
+        let classes = Class::ALL.map(row);
         let differs = |row: &[u32; GROUP]| row.iter().any(|&ticks| ticks != row[0]);
-        self.classes.iter().any(differs) || differs(&self.taken)
+        let shared = classes.iter().any(differs) || differs(&taken);
+        Self { name: timing.name(), classes, taken, shared }
     }
 
     /// Ticks of a class.

@@ -4,7 +4,7 @@ use super::block::{Block, INSNS_MAX, Link};
 use super::float::float as float_op;
 use super::memory;
 use super::op::{self, ANY, G, Handler, I, Op, SLOT, W};
-use super::transfer;
+use super::{transfer, trap};
 use crate::chip::regs::SINK;
 use crate::chip::strand::canonical;
 use crate::engine::alu::{is_alu, is_conditional};
@@ -12,7 +12,7 @@ use crate::engine::class::Class;
 use crate::engine::exec::Run;
 use crate::engine::insn::{Insn, Kind};
 use sun4v::addr::PAGE_BYTES;
-use sun4v::isa::Op as Row;
+use sun4v::isa::{Op as Row, Word};
 
 const PAGE_INSNS: usize = PAGE_BYTES as usize / 4;
 
@@ -73,7 +73,18 @@ fn plain(insn: Insn, at: u8) -> Option<Op> {
     Some(match kind {
         Kind::Nop => return None,
         Kind::Undecoded | Kind::Illegal => numbered(op::illegal),
-        Kind::Slow => Op { run: op::slow, rd: 0, a: rd, b: 0, at, imm },
+        Kind::Slow => {
+            let word = Word(imm as u32);
+            let (run, rd): (Handler, u8) = match insn.op() {
+                Row::Tcc if word.cond() == 8 && word.i() && word.rs1() == 0 => {
+                    (trap::trap_always, 0)
+                }
+                Row::Done => (trap::leave_trap, 1),
+                Row::Retry => (trap::leave_trap, 0),
+                _ => (op::slow, 0),
+            };
+            Op { run, rd, a: insn.rd, b: 0, at, imm }
+        }
         Kind::Sethi if d_place == G => placed(op::sethi::<G>),
         Kind::Sethi => placed(op::sethi::<W>),
         Kind::Udivx => numbered(op::divide::<{ Kind::Udivx as u8 }>),

@@ -25,6 +25,7 @@ mod memory;
 mod op;
 mod space;
 mod transfer;
+mod trap;
 
 use self::op::{Context, Leave};
 use self::space::Space;
@@ -55,7 +56,7 @@ impl Cached {
 
 impl Engine for Cached {
     fn run(&mut self, place: Place<'_>, until: u64) -> Exit {
-        let sharing = if place.costs.is_shared() { place.sharing } else { 1 };
+        let sharing = if place.costs.shared { place.sharing } else { 1 };
         let space = &mut self.spaces[(sharing - 1) % GROUP];
         let mut x = Context::new(Run::new(place), space);
         loop {

@@ -15,6 +15,7 @@
 
 use super::block::{Block, Link};
 use super::space::{Jump, Space};
+use super::trap::take;
 use crate::chip::strand::Strand;
 use crate::chip::tlb::Soft;
 use crate::engine::alu::{alu, quotient};
@@ -249,7 +250,8 @@ pub(super) unsafe fn settle(op: *const Op, s: *mut Strand, left: i64, x: *mut Co
 }
 
 /// Leaves a settled instruction that will not be followed by the rest of its block.
-unsafe fn uncount(op: *const Op, x: *mut Context<'_>) {
+#[inline(always)]
+pub(super) unsafe fn uncount(op: *const Op, x: *mut Context<'_>) {
     // SAFETY: `op` is of `x.block`.
     unsafe {
         let from = usize::from((*op).at & !SLOT) + 1;
@@ -447,13 +449,13 @@ pub(super) unsafe fn restore(
 }
 
 /// A SAVE that traps.
-#[cold]
 #[inline(never)]
 unsafe fn slow_save(op: *const Op, s: *mut Strand, left: i64, x: *mut Context<'_>) -> Leave {
     // SAFETY: the rules above.
     unsafe {
         settle(op, s, left, x);
         match (*x).run.check_save() {
+            Err(Stop::Window(tt, cwp)) => take(op, left, x, tt, Some(cwp)),
             Err(why) => stop(op, x, why),
             Ok(()) => resume(op, left, x),
         }
@@ -461,7 +463,6 @@ unsafe fn slow_save(op: *const Op, s: *mut Strand, left: i64, x: *mut Context<'_
 }
 
 /// A RESTORE or RETURN that traps.
-#[cold]
 #[inline(never)]
 pub(super) unsafe fn slow_restore(
     op: *const Op,
@@ -473,6 +474,7 @@ pub(super) unsafe fn slow_restore(
     unsafe {
         settle(op, s, left, x);
         match (*x).run.check_fill() {
+            Err(Stop::Window(tt, cwp)) => take(op, left, x, tt, Some(cwp)),
             Err(why) => stop(op, x, why),
             Ok(()) => resume(op, left, x),
         }

@@ -155,10 +155,15 @@ impl<'a> Run<'a> {
             self.strand.trapped = tt;
             return Some(Exit::Watchdog);
         }
+        self.enter_trap(tt);
+        None
+    }
+
+    /// Takes a trap below the highest level.
+    pub(super) fn enter_trap(&mut self, tt: u16) {
         self.count(tt);
         self.strand.trap(tt);
         self.strand.remode(self.core);
-        None
     }
 
     /// Reads an integer register.

@@ -196,6 +196,7 @@ impl Run<'_> {
             return Err(Stop::Guest(tt::CONTROL_TRANSFER_INSTRUCTION));
         }
         self.strand.leave(done);
+        self.strand.remode(self.core);
         Ok(Flow::Jump)
     }
 
