@@ -199,7 +199,7 @@ impl Hypervisor {
         machine: &mut dyn Machine,
     ) {
         if let Some(answer) = self.complete(id, work, machine) {
-            let rets = &answer.rets[..usize::from(answer.count)];
+            let rets = &answer.rets[..answer.count];
             machine.cpus(id).answer(work.vcpu, answer.status, rets);
         }
     }

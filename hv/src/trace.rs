@@ -46,7 +46,7 @@ impl Trace {
                     Some(error) => error.name(),
                 };
                 let _ = write!(line, " = {status}");
-                for ret in &answer.rets[..usize::from(answer.count)] {
+                for ret in &answer.rets[..answer.count] {
                     let _ = write!(line, " {ret:#x}");
                 }
             }

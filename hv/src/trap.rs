@@ -86,7 +86,7 @@ pub struct Answer {
     /// For `%o1..=%o5`.
     pub rets: [u64; 5],
     /// How many of `rets` are written; the registers after them stay.
-    pub count: u8,
+    pub count: usize,
 }
 
 impl Answer {
@@ -108,7 +108,7 @@ impl Answer {
         for (ret, &value) in self.rets.iter_mut().zip(values) {
             *ret = value;
         }
-        self.count = values.len().min(5) as u8;
+        self.count = values.len().min(5);
     }
 }
 

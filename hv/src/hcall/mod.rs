@@ -47,9 +47,10 @@ impl From<CallResult> for End {
 impl Guest {
     /// Serves one trap of `vcpu`, inside a slice.
     pub fn htrap(&mut self, vcpu: VcpuId, trap: Trap, cpus: &mut dyn Cpus) -> Outcome {
-        let Trap::Hypercall { number, args } = trap else { return self.fault(vcpu, trap, cpus) };
-        let [a0, a1, a2, a3, a4, function] = args;
-        let args = [a0, a1, a2, a3, a4];
+        // Arguments stay where they are: a copy of what was just written waits for it.
+        let Trap::Hypercall { number, args: ref args @ [.., function] } = trap else {
+            return self.fault(vcpu, trap, cpus);
+        };
         let at = if self.trace.on { cpus.now() } else { SimTime::ZERO };
         let (name, row) = match number {
             FAST_TRAP => row(function).map_or(("unknown", None), |row| (row.name, Some(row))),
@@ -65,9 +66,9 @@ impl Guest {
                 Some(row) if call.guest.api.opens(row) => call.fast(function, args),
                 _ => End::Answer(Err(HvError::BadTrap.into())),
             },
-            MMU_MAP_ADDR if call.core_open() => call.mmu_map_addr(args).into(),
-            MMU_UNMAP_ADDR if call.core_open() => call.mmu_unmap_addr(args).into(),
-            CORE_TRAP => call.core(function, args),
+            MMU_MAP_ADDR if call.core_open() => call.mmu_map_addr(five(args)).into(),
+            MMU_UNMAP_ADDR if call.core_open() => call.mmu_unmap_addr(five(args)).into(),
+            CORE_TRAP => call.core(function, five(args)),
             _ => End::Answer(Err(HvError::BadTrap.into())),
         };
         let outcome = match end {
@@ -83,10 +84,16 @@ impl Guest {
                 Outcome::Blocked => None,
             };
             let guest = self.conf.as_ref().map_or_else(String::new, |conf| conf.name.clone());
-            self.trace.call((at, &guest, vcpu), (name, row), &args, answer.as_ref());
+            self.trace.call((at, &guest, vcpu), (name, row), &five(args), answer.as_ref());
         }
         outcome
     }
+}
+
+/// `%o0` to `%o4`.
+const fn five(registers: &[u64; 6]) -> [u64; 5] {
+    let [a0, a1, a2, a3, a4, _] = *registers;
+    [a0, a1, a2, a3, a4]
 }
 
 const fn core_name(function: u64) -> &'static str {
@@ -126,8 +133,8 @@ impl Call<'_> {
     }
 
     /// A fast trap that the guest has opened.
-    fn fast(&mut self, function: u64, args: [u64; 5]) -> End {
-        let [a0, a1, a2, a3, a4] = args;
+    fn fast(&mut self, function: u64, args: &[u64; 6]) -> End {
+        let [a0, a1, a2, a3, a4, _] = *args;
         match function {
             nr::mach_exit => self.mach_exit(a0),
             nr::mach_desc => self.mach_desc(a0, a1).into(),
@@ -146,13 +153,13 @@ impl Call<'_> {
             }
             nr::mmu_tsb_ctx0 => self.mmu_tsb(0, a0, a1).into(),
             nr::mmu_tsb_ctxnon0 => self.mmu_tsb(1, a0, a1).into(),
-            nr::mmu_demap_page => self.mmu_demap_page(args).into(),
-            nr::mmu_demap_ctx => self.mmu_demap_ctx(args).into(),
-            nr::mmu_demap_all => self.mmu_demap_all(args).into(),
-            nr::mmu_map_perm_addr => self.mmu_map_perm_addr(args).into(),
+            nr::mmu_demap_page => self.mmu_demap_page(five(args)).into(),
+            nr::mmu_demap_ctx => self.mmu_demap_ctx(five(args)).into(),
+            nr::mmu_demap_all => self.mmu_demap_all(five(args)).into(),
+            nr::mmu_map_perm_addr => self.mmu_map_perm_addr(five(args)).into(),
             nr::mmu_fault_area_conf => self.mmu_fault_area_conf(a0).into(),
             nr::mmu_enable => self.mmu_enable(a0, a1),
-            nr::mmu_unmap_perm_addr => self.mmu_unmap_perm_addr(args).into(),
+            nr::mmu_unmap_perm_addr => self.mmu_unmap_perm_addr(five(args)).into(),
             nr::mmu_tsb_ctx0_info => self.mmu_tsb_info(0, a0, a1).into(),
             nr::mmu_tsb_ctxnon0_info => self.mmu_tsb_info(1, a0, a1).into(),
             nr::mmu_fault_area_info => {

@@ -487,10 +487,10 @@ impl Domain {
         let outcome = guest.htrap(vcpu, trap, self);
         self.current = None;
         let strand = &mut self.seats[index].strand;
-        match outcome {
-            Outcome::Done(answer) => complete(strand, &answer),
+        match &outcome {
+            Outcome::Done(answer) => complete(strand, answer),
             Outcome::Parked(answer) => {
-                complete(strand, &answer);
+                complete(strand, answer);
                 // An interrupt that is pending already would have ended the wait.
                 if strand.softint == 0 {
                     strand.state = RunState::Parked;
@@ -529,7 +529,7 @@ impl Domain {
 /// Writes an answer and goes on after the trap instruction.
 fn complete(strand: &mut Strand, answer: &Answer) {
     strand.regs.set(8, answer.status);
-    let count = usize::from(answer.count.min(5));
+    let count = answer.count.min(5);
     for (n, &value) in (9..).zip(&answer.rets[..count]) {
         strand.regs.set(n, value);
     }

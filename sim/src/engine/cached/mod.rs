@@ -66,12 +66,13 @@ impl Engine for Cached {
             };
             while x.run.strand.tick < limit {
                 match go(&mut x, space, limit, self.one_block) {
-                    Ok(Flow::Next) if self.one_block => return Exit::Budget,
-                    Ok(Flow::Next) => {}
-                    Ok(Flow::Sync | Flow::Jump) => break,
-                    Ok(Flow::Spin) => return Exit::Spin,
-                    Err(stop) => {
-                        if let Some(exit) = x.run.stopped(stop) {
+                    Leave::Find | Leave::Step if self.one_block => return Exit::Budget,
+                    Leave::Find | Leave::Step => {}
+                    Leave::Sync => break,
+                    Leave::Spin => return Exit::Spin,
+                    Leave::Call => return Exit::Hypercall { number: x.number },
+                    Leave::Stop => {
+                        if let Some(exit) = x.stop.take().and_then(|stop| x.run.stopped(stop)) {
                             return exit;
                         }
                     }
@@ -86,35 +87,39 @@ impl Engine for Cached {
 }
 
 /// Executes a chain of blocks, or an instruction.
-fn go(
-    x: &mut Context<'_>,
-    space: &mut Space,
-    limit: u64,
-    one_block: bool,
-) -> Result<Flow, super::exec::Stop> {
+#[inline(always)]
+fn go(x: &mut Context<'_>, space: &mut Space, limit: u64, one_block: bool) -> Leave {
     let strand = &*x.run.strand;
     let left = limit - strand.tick;
     if strand.npc != strand.pc.wrapping_add(4) & strand.am || strand.is_watched() {
-        return x.run.step();
+        return step(x);
     }
     let block = match space.find(x) {
         Ok(block) => block,
         Err(stop) => {
             x.run.miss_takes_time();
-            return Err(stop);
+            x.stop = Some(stop);
+            return Leave::Stop;
         }
     };
     let most = if one_block { op::need(block) } else { QUANTUM };
-    let Some(leave) = op::enter(x, block, left.min(most) as i64) else { return x.run.step() };
-    match leave {
-        Leave::Find => Ok(Flow::Next),
-        Leave::Sync => Ok(Flow::Sync),
-        Leave::Spin => Ok(Flow::Spin),
-        Leave::Step if x.run.strand.tick < limit => x.run.step(),
-        Leave::Step => Ok(Flow::Next),
-        Leave::Stop => match x.stop.take() {
-            Some(stop) => Err(stop),
-            None => Ok(Flow::Sync),
-        },
+    match op::enter(x, block, left.min(most) as i64) {
+        None => step(x),
+        Some(Leave::Step) if x.run.strand.tick < limit => step(x),
+        Some(leave) => leave,
+    }
+}
+
+/// Executes an instruction.
+#[inline(never)]
+fn step(x: &mut Context<'_>) -> Leave {
+    match x.run.step() {
+        Ok(Flow::Next) => Leave::Find,
+        Ok(Flow::Sync | Flow::Jump) => Leave::Sync,
+        Ok(Flow::Spin) => Leave::Spin,
+        Err(stop) => {
+            x.stop = Some(stop);
+            Leave::Stop
+        }
     }
 }

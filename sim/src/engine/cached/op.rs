@@ -36,6 +36,8 @@ pub(super) enum Leave {
     Spin,
     /// One instruction has to be stepped over.
     Step,
+    /// A hypercall: [`Context::number`].
+    Call,
     /// [`Context::stop`] says why.
     Stop,
 }
@@ -94,6 +96,7 @@ pub(super) struct Context<'a> {
     /// [`crate::engine::Code::changes`] when it was last looked at.
     pub(super) changes: u64,
     pub(super) stop: Option<Stop>,
+    pub(super) number: u8,
     pub(super) run: Run<'a>,
 }
 
@@ -111,6 +114,7 @@ impl<'a> Context<'a> {
             patch: std::ptr::null_mut(),
             changes: run.code.changes,
             stop: None,
+            number: 0,
             run,
         }
     }

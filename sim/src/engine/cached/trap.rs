@@ -4,7 +4,6 @@ use super::block::Block;
 use super::op::{Context, Leave, Op, SLOT, begin, refund, settle, slow, stop, uncount, window};
 use super::space::Jump;
 use crate::chip::strand::{MAXPTL, Strand, pstate};
-use crate::engine::Exit;
 use crate::engine::exec::Stop;
 use sun4v::isa::tt;
 
@@ -70,9 +69,9 @@ pub(super) unsafe fn trap_always(
             return take(op, left, x, tt::TRAP_INSTRUCTION + u16::from(number), None);
         }
         uncount(op, x);
-        (*x).stop = Some(Stop::Exit(Exit::Hypercall { number }));
+        (*x).number = number;
     }
-    Leave::Stop
+    Leave::Call
 }
 
 /// DONE (`rd` is 1) and RETRY; operands are those of [`slow`] besides.
