@@ -17,6 +17,8 @@ use sun4v::addr::PAGE_BYTES;
 const PAGE_INSNS: usize = PAGE_BYTES as usize / 4;
 /// Ops that are kept.
 const OPS_MAX: usize = 4 << 20;
+/// Pages of blocks that are kept.
+const PAGES_MAX: usize = 8192;
 const JUMPS: usize = 4096;
 
 /// A block that was found by its address before.
@@ -145,7 +147,7 @@ impl Space {
         let Some(version) = x.run.code.version(number) else {
             return Err(Stop::Exit(crate::engine::Exit::Budget));
         };
-        if self.ops > OPS_MAX {
+        if self.ops > OPS_MAX || self.pages.len() > PAGES_MAX {
             self.clear();
             x.patch = std::ptr::null_mut();
         }
