@@ -208,23 +208,4 @@ pub trait Engine {
 }
 
 #[cfg(test)]
-mod test {
-    mod interp {
-        const WHICH: super::super::Which = super::super::Which::Interp;
-        include!("programs.rs");
-        include!("rules.rs");
-        include!("regressions.rs");
-        mod counted {
-            include!("counted.rs");
-        }
-    }
-    mod cached {
-        const WHICH: super::super::Which = super::super::Which::Cached;
-        include!("programs.rs");
-        include!("rules.rs");
-        include!("regressions.rs");
-        mod counted {
-            include!("counted.rs");
-        }
-    }
-}
+mod test;

@@ -5,7 +5,7 @@
 //! does, a read of PIC does not see itself, and a write to PIC counts on top of what it
 //! wrote. An interrupt by overflow is taken before the next instruction.
 //!
-//! Tests are in `engine/counted.rs`, for every engine.
+//! Tests are in `engine/test/counted.rs`, for every engine.
 
 use super::{Flow, Run, Stop, branch};
 use crate::chip::counters::Events;
