@@ -16,25 +16,25 @@
 //! at a time and may stop anywhere in a slice; [`Domain::run`] then goes on from there
 //! exactly.
 
+mod cpus;
+mod watch;
+
+use self::cpus::complete;
 use super::figures::{Figures, Meter, Stopwatch};
 use super::groups::Groups;
 use crate::chip::stick::time_of;
-use crate::chip::strand::{MAXPTL, QUEUE_BITS, RunState, Strand};
-use crate::chip::tlb::{Core, Entry};
+use crate::chip::strand::{RunState, Strand};
+use crate::chip::tlb::Core;
 use crate::engine::{Choice, Clock, Code, Costs, Counts, Engine, Exit, Interp, Place};
-use crate::gdb::access::Access;
 use crate::gdb::view::locate;
-use crate::gdb::{Debug, Permanent, Reason, View};
+use crate::gdb::{Debug, Reason};
 use crate::mem::Ram;
-use hv::platform::{Cpus, Memory, Queue, StartState, Tlbs};
-use hv::{Answer, Guest, Outcome, Trap};
+use hv::{Guest, Outcome, Trap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sun4v::addr::{Pa, RealMap};
 use sun4v::id::{CoreId, StrandId, VcpuId};
 use sun4v::isa::tt;
-use sun4v::mmu::{Tsb, Tte};
-use sun4v::record::{LoadError, StrandV1};
 use sun4v::time::{SimTime, T2_HZ};
 
 /// A virtual CPU and the strand that it is.
@@ -90,12 +90,6 @@ enum Turn {
     Done,
     /// In the middle.
     Stopped(Reason),
-}
-
-/// An instruction that a watchpoint may be for.
-struct Watched {
-    access: Access,
-    npc: u64,
 }
 
 impl Domain {
@@ -242,33 +236,6 @@ impl Domain {
         }
     }
 
-    /// Says how a debugger watches it.
-    pub fn set_debug(&mut self, debug: Option<Debug>) {
-        self.debug = debug;
-    }
-
-    /// Its virtual CPUs.
-    pub fn vcpus(&self) -> impl Iterator<Item = VcpuId> {
-        self.seats.iter().map(|seat| seat.vcpu)
-    }
-
-    /// A virtual CPU as a debugger sees it.
-    pub fn view(&mut self, vcpu: VcpuId, guest: &Guest) -> Option<View<'_>> {
-        let index = self.index(vcpu)?;
-        let Seat { id, strand, .. } = &mut self.seats[index];
-        let slots = guest.permanent.slots.iter();
-        let permanent = slots.filter_map(|slot| {
-            Some(Permanent { va: slot.va, bytes: slot.tte.size()?.bytes(), pa: slot.pa })
-        });
-        Some(View {
-            strand,
-            core: self.cores.entry(id.core()).or_insert_with(|| Core::new(u64::from(id.core().0))),
-            ram: &self.ram,
-            map: &self.map,
-            permanent: permanent.collect(),
-        })
-    }
-
     /// Instructions executed so far.
     #[must_use]
     pub fn instructions(&self) -> u64 {
@@ -357,54 +324,6 @@ impl Domain {
             }
         }
         Turn::Done
-    }
-
-    /// Does a debugger want to see every instruction of a virtual CPU?
-    fn is_watched(&self, index: usize) -> bool {
-        self.debug.as_ref().is_some_and(|debug| {
-            !debug.points.is_empty() || debug.step == Some(self.seats[index].vcpu)
-        })
-    }
-
-    /// Lets an interrupt that is pending happen, as the engine would before the next
-    /// instruction, so that this instruction can be seen before it is executed.
-    fn deliver(&mut self, index: usize) {
-        let strand = &mut self.seats[index].strand;
-        strand.match_compares();
-        if let Some(tt) = strand.interrupt().filter(|_| strand.tl < MAXPTL) {
-            self.counts.traps[usize::from(tt & 511)] += 1;
-            strand.trap(tt);
-        }
-    }
-
-    /// The access of the next instruction, when there is a watchpoint.
-    fn watched(&self, index: usize, guest: &Guest) -> Option<Watched> {
-        self.debug.as_ref().filter(|debug| debug.points.watches())?;
-        let Seat { strand, .. } = &self.seats[index];
-        let permanent = || {
-            let slot = guest.permanent.find(strand.pc)?;
-            Some(slot.pa.offset(strand.pc - slot.va))
-        };
-        let pa = self.locate(index, strand.pc).or_else(permanent)?;
-        let access = Access::of(strand, self.ram.load(pa))?;
-        Some(Watched { access, npc: strand.npc })
-    }
-
-    /// The watchpoint that an instruction has met, if it did complete.
-    fn met(&self, index: usize, watched: Option<Watched>) -> Option<Reason> {
-        let Watched { access, npc } = watched?;
-        let complete = self.seats[index].strand.pc == npc;
-        self.debug.as_ref().filter(|_| complete)?.points.met(&access)
-    }
-
-    /// The end of a step, when there was one: the instruction at `pc` is done, or its
-    /// trap is taken.
-    fn stepped(&mut self, index: usize, pc: u64) -> Option<Reason> {
-        let Seat { vcpu, strand, .. } = &self.seats[index];
-        let step = Some(*vcpu);
-        let debug = self.debug.as_mut().filter(|debug| debug.step == step && strand.pc != pc)?;
-        debug.step = None;
-        Some(Reason::Step)
     }
 
     /// Runs the engine; one instruction at a time when they are traced, or when `single`
@@ -499,193 +418,5 @@ impl Domain {
             Outcome::Resumed => {}
             Outcome::Blocked => strand.state = RunState::Blocked,
         }
-    }
-
-    fn index(&self, vcpu: VcpuId) -> Option<usize> {
-        self.seats.binary_search_by_key(&vcpu, |seat| seat.vcpu).ok()
-    }
-
-    /// The strand of `vcpu`.
-    ///
-    /// The hypervisor asks only for virtual CPUs that it has assigned; for another
-    /// one there is nothing to do.
-    fn strand(&mut self, vcpu: VcpuId) -> Option<&mut Strand> {
-        let index = self.index(vcpu)?;
-        Some(&mut self.seats[index].strand)
-    }
-
-    fn core(&mut self, vcpu: VcpuId) -> Option<&mut Core> {
-        let index = self.index(vcpu)?;
-        self.cores.get_mut(&self.seats[index].id.core())
-    }
-
-    /// The tick at which whoever calls is.
-    fn tick(&self) -> u64 {
-        let now = self.now.ticks(T2_HZ);
-        self.current.map_or(now, |index| self.seats[index].strand.tick.max(now))
-    }
-}
-
-/// Writes an answer and goes on after the trap instruction.
-fn complete(strand: &mut Strand, answer: &Answer) {
-    strand.regs.set(8, answer.status);
-    let count = answer.count.min(5);
-    for (n, &value) in (9..).zip(&answer.rets[..count]) {
-        strand.regs.set(n, value);
-    }
-    strand.pc = strand.npc;
-    strand.npc = strand.npc.wrapping_add(4) & strand.am;
-}
-
-impl Cpus for Domain {
-    fn now(&self) -> SimTime {
-        match self.current {
-            Some(index) => self.now.max(time_of(self.seats[index].strand.tick)),
-            None => self.now,
-        }
-    }
-    fn memory(&self) -> &dyn Memory {
-        &*self.ram
-    }
-    fn start(&mut self, vcpu: VcpuId, state: StartState) {
-        let tick = self.tick();
-        if let Some(strand) = self.strand(vcpu) {
-            strand.tick = strand.tick.max(tick);
-            strand.begin(state.pc, state.argument, state.memory_base, state.memory_bytes);
-        }
-    }
-    fn stop(&mut self, vcpu: VcpuId) {
-        if let Some(strand) = self.strand(vcpu) {
-            let Strand { tick, busy, hyper, .. } = *strand;
-            *strand = Strand { tick, busy, hyper, ..Strand::default() };
-        }
-        if let Some(core) = self.core(vcpu) {
-            core.demap_all(true, true);
-        }
-    }
-    fn park(&mut self, vcpu: VcpuId) {
-        if let Some(strand) = self.strand(vcpu)
-            && strand.state == RunState::Running
-        {
-            strand.state = RunState::Parked;
-        }
-    }
-    fn wake(&mut self, vcpu: VcpuId) {
-        let tick = self.tick();
-        if let Some(strand) = self.strand(vcpu) {
-            if strand.state == RunState::Parked {
-                strand.tick = strand.tick.max(tick);
-                strand.state = RunState::Running;
-            }
-            strand.attention = true;
-        }
-    }
-    fn reflect(&mut self, vcpu: VcpuId, tt: u16) {
-        self.counts.traps[usize::from(tt & 511)] += 1;
-        if let Some(strand) = self.strand(vcpu) {
-            strand.reflect(tt);
-        }
-    }
-    fn watchdog(&mut self, vcpu: VcpuId, pc: u64) {
-        if let Some(strand) = self.strand(vcpu) {
-            strand.watchdog(pc);
-        }
-    }
-    fn mmu_enable(&mut self, vcpu: VcpuId, on: bool, pc: u64) {
-        if let Some(strand) = self.strand(vcpu) {
-            strand.mmu_on = on;
-            (strand.pc, strand.npc) = (pc, pc.wrapping_add(4));
-        }
-    }
-    fn mmu_is_on(&self, vcpu: VcpuId) -> bool {
-        self.index(vcpu).is_some_and(|index| self.seats[index].strand.mmu_on)
-    }
-    fn answer(&mut self, vcpu: VcpuId, status: u64, rets: &[u64]) {
-        let tick = self.tick();
-        if let Some(strand) = self.strand(vcpu)
-            && strand.state == RunState::Blocked
-        {
-            strand.tick = strand.tick.max(tick);
-            strand.state = RunState::Running;
-            complete(strand, &Answer { status, ..Answer::ok(rets) });
-        }
-    }
-    fn levels(&self, vcpu: VcpuId) -> (u8, u8) {
-        self.index(vcpu).map_or((0, 0), |index| {
-            let strand = &self.seats[index].strand;
-            (strand.tl, strand.regs.gl())
-        })
-    }
-    fn tlb_insert(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16, tte: Tte, pa: Pa) {
-        let Some(entry) = Entry::new(va, context, tte, pa) else { return };
-        if let Some(core) = self.core(vcpu) {
-            let data = tlbs.data && core.dtlb.insert(entry);
-            let instruction = tlbs.instruction && core.itlb.insert(entry);
-            if data || instruction {
-                core.forget();
-            }
-        }
-    }
-    fn demap_page(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16) {
-        if let Some(core) = self.core(vcpu) {
-            core.demap_page(tlbs.data, tlbs.instruction, va, context);
-        }
-    }
-    fn demap_context(&mut self, vcpu: VcpuId, tlbs: Tlbs, context: u16) {
-        if let Some(core) = self.core(vcpu) {
-            core.demap_context(tlbs.data, tlbs.instruction, context);
-        }
-    }
-    fn demap_all(&mut self, vcpu: VcpuId, tlbs: Tlbs) {
-        if let Some(core) = self.core(vcpu) {
-            core.demap_all(tlbs.data, tlbs.instruction);
-        }
-    }
-    fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]) {
-        if let Some(strand) = self.strand(vcpu) {
-            strand.tsbs[usize::from(nonzero_contexts)] = tsbs.to_vec();
-        }
-    }
-    fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64) {
-        self.index(vcpu).map_or((0, 0), |index| {
-            let [head, tail] = self.seats[index].strand.queues[queue as usize];
-            (u64::from(head), u64::from(tail))
-        })
-    }
-    fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
-        if let Some(strand) = self.strand(vcpu) {
-            let register = |offset: u64| offset as u32 & QUEUE_BITS;
-            strand.queues[queue as usize] = [register(head), register(tail)];
-            strand.attention = true;
-        }
-    }
-    fn busy(&self, vcpu: VcpuId) -> SimTime {
-        self.index(vcpu)
-            .map_or(SimTime::ZERO, |index| SimTime::of_ticks(self.seats[index].strand.busy, T2_HZ))
-    }
-    fn save(&self, vcpu: VcpuId) -> StrandV1 {
-        self.index(vcpu).map_or_else(
-            || StrandV1 { stopped: true, ..StrandV1::default() },
-            |index| self.seats[index].strand.save(),
-        )
-    }
-    fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError> {
-        let (tick, offset) = (self.tick(), self.clock.offset);
-        if let Some(strand) = self.strand(vcpu) {
-            strand.tick = strand.tick.max(tick);
-            strand.load(state, offset)?;
-        }
-        Ok(())
-    }
-    fn set_stick_offset(&mut self, ticks: i64) {
-        self.clock.offset = ticks;
-        let now = self.tick();
-        for Seat { strand, .. } in &mut self.seats {
-            strand.tick_cmpr.aim(strand.tick.max(now), ticks);
-            strand.stick_cmpr.aim(strand.tick.max(now), ticks);
-        }
-    }
-    fn stick(&self) -> u64 {
-        self.clock.last.max(self.tick()).wrapping_add_signed(self.clock.offset)
     }
 }
