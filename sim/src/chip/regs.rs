@@ -157,6 +157,22 @@ impl Regs {
         self.set_cwp(self.cwp.wrapping_sub(1));
     }
 
+    /// What SAVE does: a window taken, and the next one in view.
+    #[inline(always)]
+    pub fn save_window(&mut self) {
+        self.cansave = self.cansave.wrapping_sub(1) & 7;
+        self.canrestore = (self.canrestore + 1) & 7;
+        self.to_next();
+    }
+
+    /// What RESTORE and RETURN do: the previous window in view again.
+    #[inline(always)]
+    pub fn restore_window(&mut self) {
+        self.cansave = (self.cansave + 1) & 7;
+        self.canrestore = self.canrestore.wrapping_sub(1) & 7;
+        self.to_previous();
+    }
+
     /// The ASR-like view of WSTATE and the counters, for records: CWP, CANSAVE,
     /// CANRESTORE, CLEANWIN, OTHERWIN, WSTATE.
     pub fn window_state(&self) -> [u8; 6] {

@@ -82,6 +82,11 @@ pub struct Domain {
     paused: Option<(usize, bool)>,
 }
 
+/// The TLBs of a core, empty if it had none.
+fn core_of(cores: &mut BTreeMap<CoreId, Core>, id: CoreId) -> &mut Core {
+    cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)))
+}
+
 /// How a turn has ended.
 enum Turn {
     /// It could not begin.
@@ -134,8 +139,7 @@ impl Domain {
         self.seats.sort_by_key(|seat| seat.vcpu);
         self.cores.retain(|&core, _| self.seats.iter().any(|seat| seat.id.core() == core));
         for seat in &self.seats {
-            let id = seat.id.core();
-            self.cores.entry(id).or_insert_with(|| Core::new(u64::from(id.0)));
+            core_of(&mut self.cores, seat.id.core());
         }
         if self.map != *memory {
             self.map = memory.clone();
@@ -345,8 +349,8 @@ impl Domain {
 
     fn run_engine(&mut self, index: usize, until: u64, single: bool) -> Exit {
         let Seat { id, strand, .. } = &mut self.seats[index];
-        let (core, sharing) = (id.core(), self.running.sharing(&self.others, *id));
-        let core = self.cores.entry(core).or_insert_with(|| Core::new(u64::from(core.0)));
+        let sharing = self.running.sharing(&self.others, *id);
+        let core = core_of(&mut self.cores, id.core());
         let before = strand.tick;
         let place = Place {
             strand,

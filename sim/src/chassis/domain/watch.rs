@@ -1,8 +1,7 @@
 //! A domain under a debugger's eyes: what it sees, and where it wants to stop.
 
-use super::{Domain, Seat};
+use super::{Domain, Seat, core_of};
 use crate::chip::strand::MAXPTL;
-use crate::chip::tlb::Core;
 use crate::gdb::access::Access;
 use crate::gdb::{Debug, Permanent, Reason, View};
 use hv::Guest;
@@ -35,7 +34,7 @@ impl Domain {
         });
         Some(View {
             strand,
-            core: self.cores.entry(id.core()).or_insert_with(|| Core::new(u64::from(id.core().0))),
+            core: core_of(&mut self.cores, id.core()),
             ram: &self.ram,
             map: &self.map,
             permanent: permanent.collect(),

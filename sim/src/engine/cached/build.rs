@@ -9,12 +9,10 @@ use crate::chip::regs::SINK;
 use crate::chip::strand::canonical;
 use crate::engine::alu::{is_alu, is_conditional};
 use crate::engine::class::Class;
+use crate::engine::code::PAGE_INSNS;
 use crate::engine::exec::Run;
 use crate::engine::insn::{Insn, Kind};
-use sun4v::addr::PAGE_BYTES;
 use sun4v::isa::{Op as Row, Word};
-
-const PAGE_INSNS: usize = PAGE_BYTES as usize / 4;
 
 /// Where an operand lies, and its number there.
 type Place = (u8, u8);
@@ -249,28 +247,26 @@ impl Builder<'_, '_> {
         let numbered =
             |run| Op { run, rd: insn.rd, a: insn.rs1, b: insn.rs2, at: at as u8, imm: insn.imm };
         self.links = [Link::to(target, extra), Link::to(behind, 0)];
-        let (before, end): (Option<Op>, Option<Op>) = match insn.kind {
-            Kind::Ba if first => (None, Some(branch(transfer::end))),
-            Kind::Ba => (Some(branch(transfer::decide_always)), Some(branch(transfer::end_paid))),
-            Kind::Call => (Some(branch(transfer::call)), Some(branch(transfer::end_paid))),
-            Kind::Jmpl => (Some(numbered(transfer::jmpl)), Some(branch(transfer::end_jump))),
-            Kind::Return => (Some(numbered(transfer::return_)), Some(branch(transfer::end_jump))),
-            Kind::Fb => {
-                (Some(numbered(transfer::decide_float)), Some(branch(transfer::end_decided)))
-            }
+        let (before, end): (Option<Op>, Op) = match insn.kind {
+            Kind::Ba if first => (None, branch(transfer::end)),
+            Kind::Ba => (Some(branch(transfer::decide_always)), branch(transfer::end_paid)),
+            Kind::Call => (Some(branch(transfer::call)), branch(transfer::end_paid)),
+            Kind::Jmpl => (Some(numbered(transfer::jmpl)), branch(transfer::end_jump)),
+            Kind::Return => (Some(numbered(transfer::return_)), branch(transfer::end_jump)),
+            Kind::Fb => (Some(numbered(transfer::decide_float)), branch(transfer::end_decided)),
             kind if insn.rs2 != 0 => (
                 Some(branch(by_branch!(transfer::decide_or_annul, kind, a_place))),
-                Some(branch(transfer::end_paid)),
+                branch(transfer::end_paid),
             ),
             kind => {
                 if insn.rd != 0 {
                     self.links.swap(0, 1);
                 }
                 if first {
-                    (None, Some(branch(by_branch!(transfer::end_branch, kind, a_place))))
+                    (None, branch(by_branch!(transfer::end_branch, kind, a_place)))
                 } else {
                     let decide = branch(by_branch!(transfer::decide, kind, a_place));
-                    (Some(decide), Some(branch(transfer::end_decided)))
+                    (Some(decide), branch(transfer::end_decided))
                 }
             }
         };
@@ -278,7 +274,7 @@ impl Builder<'_, '_> {
         self.ops.extend(before);
         self.insns.push((slot, slot_class));
         self.push(slot, flags);
-        self.ops.extend(end);
+        self.ops.push(end);
         true
     }
 

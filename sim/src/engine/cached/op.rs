@@ -420,9 +420,7 @@ pub(super) unsafe fn save(
         }
         let sum = regs.get((*op).a).wrapping_add(second::<ANY>(op, s, w));
         let regs = &mut (*s).regs;
-        regs.cansave = regs.cansave.wrapping_sub(1) & 7;
-        regs.canrestore = (regs.canrestore + 1) & 7;
-        regs.to_next();
+        regs.save_window();
         regs.set((*op).rd, sum);
         next(op, s, window(s), left, x)
     }
@@ -444,9 +442,7 @@ pub(super) unsafe fn restore(
         }
         let sum = regs.get((*op).a).wrapping_add(second::<ANY>(op, s, w));
         let regs = &mut (*s).regs;
-        regs.cansave = (regs.cansave + 1) & 7;
-        regs.canrestore = regs.canrestore.wrapping_sub(1) & 7;
-        regs.to_previous();
+        regs.restore_window();
         regs.set((*op).rd, sum);
         next(op, s, window(s), left, x)
     }

@@ -9,12 +9,12 @@ use super::block::{Block, KEY_ALWAYS};
 use super::build;
 use super::op::Context;
 use crate::chip::tlb::{KEY_AM, KEY_NONE, KEY_REAL};
+use crate::engine::code::PAGE_INSNS;
 use crate::engine::exec::Stop;
 use crate::engine::{CLASSES, Counts};
 use std::collections::BTreeMap;
 use sun4v::addr::PAGE_BYTES;
 
-const PAGE_INSNS: usize = PAGE_BYTES as usize / 4;
 /// Ops that are kept.
 const OPS_MAX: usize = 4 << 20;
 /// Pages of blocks that are kept.

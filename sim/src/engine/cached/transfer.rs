@@ -10,7 +10,7 @@ use super::op::{
     stop, stop_here, window,
 };
 use super::space::Jump;
-use crate::chip::strand::Strand;
+use crate::chip::strand::{Strand, canonical};
 use crate::engine::alu::holds;
 use crate::engine::exec::{Stop, fp_holds};
 use crate::engine::insn::{KINDS, Kind};
@@ -292,7 +292,7 @@ pub(super) unsafe fn jmpl(
     // SAFETY: the rules of ops.
     unsafe {
         let to = (*s).regs.get((*op).a).wrapping_add(second::<ANY>(op, s, w)) & (*s).am;
-        if to & 3 != 0 || to.wrapping_add(1 << 47) >> 48 != 0 {
+        if to & 3 != 0 || canonical(to) != to {
             return bad_target(op, s, left, x, to);
         }
         let pc = address(op, x);
@@ -317,13 +317,10 @@ pub(super) unsafe fn return_(
             return slow_restore(op, s, left, x);
         }
         let to = (*s).regs.get((*op).a).wrapping_add(second::<ANY>(op, s, w)) & (*s).am;
-        if to & 3 != 0 || to.wrapping_add(1 << 47) >> 48 != 0 {
+        if to & 3 != 0 || canonical(to) != to {
             return bad_target(op, s, left, x, to);
         }
-        let regs = &mut (*s).regs;
-        regs.cansave = (regs.cansave + 1) & 7;
-        regs.canrestore = regs.canrestore.wrapping_sub(1) & 7;
-        regs.to_previous();
+        (*s).regs.restore_window();
         (*x).npc = to;
         let left = left - (&(*(*x).block).links)[0].extra;
         next(op, s, window(s), left, x)
@@ -357,9 +354,21 @@ pub(super) unsafe fn end_jump(
     left: i64,
     x: *mut Context<'_>,
 ) -> Leave {
-    // SAFETY: the rules of ops; an entry whose key is right leads to a block that lives.
+    // SAFETY: the rules of ops.
+    unsafe { jump_to((*x).npc, s, w, left, x) }
+}
+
+/// Goes on at `pc`, with a block that has been found before.
+#[inline(always)]
+pub(super) unsafe fn jump_to(
+    pc: u64,
+    s: *mut Strand,
+    w: *mut u64,
+    left: i64,
+    x: *mut Context<'_>,
+) -> Leave {
+    // SAFETY: an entry whose key is right leads to a block that lives.
     unsafe {
-        let pc = (*x).npc;
         let jump = (*x).jumps.add(Jump::index(pc));
         if (*jump).pc != pc || (*jump).key != (*s).code_key {
             return leave(pc, s, left, x, Leave::Find);

@@ -1,29 +1,19 @@
 //! Traps that the guest serves itself, and its way back: inside a chain.
 
-use super::block::Block;
-use super::op::{Context, Leave, Op, SLOT, begin, refund, settle, slow, stop, uncount, window};
-use super::space::Jump;
+use super::op::{Context, Leave, Op, SLOT, refund, settle, slow, stop, uncount, window};
+use super::transfer::jump_to;
 use crate::chip::strand::{MAXPTL, Strand, pstate};
 use crate::engine::exec::Stop;
 use sun4v::isa::tt;
 
-/// Goes on where the strand's `pc` is, with a block that has been found before.
+/// Goes on where the strand is, which is in no slot.
 #[inline(always)]
 unsafe fn go_on(left: i64, x: *mut Context<'_>) -> Leave {
-    // SAFETY: an entry whose key is right leads to a block that lives.
+    // SAFETY: strand and window are made anew.
     unsafe {
         let s = (*x).strand();
-        let pc = (*s).pc;
-        let jump = (*x).jumps.add(Jump::index(pc));
-        if (*jump).pc == pc && (*jump).key == (*s).code_key {
-            let block: *mut Block = (*jump).block;
-            if left >= (*block).need {
-                return begin(block, s, window(s), left, x);
-            }
-        }
-        (*s).tick = (*x).end.wrapping_sub(left as u64);
+        jump_to((*s).pc, s, window(s), left, x)
     }
-    Leave::Find
 }
 
 /// Takes the trap of an instruction that is settled.

@@ -40,10 +40,7 @@ impl Run<'_> {
     #[inline(always)]
     pub(super) fn save(&mut self) -> Result<(), Stop> {
         self.check_save()?;
-        let regs = &mut self.strand.regs;
-        regs.cansave = regs.cansave.wrapping_sub(1) & 7;
-        regs.canrestore = (regs.canrestore + 1) & 7;
-        regs.to_next();
+        self.strand.regs.save_window();
         Ok(())
     }
 
@@ -61,10 +58,7 @@ impl Run<'_> {
     /// To the previous window; [`Run::check_fill`] was asked.
     #[inline(always)]
     pub(super) fn restore(&mut self) {
-        let regs = &mut self.strand.regs;
-        regs.cansave = (regs.cansave + 1) & 7;
-        regs.canrestore = regs.canrestore.wrapping_sub(1) & 7;
-        regs.to_previous();
+        self.strand.regs.restore_window();
     }
 
     /// FLUSHW.
