@@ -13,6 +13,7 @@ use sun4v::record::{LoadError, StrandV1};
 use sun4v::time::{SimTime, T2_HZ};
 
 impl Domain {
+    #[inline]
     pub(super) fn index(&self, vcpu: VcpuId) -> Option<usize> {
         self.seats.binary_search_by_key(&vcpu, |seat| seat.vcpu).ok()
     }
@@ -21,17 +22,20 @@ impl Domain {
     ///
     /// The hypervisor asks only for virtual CPUs that it has assigned; for another
     /// one there is nothing to do.
+    #[inline]
     pub(super) fn strand(&mut self, vcpu: VcpuId) -> Option<&mut Strand> {
         let index = self.index(vcpu)?;
         Some(&mut self.seats[index].strand)
     }
 
+    #[inline]
     pub(super) fn core(&mut self, vcpu: VcpuId) -> Option<&mut Core> {
         let index = self.index(vcpu)?;
         self.cores.get_mut(&self.seats[index].id.core())
     }
 
     /// The tick at which whoever calls is.
+    #[inline]
     pub(super) fn tick(&self) -> u64 {
         let now = self.now.ticks(T2_HZ);
         self.current.map_or(now, |index| self.seats[index].strand.tick.max(now))
@@ -39,6 +43,7 @@ impl Domain {
 }
 
 /// Writes an answer and goes on after the trap instruction.
+#[inline]
 pub(super) fn complete(strand: &mut Strand, answer: &Answer) {
     strand.regs.set(8, answer.status);
     let count = answer.count.min(5);

@@ -42,6 +42,7 @@ impl Domain {
     }
 
     /// Does a debugger want to see every instruction of a virtual CPU?
+    #[inline]
     pub(super) fn is_watched(&self, index: usize) -> bool {
         self.debug.as_ref().is_some_and(|debug| {
             !debug.points.is_empty() || debug.step == Some(self.seats[index].vcpu)
@@ -73,6 +74,7 @@ impl Domain {
     }
 
     /// The watchpoint that an instruction has met, if it did complete.
+    #[inline]
     pub(super) fn met(&self, index: usize, watched: Option<Watched>) -> Option<Reason> {
         let Watched { access, npc } = watched?;
         let complete = self.seats[index].strand.pc == npc;
@@ -81,6 +83,7 @@ impl Domain {
 
     /// The end of a step, when there was one: the instruction at `pc` is done, or its
     /// trap is taken.
+    #[inline]
     pub(super) fn stepped(&mut self, index: usize, pc: u64) -> Option<Reason> {
         let Seat { vcpu, strand, .. } = &self.seats[index];
         let step = Some(*vcpu);
