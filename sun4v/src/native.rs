@@ -24,6 +24,9 @@ pub struct JobId(pub u64);
 pub enum Event {
     /// The domain was started. Comes once, first.
     Start,
+    /// The domain runs on, and its software has begun again from what it saved
+    /// ([`Program::save`]). Comes once, first, in place of [`Event::Start`].
+    Restarted,
     /// An entry of the device mondo queue: word 0 is the interrupt's cookie.
     Mondo([u64; 8]),
     /// A time set by [`Ports::set_timer`] has come.
@@ -129,4 +132,14 @@ pub trait Ports {
 pub trait Program: Send {
     /// Handles one event.
     fn event(&mut self, event: Event, ports: &mut dyn Ports);
+    /// What must outlive the program when its domain goes on and its software begins
+    /// again: records, whose canonical bytes are the same for the same state. What it
+    /// leaves out is lost, as when a service is restarted: connections, sessions,
+    /// requests under way.
+    ///
+    /// # Errors
+    /// Why it cannot be stopped now, for a person: "a migration is in progress".
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Err("this program cannot be saved".to_owned())
+    }
 }

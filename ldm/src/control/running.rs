@@ -116,7 +116,7 @@ impl Running {
     /// Something happened.
     pub fn event(&mut self, ports: &mut dyn Ports, event: Event) {
         match event {
-            Event::Start => {}
+            Event::Start | Event::Restarted => {}
             Event::Mondo([cookie, ..]) => self.mondo(ports, cookie),
             Event::Timer(token) => self.timer(ports, token),
             Event::Frame { nic, bytes } => {

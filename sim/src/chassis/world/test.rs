@@ -48,7 +48,7 @@ impl Program for Toy {
     fn event(&mut self, event: Event, ports: &mut dyn Ports) {
         assert!(self.started || event == Event::Start, "{event:?} before the start");
         match event {
-            Event::Start => self.started = true,
+            Event::Start | Event::Restarted => self.started = true,
             Event::Mondo(words) => ports.log(format!("mondo {:x}", words[0])),
             Event::Timer(token) => {
                 let now = ports.now().0;
