@@ -4,21 +4,33 @@
 //! virtual CPU's, and outlives a reboot.
 
 use std::collections::BTreeMap;
-use sun4v::hcall::{Group, HvError, Row, VERSIONS};
+use sun4v::hcall::{FAST_NUMBERS, Group, HvError, ROWS, VERSIONS};
 
 /// The versions that a guest has negotiated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Api {
     held: BTreeMap<Group, (u16, u16)>,
+    /// A bit a function number of the fast trap: what `held` opens.
+    open: [u64; FAST_NUMBERS.div_ceil(64)],
 }
 
 impl Api {
-    /// True when the guest may make this call.
+    /// True when the guest may make this call by the fast trap.
     #[must_use]
-    pub fn opens(&self, row: &Row) -> bool {
-        self.held
-            .get(&row.group)
-            .is_some_and(|&(major, minor)| row.majors.contains(&major) && row.minor <= minor)
+    #[inline]
+    pub fn opens(&self, nr: u64) -> bool {
+        self.open.get((nr >> 6) as usize).is_some_and(|word| word >> (nr & 63) & 1 != 0)
+    }
+
+    fn reopen(&mut self) {
+        self.open = Default::default();
+        for row in ROWS {
+            let held = self.held.get(&row.group);
+            if held.is_some_and(|(major, minor)| row.majors.contains(major) && row.minor <= *minor)
+            {
+                self.open[(row.nr >> 6) as usize] |= 1 << (row.nr & 63);
+            }
+        }
     }
 
     /// `api_set_version`: gives the minor version that is now in force.
@@ -32,6 +44,7 @@ impl Api {
         let group = Group::from_number(group).ok_or(HvError::Inval)?;
         if major == 0 {
             self.held.remove(&group);
+            self.reopen();
             return Ok(0);
         }
         let version = VERSIONS
@@ -40,6 +53,7 @@ impl Api {
             .ok_or(HvError::NotSupported)?;
         let minor = minor.min(u64::from(version.minor)) as u16;
         self.held.insert(group, (version.major, minor));
+        self.reopen();
         Ok(u64::from(minor))
     }
 
@@ -76,7 +90,7 @@ impl Api {
 #[cfg(test)]
 mod test {
     use super::Api;
-    use sun4v::hcall::{HvError, row};
+    use sun4v::hcall::{HvError, nr};
 
     #[test]
     fn minors_are_clamped_and_majors_refused() {
@@ -91,7 +105,7 @@ mod test {
     #[test]
     fn a_lower_minor_closes_calls_again_and_major_zero_closes_all() {
         let mut api = Api::default();
-        let (stop, start) = (row(0x11).unwrap(), row(0x10).unwrap());
+        let (stop, start) = (nr::cpu_stop, nr::cpu_start);
         assert!(!api.opens(start));
         api.set(1, 1, 1).unwrap();
         assert!(api.opens(start) && api.opens(stop));
@@ -104,7 +118,7 @@ mod test {
     #[test]
     fn interrupts_by_sysino_go_with_major_two() {
         let mut api = Api::default();
-        let (sysino, cookie) = (row(0xa0).unwrap(), row(0xa8).unwrap());
+        let (sysino, cookie) = (nr::intr_devino2sysino, nr::vintr_setcookie);
         api.set(2, 1, 0).unwrap();
         assert!(api.opens(sysino) && api.opens(cookie));
         api.set(2, 2, 0).unwrap();

@@ -22,13 +22,14 @@ impl Trace {
     pub fn call(
         &mut self,
         (at, guest, vcpu): (SimTime, &str, VcpuId),
-        (name, row): (&str, Option<&Row>),
+        row: Option<&Row>,
         args: &[u64],
         answer: Option<&Answer>,
     ) {
         if !self.on {
             return;
         }
+        let name = row.map_or("unknown", |row| row.name);
         let mut line = format!("{:>17} {guest} v{vcpu} {name}(", at.0);
         let wanted = row.map_or(args.len(), |row| row.args.len());
         for (index, arg) in args.iter().take(wanted).enumerate() {

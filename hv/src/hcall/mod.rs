@@ -15,7 +15,7 @@ mod softstate;
 use crate::guest::{Call, CallResult, Guest};
 use crate::platform::Cpus;
 use crate::trap::{Answer, Failure, Outcome, Trap};
-use sun4v::hcall::{HvError, nr, row};
+use sun4v::hcall::{HvError, nr, row_of};
 use sun4v::id::VcpuId;
 use sun4v::time::SimTime;
 
@@ -23,7 +23,6 @@ use sun4v::time::SimTime;
 const FAST_TRAP: u8 = 0x80;
 const MMU_MAP_ADDR: u8 = 0x83;
 const MMU_UNMAP_ADDR: u8 = 0x84;
-const TTRACE_ADDENTRY: u8 = 0x85;
 const CORE_TRAP: u8 = 0xff;
 
 /// How a call ends when it is not simply answered.
@@ -52,20 +51,9 @@ impl Guest {
             return self.fault(vcpu, trap, cpus);
         };
         let at = if self.trace.on { cpus.now() } else { SimTime::ZERO };
-        let (name, row) = match number {
-            FAST_TRAP => row(function).map_or(("unknown", None), |row| (row.name, Some(row))),
-            MMU_MAP_ADDR => ("mmu_map_addr", None),
-            MMU_UNMAP_ADDR => ("mmu_unmap_addr", None),
-            TTRACE_ADDENTRY => ("ttrace_addentry", None),
-            CORE_TRAP => (core_name(function), None),
-            _ => ("unknown", None),
-        };
         let mut call = Call { guest: self, vcpu, cpus };
         let end = match number {
-            FAST_TRAP => match row {
-                Some(row) if call.guest.api.opens(row) => call.fast(function, args),
-                _ => End::Answer(Err(HvError::BadTrap.into())),
-            },
+            FAST_TRAP if call.guest.api.opens(function) => call.fast(function, args),
             MMU_MAP_ADDR if call.core_open() => call.mmu_map_addr(five(args)).into(),
             MMU_UNMAP_ADDR if call.core_open() => call.mmu_unmap_addr(five(args)).into(),
             CORE_TRAP => call.core(function, five(args)),
@@ -83,8 +71,9 @@ impl Guest {
                 Outcome::Resumed => Some(Answer::default()),
                 Outcome::Blocked => None,
             };
-            let guest = self.conf.as_ref().map_or_else(String::new, |conf| conf.name.clone());
-            self.trace.call((at, &guest, vcpu), (name, row), &five(args), answer.as_ref());
+            let guest = self.conf.as_ref().map_or("", |conf| conf.name.as_str());
+            let row = row_of(number, function);
+            self.trace.call((at, guest, vcpu), row, &five(args), answer.as_ref());
         }
         outcome
     }
@@ -96,20 +85,10 @@ const fn five(registers: &[u64; 6]) -> [u64; 5] {
     [a0, a1, a2, a3, a4]
 }
 
-const fn core_name(function: u64) -> &'static str {
-    match function {
-        0 => "api_set_version",
-        1 => "api_putchar",
-        2 => "api_exit",
-        3 => "api_get_version",
-        _ => "unknown",
-    }
-}
-
 impl Call<'_> {
     /// Is the group open that the traps without a function number belong to?
     fn core_open(&self) -> bool {
-        row(nr::cpu_start).is_some_and(|row| self.guest.api.opens(row))
+        self.guest.api.opens(nr::cpu_start)
     }
 
     /// A core trap: always open.

@@ -66,7 +66,7 @@ impl Guest {
         bytes
     }
 
-    fn record(&self) -> GuestV1 {
+    pub(crate) fn record(&self) -> GuestV1 {
         let Self {
             // The chassis's: the new one has its own.
             id: _,

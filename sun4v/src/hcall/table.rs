@@ -1,8 +1,12 @@
-//! One row a hypercall: number, name, the group and version that opens it, and
-//! the names of its arguments and results.
+//! What a hypercall is, as data: number, name, the group and version that opens it, the
+//! names of its arguments and results, and its errors in the order of checking. The rows
+//! themselves are in `rows.rs`.
 //!
 //! **Source.** sun4v hypervisor API; which group and version opens a call on a
 //! T5120/T5220 is the OpenSPARC hypervisor's table (`hcall_groups.s`).
+
+use super::HvError;
+pub use super::rows::{CORE_ROWS, HYPERFAST_ROWS, ROWS, nr};
 
 /// API groups, numbered as in the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,10 +20,22 @@ pub enum Group {
     Intr = 0x002,
     /// What a guest says about itself.
     SoftState = 0x003,
+    /// PCI root complexes.
+    Pci = 0x100,
     /// Logical domain channels.
     Ldc = 0x101,
     /// Crypto units.
     Ncs = 0x103,
+    /// The random number generator.
+    Rng = 0x104,
+    /// Performance registers of T2.
+    N2Perf = 0x202,
+    /// Performance registers of T2's PCI Express unit.
+    N2PiuPerf = 0x203,
+    /// Logical pages of T2's network unit.
+    N2Niu = 0x204,
+    /// Diagnosis.
+    Diag = 0x300,
 }
 
 /// A version that a group may be negotiated at.
@@ -40,8 +56,15 @@ pub const VERSIONS: &[GroupVersion] = &[
     GroupVersion { group: Group::Intr, major: 1, minor: 0 },
     GroupVersion { group: Group::Intr, major: 2, minor: 0 },
     GroupVersion { group: Group::SoftState, major: 1, minor: 0 },
+    GroupVersion { group: Group::Pci, major: 1, minor: 0 },
     GroupVersion { group: Group::Ldc, major: 1, minor: 0 },
+    GroupVersion { group: Group::Ncs, major: 1, minor: 0 },
     GroupVersion { group: Group::Ncs, major: 2, minor: 0 },
+    GroupVersion { group: Group::Rng, major: 1, minor: 0 },
+    GroupVersion { group: Group::N2Perf, major: 1, minor: 0 },
+    GroupVersion { group: Group::N2PiuPerf, major: 1, minor: 0 },
+    GroupVersion { group: Group::N2Niu, major: 1, minor: 0 },
+    GroupVersion { group: Group::Diag, major: 1, minor: 0 },
 ];
 
 impl Group {
@@ -55,7 +78,9 @@ impl Group {
 /// A hypercall as data.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Function number, in `%o5`.
+    /// Software trap number: 0x80, the fast trap, but for a few.
+    pub trap: u8,
+    /// Function number, in `%o5`; the trap's number where there is none.
     pub nr: u64,
     /// Name, as in the specification without its group's capitals.
     pub name: &'static str,
@@ -69,136 +94,58 @@ pub struct Row {
     pub args: &'static [&'static str],
     /// Names of its results, from `%o1`.
     pub rets: &'static [&'static str],
+    /// Its statuses other than EOK, each where it is looked for first.
+    pub errors: &'static [HvError],
 }
 
-macro_rules! rows {
-    ($($group:ident $majors:tt . $minor:literal {
-        $($nr:literal $name:ident($($arg:ident),*) -> ($($ret:ident),*);)*
-    })*) => {
-        /// Every fast-trap call (`ta 0x80`), by group.
-        pub const ROWS: &[Row] = &[$($(Row {
-            nr: $nr,
-            name: stringify!($name),
-            group: Group::$group,
-            majors: &$majors,
-            minor: $minor,
-            args: &[$(stringify!($arg)),*],
-            rets: &[$(stringify!($ret)),*],
-        },)*)*];
+/// Function numbers of the fast trap lie below.
+pub const FAST_NUMBERS: usize = 0x202;
 
-        /// Function numbers of the fast trap, by name.
-        #[expect(non_upper_case_globals, reason = "they are written as the rows are")]
-        pub mod nr {
-            $($(
-                #[doc = concat!("`", stringify!($name), "`.")]
-                pub const $name: u64 = $nr;
-            )*)*
-        }
-    };
-}
-
-rows! {
-    Core [1].0 {
-        0x00 mach_exit(code) -> ();
-        0x01 mach_desc(buffer, bytes) -> (size);
-        0x02 mach_sir() -> ();
-        0x10 cpu_start(vcpu, pc, rtba, argument) -> ();
-        0x12 cpu_yield() -> ();
-        0x14 cpu_qconf(queue, base, entries) -> ();
-        0x15 cpu_qinfo(queue) -> (base, entries);
-        0x16 cpu_myid() -> (vcpu);
-        0x17 cpu_state(vcpu) -> (state);
-        0x18 cpu_set_rtba(rtba) -> (previous);
-        0x19 cpu_get_rtba() -> (rtba);
-        0x20 mmu_tsb_ctx0(count, descriptors) -> ();
-        0x21 mmu_tsb_ctxnon0(count, descriptors) -> ();
-        0x22 mmu_demap_page(list, cpus, va, context, flags) -> ();
-        0x23 mmu_demap_ctx(list, cpus, context, flags) -> ();
-        0x24 mmu_demap_all(list, cpus, flags) -> ();
-        0x25 mmu_map_perm_addr(va, context, tte, flags) -> ();
-        0x26 mmu_fault_area_conf(area) -> (previous);
-        0x27 mmu_enable(on, resume) -> ();
-        0x28 mmu_unmap_perm_addr(va, context, flags) -> ();
-        0x29 mmu_tsb_ctx0_info(max, buffer) -> (count);
-        0x2a mmu_tsb_ctxnon0_info(max, buffer) -> (count);
-        0x2b mmu_fault_area_info() -> (area);
-        0x31 mem_scrub(ra, bytes) -> (done);
-        0x32 mem_sync(ra, bytes) -> (done);
-        0x42 cpu_mondo_send(count, list, data) -> ();
-        0x50 tod_get() -> (seconds);
-        0x51 tod_set(seconds) -> ();
-        0x60 cons_getchar() -> (character);
-        0x61 cons_putchar(character) -> ();
+/// Place in [`ROWS`], plus one, of each function number.
+static PLACES: [u8; FAST_NUMBERS] = {
+    let mut places = [0; FAST_NUMBERS];
+    let mut at = 0;
+    while at < ROWS.len() {
+        places[ROWS[at].nr as usize] = at as u8 + 1;
+        at += 1;
     }
-    Core [1].1 {
-        0x11 cpu_stop(vcpu) -> ();
-        0x62 cons_read(buffer, bytes) -> (count);
-        0x63 cons_write(buffer, bytes) -> (count);
-    }
-    Intr [1].0 {
-        0xa0 intr_devino2sysino(handle, ino) -> (sysino);
-        0xa1 intr_getenabled(sysino) -> (enabled);
-        0xa2 intr_setenabled(sysino, enabled) -> ();
-        0xa3 intr_getstate(sysino) -> (state);
-        0xa4 intr_setstate(sysino, state) -> ();
-        0xa5 intr_gettarget(sysino) -> (vcpu);
-        0xa6 intr_settarget(sysino, vcpu) -> ();
-    }
-    Intr [1, 2].0 {
-        0xa7 vintr_getcookie(handle, ino) -> (cookie);
-        0xa8 vintr_setcookie(handle, ino, cookie) -> ();
-        0xa9 vintr_getvalid(handle, ino) -> (valid);
-        0xaa vintr_setvalid(handle, ino, valid) -> ();
-        0xab vintr_getstate(handle, ino) -> (state);
-        0xac vintr_setstate(handle, ino, state) -> ();
-        0xad vintr_gettarget(handle, ino) -> (vcpu);
-        0xae vintr_settarget(handle, ino, vcpu) -> ();
-    }
-    SoftState [1].0 {
-        0x70 soft_state_set(state, description) -> ();
-        0x71 soft_state_get(buffer) -> (state);
-    }
-    Ldc [1].0 {
-        0xe0 ldc_tx_qconf(channel, base, entries) -> ();
-        0xe1 ldc_tx_qinfo(channel) -> (base, entries);
-        0xe2 ldc_tx_get_state(channel) -> (head, tail, state);
-        0xe3 ldc_tx_set_qtail(channel, tail) -> ();
-        0xe4 ldc_rx_qconf(channel, base, entries) -> ();
-        0xe5 ldc_rx_qinfo(channel) -> (base, entries);
-        0xe6 ldc_rx_get_state(channel) -> (head, tail, state);
-        0xe7 ldc_rx_set_qhead(channel, head) -> ();
-        0xea ldc_set_map_table(channel, table, entries) -> ();
-        0xeb ldc_get_map_table(channel) -> (table, entries);
-        0xec ldc_copy(channel, direction, cookie, ra, bytes) -> (copied);
-        0xed ldc_mapin(channel, cookie) -> (ra, permissions);
-        0xee ldc_unmap(ra) -> ();
-        0xef ldc_revoke(channel, cookie, revoke) -> ();
-    }
-    Ncs [2].0 {
-        0x111 ncs_qconf(kind, base, entries) -> (handle);
-        0x112 ncs_qinfo(handle) -> (kind, base, entries);
-        0x113 ncs_gethead(handle) -> (head);
-        0x114 ncs_gettail(handle) -> (tail);
-        0x115 ncs_settail(handle, tail) -> ();
-        0x116 ncs_qhandle_to_devino(handle) -> (ino);
-        0x117 ncs_sethead_marker(handle, marker) -> ();
-    }
-}
+    places
+};
 
 /// The row of a fast-trap call.
 #[must_use]
+#[inline]
 pub fn row(nr: u64) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.nr == nr)
+    let place = *PLACES.get(usize::try_from(nr).ok()?)?;
+    ROWS.get(usize::from(place).checked_sub(1)?)
+}
+
+/// The row of a call by any trap.
+#[must_use]
+pub fn row_of(trap: u8, nr: u64) -> Option<&'static Row> {
+    match trap {
+        0x80 => row(nr),
+        0xff => CORE_ROWS.iter().find(|row| row.nr == nr),
+        _ => HYPERFAST_ROWS.iter().find(|row| row.trap == trap),
+    }
+}
+
+/// Every call by any trap.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    CORE_ROWS.iter().chain(ROWS).chain(HYPERFAST_ROWS)
 }
 
 #[cfg(test)]
 mod test {
-    use super::{ROWS, VERSIONS};
+    use super::{VERSIONS, all, row, row_of};
 
     #[test]
     fn numbers_and_names_are_unique_and_every_row_can_be_opened() {
-        for (i, a) in ROWS.iter().enumerate() {
-            assert!(ROWS[i + 1..].iter().all(|b| a.nr != b.nr && a.name != b.name), "{}", a.name);
+        let rows: Vec<_> = all().collect();
+        for (i, a) in rows.iter().enumerate() {
+            let differs = |b: &&super::Row| (a.trap, a.nr) != (b.trap, b.nr) && a.name != b.name;
+            assert!(rows[i + 1..].iter().all(differs), "{}", a.name);
+            assert!(std::ptr::eq(row_of(a.trap, a.nr).unwrap(), *a), "{}", a.name);
             for &major in a.majors {
                 assert!(
                     VERSIONS
@@ -209,5 +156,6 @@ mod test {
                 );
             }
         }
+        assert!(row(0x13).is_none() && row(0x202).is_none() && row(u64::MAX).is_none());
     }
 }

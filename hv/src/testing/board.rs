@@ -1,23 +1,11 @@
-//! A machine without a simulator, for tests of hypercalls.
-//!
-//! [`Board`] has memory, and virtual CPUs that execute nothing but remember what
-//! the hypervisor did to them. [`Lab`] puts a hypervisor on it:
-//!
-//! ```
-//! use hv::testing::Lab;
-//!
-//! let mut lab = Lab::new();
-//! assert_eq!(lab.call(0x16, [0; 5]).rets[0], 0); // cpu_myid
-//! ```
+//! The machine of a test: memory, and virtual CPUs that execute nothing.
 
 use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, StartState, Tlbs};
-use crate::{Answer, HvMemory, Hypervisor, Outcome, PowerOnError, Trap};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use sun4v::addr::{Pa, Ra, RealMap, RealRange};
-use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
-use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
+use sun4v::addr::{Pa, RealMap};
+use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
 use sun4v::time::{SimTime, T2_HZ};
@@ -27,6 +15,37 @@ use sun4v::time::{SimTime, T2_HZ};
 pub struct Pages {
     pages: Rc<RefCell<BTreeMap<u64, Box<[u8; 8192]>>>>,
     logged: Rc<RefCell<BTreeMap<u64, bool>>>,
+}
+
+impl Pages {
+    /// A copy that no longer changes with this one.
+    #[must_use]
+    pub fn snapshot(&self) -> Self {
+        Self {
+            pages: Rc::new(RefCell::new(self.pages.borrow().clone())),
+            logged: Rc::new(RefCell::new(self.logged.borrow().clone())),
+        }
+    }
+
+    /// Doublewords that differ from another memory: address, theirs, ours.
+    #[must_use]
+    pub fn differences(&self, before: &Self) -> Vec<(Pa, u64, u64)> {
+        let (old, new) = (before.pages.borrow(), self.pages.borrow());
+        let pages: BTreeSet<u64> = old.keys().chain(new.keys()).copied().collect();
+        let mut all = Vec::new();
+        for page in pages {
+            if old.get(&page) == new.get(&page) {
+                continue;
+            }
+            for at in (page << 13..(page + 1) << 13).step_by(8).map(Pa) {
+                let (was, is) = (before.read_u64(at), self.read_u64(at));
+                if was != is {
+                    all.push((at, was, is));
+                }
+            }
+        }
+        all
+    }
 }
 
 impl Memory for Pages {
@@ -101,6 +120,8 @@ pub struct Seen {
     pub mmu_on: bool,
     /// Translations loaded: address, context, data word, physical address.
     pub loaded: Vec<(u64, u16, u64, u64)>,
+    /// Translations removed: in which TLBs, of which page, in which context.
+    pub demapped: Vec<(Tlbs, Option<u64>, Option<u16>)>,
     /// Answers that came at a boundary.
     pub answers: Vec<(u64, Vec<u64>)>,
     /// Registers that were loaded.
@@ -123,7 +144,7 @@ pub struct Seats {
 }
 
 impl Seats {
-    fn at(&mut self, vcpu: VcpuId) -> &mut Seen {
+    pub(super) fn at(&mut self, vcpu: VcpuId) -> &mut Seen {
         self.seen.entry(vcpu).or_default()
     }
 }
@@ -168,9 +189,15 @@ impl Cpus for Seats {
     fn tlb_insert(&mut self, vcpu: VcpuId, _: Tlbs, va: u64, context: u16, tte: Tte, pa: Pa) {
         self.at(vcpu).loaded.push((va, context, tte.0, pa.0));
     }
-    fn demap_page(&mut self, _: VcpuId, _: Tlbs, _: u64, _: u16) {}
-    fn demap_context(&mut self, _: VcpuId, _: Tlbs, _: u16) {}
-    fn demap_all(&mut self, _: VcpuId, _: Tlbs) {}
+    fn demap_page(&mut self, vcpu: VcpuId, tlbs: Tlbs, va: u64, context: u16) {
+        self.at(vcpu).demapped.push((tlbs, Some(va), Some(context)));
+    }
+    fn demap_context(&mut self, vcpu: VcpuId, tlbs: Tlbs, context: u16) {
+        self.at(vcpu).demapped.push((tlbs, None, Some(context)));
+    }
+    fn demap_all(&mut self, vcpu: VcpuId, tlbs: Tlbs) {
+        self.at(vcpu).demapped.push((tlbs, None, None));
+    }
     fn set_tsbs(&mut self, vcpu: VcpuId, nonzero_contexts: bool, tsbs: &[Tsb]) {
         self.at(vcpu).tsbs[usize::from(nonzero_contexts)] = tsbs.to_vec();
     }
@@ -240,7 +267,7 @@ fn tsb_record(tsb: &Tsb) -> TsbV1 {
 pub struct Board {
     /// Its memory.
     pub memory: Pages,
-    now: SimTime,
+    pub(super) now: SimTime,
     /// The virtual CPUs of each guest.
     pub seats: BTreeMap<GuestId, Seats>,
     /// What the guests wrote to service processor consoles.
@@ -296,170 +323,5 @@ impl Machine for Board {
     fn trace(&mut self, line: &str) {
         self.trace.push_str(line);
         self.trace.push('\n');
-    }
-}
-
-/// The first real address of a guest of [`Lab`].
-pub const BASE: u64 = 0x800_0000;
-/// Bytes of memory of each.
-pub const BYTES: u64 = 16 << 20;
-
-/// The hypervisor's memory on a board that is switched on.
-pub const HV_MEMORY: HvMemory = HvMemory { base: Pa(0), bytes: 0x20_0000 };
-/// Where the hypervisor MD lies in it.
-pub const HV_MD: Pa = Pa(0x10_0000);
-/// A machine description of one empty node list.
-const EMPTY_MD: [u8; 16] = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
-
-/// A hypervisor on a board, with two running guests of two virtual CPUs each that
-/// share channel 0 and have opened every group.
-pub struct Lab {
-    /// The hypervisor.
-    pub hv: Hypervisor,
-    /// The machine.
-    pub board: Board,
-    /// Who calls.
-    pub caller: (GuestId, VcpuId),
-}
-
-impl Default for Lab {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Lab {
-    /// Powers it on.
-    #[must_use]
-    pub fn new() -> Self {
-        let mut config = HvConfig::default();
-        for id in 0..2u8 {
-            let guest = GuestId(id);
-            config.guests.push(GuestConf {
-                id: guest,
-                name: format!("guest{id}"),
-                md_pa: Pa(0x1000),
-                rom_pa: Pa(0),
-                rom_bytes: 0,
-                tod_offset: 0,
-            });
-            for vcpu in 0..2 {
-                let strand = StrandId(id * 8 + vcpu);
-                config.vcpus.push(VcpuConf { strand, guest, vid: VcpuId(vcpu) });
-            }
-            let pa = Pa(0x1000_0000 + u64::from(id) * BYTES);
-            config
-                .mblocks
-                .push(MblockConf { guest, range: RealRange { ra: Ra(BASE), pa, size: BYTES } });
-            let target = LdcTarget::Guest { guest: GuestId(1 - id), channel: LdcId(0) };
-            config.ldc_endpoints.push(LdcConf {
-                guest,
-                channel: LdcId(0),
-                target,
-                tx_ino: 0,
-                rx_ino: 1,
-                private_console: false,
-            });
-            // Guest 0 is the concentrator of guest 1's console.
-            let peer = LdcTarget::Guest { guest: GuestId(1 - id), channel: LdcId(3) };
-            config.ldc_endpoints.push(LdcConf {
-                guest,
-                channel: LdcId(3),
-                target: peer,
-                tx_ino: 6,
-                rx_ino: 7,
-                private_console: id == 1,
-            });
-            let endpoint = (id == 1).then_some(LdcId(3));
-            config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint });
-        }
-        let (mut hv, mut board) = (Hypervisor::new(), Board::default());
-        hv.apply(config, &mut board);
-        hv.set_trace(true);
-        board.memory.write(Pa(0x1000), &EMPTY_MD);
-        let mut lab = Self { hv, board, caller: (GuestId(0), VcpuId(0)) };
-        for id in 0..2 {
-            lab.caller = (GuestId(id), VcpuId(0));
-            let started = lab.hv.boot(GuestId(id), Ra(BASE), &mut lab.board);
-            assert_eq!(started, Ok(()));
-            for (group, major) in [(1, 1), (2, 1), (3, 1), (0x101, 1), (0x103, 2)] {
-                lab.core(0, [group, major, 9, 0, 0]);
-            }
-        }
-        lab.hv.boundary(&mut lab.board);
-        lab.board.trace.clear();
-        lab.caller = (GuestId(0), VcpuId(0));
-        lab
-    }
-
-    /// A chassis that is switched on with this configuration, from a hypervisor MD at
-    /// [`HV_MD`]; guests' MDs are empty.
-    ///
-    /// # Errors
-    /// As [`Hypervisor::power_on`].
-    pub fn power_on(config: &HvConfig) -> Result<Self, PowerOnError> {
-        let mut board = Board::default();
-        board.memory.write(HV_MD, &config.to_md().to_bytes());
-        for guest in &config.guests {
-            board.memory.write(guest.md_pa, &EMPTY_MD);
-        }
-        let hv = Hypervisor::power_on(HV_MEMORY, HV_MD, &mut board)?;
-        Ok(Self { hv, board, caller: (GuestId(0), VcpuId(0)) })
-    }
-
-    /// Hands a trap of the caller to the hypervisor.
-    pub fn trap(&mut self, trap: Trap) -> Outcome {
-        let (id, vcpu) = self.caller;
-        let Some(mut guest) = self.hv.take(id) else { return Outcome::Blocked };
-        let outcome = guest.htrap(vcpu, trap, self.board.cpus(id));
-        self.hv.put(guest);
-        outcome
-    }
-
-    /// A fast-trap call; one that waits for the boundary gets one.
-    pub fn call(&mut self, nr: u64, args: [u64; 5]) -> Answer {
-        self.number(0x80, nr, args)
-    }
-
-    /// A core-trap call.
-    pub fn core(&mut self, nr: u64, args: [u64; 5]) -> Answer {
-        self.number(0xff, nr, args)
-    }
-
-    /// A call by any software trap number.
-    pub fn number(&mut self, number: u8, nr: u64, [a, b, c, d, e]: [u64; 5]) -> Answer {
-        match self.trap(Trap::Hypercall { number, args: [a, b, c, d, e, nr] }) {
-            Outcome::Done(answer) | Outcome::Parked(answer) => answer,
-            Outcome::Resumed => Answer::default(),
-            Outcome::Blocked => {
-                self.hv.boundary(&mut self.board);
-                let (id, vcpu) = self.caller;
-                let seats = self.board.seats.get_mut(&id);
-                let answers = seats.and_then(|seats| seats.at(vcpu).answers.pop());
-                let Some((status, rets)) = answers else { return Answer::default() };
-                Answer { status, ..Answer::ok(&rets) }
-            }
-        }
-    }
-
-    /// Writes the caller's memory.
-    pub fn poke(&mut self, ra: u64, bytes: &[u8]) {
-        if let Some(pa) = self.place(ra, bytes.len()) {
-            self.board.memory.write(pa, bytes);
-        }
-    }
-
-    /// Reads the caller's memory.
-    #[must_use]
-    pub fn peek<const N: usize>(&self, ra: u64) -> [u8; N] {
-        let mut bytes = [0; N];
-        if let Some(pa) = self.place(ra, N) {
-            self.board.memory.read(pa, &mut bytes);
-        }
-        bytes
-    }
-
-    fn place(&self, ra: u64, bytes: usize) -> Option<Pa> {
-        self.hv.guest(self.caller.0)?.map.resolve(Ra(ra), bytes as u64)
     }
 }

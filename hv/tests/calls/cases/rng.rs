@@ -1,0 +1,7 @@
+//! The random number generator.
+
+use crate::case::{Case, Never};
+
+pub const CASES: &[Case] = &[];
+
+pub const NEVERS: &[Never] = &[];

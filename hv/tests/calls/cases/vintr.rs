@@ -1,0 +1,7 @@
+//! Interrupts by cookie.
+
+use crate::case::{Case, Never};
+
+pub const CASES: &[Case] = &[];
+
+pub const NEVERS: &[Never] = &[];
