@@ -1,9 +1,9 @@
-//! How fast crypto units are behind their queues: a control domain gives control words by
-//! `ncs_settail`, is told of their end by interrupt, and gives more. Boundaries of
-//! slices cost what they cost.
+//! How fast crypto units are behind their queues: a control domain gives control
+//! words by `ncs_settail`, is told of their end by interrupt, and gives more.
+//! Boundaries of slices cost what they cost.
 //!
-//! The table is in the book (`crypto.md`), which is compared. What the program itself would
-//! spend on its strands is not charged: it is the units' table.
+//! The table is in the book (`crypto.md`), which is compared. What the program itself
+//! would spend on its strands is not charged: it is the units' table.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
@@ -99,7 +99,7 @@ impl Unit {
         for (call, value) in [(INTR_SETTARGET, 0), (INTR_SETSTATE, 0), (INTR_SETENABLED, 1)] {
             ports.hcall(call, [sysino, value, 0, 0, 0]).unwrap();
         }
-        let source: Vec<u8> = (0..load.bytes).map(|n| (n * 31 >> 3) as u8).collect();
+        let source: Vec<u8> = (0..load.bytes).map(|n| (n / 3) as u8).collect();
         ports.write(base.offset(SOURCE), &source);
         if let What::Hash(kind) = load.what {
             ports.write(base.offset(IV), kind.initial_state());

@@ -1,4 +1,5 @@
 //! Any control words at all: no panic, an end, and no byte written that may not be.
+//! `PROPTEST_CASES` says how many are tried.
 
 use super::WHOLE;
 use crate::chip::cwq::{ControlWord, Cwq, Dma, Status};
@@ -141,7 +142,7 @@ fn word() -> impl Strategy<Value = [u8; WORD_BYTES]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_words_end_and_write_only_where_they_may(words in proptest::collection::vec(word(), 0..80)) {

@@ -1,8 +1,9 @@
-//! A message in pieces is the message: every vector, cut in every way that can be tried.
+//! A message in pieces is the message: every vector, cut in every way that can be
+//! tried.
 //!
 //! Messages of up to twelve bytes are cut in all 2ⁿ⁻¹ ways, others at every pair of
-//! places, those of up to 64 bytes at every three. The pieces lie one behind the other, or
-//! each for itself and, if it is a cipher, are written over.
+//! places, those of up to 64 bytes at every three. The pieces lie one behind the
+//! other, or each for itself and, if it is a cipher, are written over.
 
 use super::vectors::{Vector, What, all};
 use super::{OUT, Ram, SOURCE, chain};
