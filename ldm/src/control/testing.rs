@@ -127,8 +127,9 @@ impl World {
             } else if let Some(far) = self.woken() {
                 self.look(far);
             } else if let (true, Some(event)) = (self.up, self.hv.events.pop_front()) {
+                // Notices are not numbered.
                 if let HvEvent::Notice(reply) = event {
-                    self.say(reply);
+                    self.send(reply);
                 }
             } else if !self.turn() {
                 return;
@@ -166,10 +167,13 @@ impl World {
     }
 
     fn say(&mut self, reply: HvReply) {
-        let reply = HvReply { seqn: self.ours, ..reply };
+        self.send(HvReply { seqn: self.ours, ..reply });
+        self.ours = self.ours.wrapping_add(1);
+    }
+
+    fn send(&mut self, reply: HvReply) {
         let ports = &mut self.board.ports(HYPERVISOR);
         assert_eq!(self.endpoint.send(ports, [reply.to_bytes()].into_iter()), Ok(1));
-        self.ours = self.ours.wrapping_add(1);
     }
 
     fn serve(&mut self) {

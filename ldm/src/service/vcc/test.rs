@@ -161,12 +161,12 @@ fn a_line_goes_on_when_the_concentrator_begins_again() {
     assert_eq!(world.server.save(), [saved]);
     world.guest.reset(&mut world.board.ports(1)).unwrap();
     world.run();
-    assert!(world.lines().is_empty());
-    world.writes("in: ");
     world.serve(|server, host| server.flush(host));
     let packets = world.reads();
     assert_eq!(chars(&packets[..1]), b"nobody reads");
     assert_eq!(packets[1][..8], [1, 0, 0, 0, 255, 255, 255, 255]);
+    assert!(world.lines().is_empty());
+    world.writes("in: ");
     // The next reset is the guest's own.
     world.guest.reset(&mut world.board.ports(1)).unwrap();
     world.run();
