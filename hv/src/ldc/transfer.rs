@@ -69,7 +69,7 @@ impl Hypervisor {
             if let Some(own) = self.guest_mut(end.0).and_then(|own| own.endpoints.get_mut(&end.1)) {
                 own.peer.receives = true;
             }
-        } else if other.rx.is_empty() {
+        } else {
             guest.raise_ldc(machine.cpus(peer.0), peer.1);
         }
     }
