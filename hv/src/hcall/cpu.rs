@@ -11,7 +11,7 @@
 
 use super::End;
 use crate::figures::Figures;
-use crate::guest::{Call, CallResult, GuestState};
+use crate::guest::{Call, CallResult, GuestState, Pending};
 use crate::platform::{Queue, StartState};
 use crate::trap::{Answer, Failure};
 use crate::vcpu::{QueueMemory, VcpuState};
@@ -63,7 +63,8 @@ impl Call<'_> {
     /// 11: stops another virtual CPU: its translations, queues, TSBs, fault area and share
     /// in permanent mappings go, and channels' interrupts no longer have it as target (they
     /// stay valid, and in their state). T2 also notes RTBA + 0x20 as the place where it
-    /// would begin; no call shows that, for `cpu_start` says where.
+    /// would begin; no call shows that, for `cpu_start` says where. A copy for which it waits
+    /// is given up: started again, it must not get that answer to another call.
     pub(super) fn cpu_stop(&mut self, id: u64) -> CallResult {
         if id >= 64 {
             return Err(HvError::NoCpu.into());
@@ -81,6 +82,8 @@ impl Call<'_> {
         }
         vcpu.reset();
         self.guest.permanent.forget(id);
+        let is_copy = |work: &Pending| matches!(work, Pending::LdcCopy { .. });
+        self.guest.deferred.retain(|it| it.vcpu != id || !is_copy(&it.work));
         for endpoint in self.guest.endpoints.values_mut() {
             for intr in [&mut endpoint.rx_intr, &mut endpoint.tx_intr] {
                 if intr.target == Some(id) {
