@@ -271,7 +271,9 @@ impl Both {
     fn compare(&mut self) -> Result<(), TestCaseError> {
         for end in [0, 1] {
             let id = GuestId(end as u8);
-            let endpoint = self.lab.hv.guest(id).unwrap().endpoints[&LdcId(0)].clone();
+            let guest = self.lab.hv.guest(id);
+            let endpoint = guest.map(|guest| guest.endpoints[&LdcId(0)].clone());
+            let Some(endpoint) = endpoint else { return Err(TestCaseError::fail("no guest")) };
             let model = &self.model.ends[end];
             for (queue, wanted) in [(&endpoint.tx, &model.tx), (&endpoint.rx, &model.rx)] {
                 prop_assert_eq!(queue.entries, wanted.entries);
@@ -287,7 +289,7 @@ impl Both {
                 prop_assert_eq!(u64::from_be_bytes(self.lab.peek(place)), packet);
             }
             // Whoever has packets was told, and has not said since that it has seen them.
-            if endpoint.rx.len() > 0 {
+            if !endpoint.rx.is_empty() {
                 prop_assert_eq!(endpoint.rx_intr.state, IntrState::Delivered);
             }
             while let Some(words) = self.lab.hv.next_mondo(id, &mut self.lab.board) {
@@ -372,7 +374,7 @@ proptest! {
             prop_assert!(index < 8 && size != 0);
             prop_assert!(entry >> 9 & 1 << out != 0, "entry {entry:#x}, out {out}");
             let lent = entry & 0x00ff_ffff_ffff_e000;
-            prop_assert!(lent >= BASE && lent < BASE + BYTES);
+            prop_assert!((BASE..BASE + BYTES).contains(&lent));
             let ends = [words * 8, 0x2000 - offset, 0x2000 - (ra & 0x1fff)];
             prop_assert_eq!(Some(copied), ends.into_iter().min());
             let theirs = 0x1000_0000 + BYTES + (lent - BASE) + offset;

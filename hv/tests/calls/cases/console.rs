@@ -1,6 +1,6 @@
 //! Consoles: guest 0's is the service processor's; guest 0 is the concentrator of guest 1's.
 
-use crate::case::{Case, Never, bad, good, order};
+use crate::case::{Case, Never, bad, change, good, order};
 use hv::console::{Console, Input};
 use hv::testing::{BASE, BYTES, Lab};
 use sun4v::hcall::HvError::{NoRaddr, WouldBlock};
@@ -15,17 +15,15 @@ const RX: u64 = BASE + 0x4000;
 
 /// Something arrives for guest 0.
 fn arrive(lab: &mut Lab, inputs: &[Input]) {
-    let mut guest = lab.hv.take(GuestId(0)).unwrap();
-    let console = guest.console.as_mut().unwrap();
-    inputs.iter().for_each(|&input| console.arrive(input));
-    lab.hv.put(guest);
+    change(lab, GuestId(0), |guest| {
+        let Some(console) = &mut guest.console else { panic!("no console") };
+        inputs.iter().for_each(|&input| console.arrive(input));
+    });
 }
 
 /// Guest 0 has no console.
 fn none(lab: &mut Lab) {
-    let mut guest = lab.hv.take(GuestId(0)).unwrap();
-    guest.console = None;
-    lab.hv.put(guest);
+    change(lab, GuestId(0), |guest| guest.console = None);
 }
 
 /// The concentrator takes packets, up to `packets`; guest 1 calls from now on.

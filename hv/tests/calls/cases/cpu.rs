@@ -1,11 +1,11 @@
 //! Virtual CPUs.
 
-use crate::case::{Case, End, Never, bad, good, never, order};
+use crate::case::{Case, End, Never, bad, change, good, never, order};
 use hv::testing::{BASE, BYTES, Lab};
 use hv::{GuestState, VcpuState};
 use sun4v::hcall::HvError::{BadAlign, CpuError, Inval, NoCpu, NoRaddr, WouldBlock};
 use sun4v::hcall::nr;
-use sun4v::id::VcpuId;
+use sun4v::id::{GuestId, VcpuId};
 
 const END: u64 = BASE + BYTES;
 /// A trap table, where a program begins, a queue, a list of CPUs, a mondo.
@@ -15,18 +15,14 @@ const QUEUE: u64 = BASE + 0x1000;
 const LIST: u64 = BASE + 0x2000;
 const DATA: u64 = BASE + 0x2040;
 
-/// Puts the caller's guest into a state.
+/// Puts the guest into a state.
 fn guest(lab: &mut Lab, state: GuestState) {
-    let mut guest = lab.hv.take(lab.caller.0).unwrap();
-    guest.state = state;
-    lab.hv.put(guest);
+    change(lab, GuestId(0), |guest| guest.state = state);
 }
 
 /// Puts the guest's second virtual CPU into a state.
 fn other(lab: &mut Lab, state: VcpuState) {
-    let mut guest = lab.hv.take(lab.caller.0).unwrap();
-    guest.vcpus.get_mut(&VcpuId(1)).unwrap().state = state;
-    lab.hv.put(guest);
+    change(lab, GuestId(0), |guest| guest.vcpus.entry(VcpuId(1)).or_default().state = state);
 }
 
 /// Starts the second virtual CPU.

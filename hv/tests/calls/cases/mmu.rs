@@ -1,12 +1,12 @@
 //! Translations.
 
-use crate::case::{Case, End, Never, bad, good, never, order};
+use crate::case::{Case, End, Never, bad, change, good, never, order};
 use hv::testing::{BASE, BYTES, Lab};
 use sun4v::hcall::HvError::{
     BadAlign, BadPgsz, BadTsb, Inval, NoMap, NoRaddr, NotSupported, TooMany,
 };
 use sun4v::hcall::nr;
-use sun4v::id::{StrandId, VcpuId};
+use sun4v::id::{GuestId, StrandId, VcpuId};
 
 const END: u64 = BASE + BYTES;
 /// Where descriptors lie, and a TSB of 512 entries.
@@ -359,9 +359,9 @@ pub const CASES: &[Case] = &[
         lab.show("mmu_unmap_perm_addr", &[VA, 0, 3])
     }),
     good("mmu_unmap_perm_addr", "a CPU of another core uses it: a demap here", |lab| {
-        let mut guest = lab.hv.take(lab.caller.0).unwrap();
-        guest.vcpus.get_mut(&VcpuId(1)).unwrap().strand = StrandId(9);
-        lab.hv.put(guest);
+        change(lab, GuestId(0), |guest| {
+            guest.vcpus.entry(VcpuId(1)).or_default().strand = StrandId(9);
+        });
         map_by_other(lab, VA, M4);
         map(lab, VA, M4);
         lab.show("mmu_unmap_perm_addr", &[VA, 0, 3])
