@@ -20,7 +20,7 @@ pub const PERMANENT_MAX: usize = 8;
 pub struct Permanent {
     /// Virtual address of the page.
     pub va: u64,
-    /// Its translation.
+    /// Its translation, whose address is that of the page's first byte.
     pub tte: Tte,
     /// Where the page is.
     pub pa: Pa,
@@ -28,6 +28,14 @@ pub struct Permanent {
     pub instruction: BTreeSet<VcpuId>,
     /// Who registered it for data.
     pub data: BTreeSet<VcpuId>,
+}
+
+impl Permanent {
+    /// Has one of these registered it, for whichever TLB?
+    #[must_use]
+    pub fn is_used_by(&self, vcpus: &[VcpuId]) -> bool {
+        vcpus.iter().any(|vcpu| self.instruction.contains(vcpu) || self.data.contains(vcpu))
+    }
 }
 
 /// The permanent mappings of a guest, at most [`PERMANENT_MAX`].

@@ -17,6 +17,8 @@ pub enum VcpuState {
     Running = 2,
     /// In error.
     Error = 3,
+    // T2 also has 0 invalid, 4 suspended, 5 not configured, 6 stopping, 7 starting: here a
+    // whole guest is suspended, and starts and stops are done at once.
 }
 
 /// A queue in guest memory.

@@ -453,6 +453,7 @@ fn a_record_that_breaks_a_rule_is_refused_and_changes_nothing() {
         |_, s| s[0].tsbs[1][0].index_size = 2,
         |_, s| s[0].tsbs[1][0].size_mask = 0,
         |_, s| s[0].tsbs[0] = vec![TsbV1 { ra: Ra(0x6000_0000), ..s[0].tsbs[1][0] }],
+        |_, s| s[0].tsbs[1][0].context = 0,
         |_, s| s[1].pc = 2,
         |g, _| g.permanent[0].tte &= !(1 << 63),
         |g, _| g.permanent[0].tte |= 2,

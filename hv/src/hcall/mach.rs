@@ -57,12 +57,12 @@ impl Call<'_> {
         Ok(Answer::ok(&[rounded]))
     }
 
-    /// 31: zeroes memory, 4 MiB a call.
-    pub(super) fn mem_scrub(&mut self, ra: u64, bytes: u64, unit: u64) -> CallResult {
+    /// 31: zeroes memory, 4 MiB a call; all that is named must be the caller's.
+    pub(super) fn mem_scrub(&mut self, ra: u64, bytes: u64) -> CallResult {
         if bytes == 0 {
             return Err(HvError::Inval.into());
         }
-        if !(ra | bytes).is_multiple_of(unit) {
+        if !(ra | bytes).is_multiple_of(64) {
             return Err(HvError::BadAlign.into());
         }
         let pa = self.guest.resolve(Ra(ra), bytes)?;

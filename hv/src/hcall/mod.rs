@@ -145,7 +145,7 @@ impl Call<'_> {
                 let area = self.me().fault_area.map_or(0, |(ra, _)| ra.0);
                 Ok(Answer::ok(&[area])).into()
             }
-            nr::mem_scrub => self.mem_scrub(a0, a1, 64).into(),
+            nr::mem_scrub => self.mem_scrub(a0, a1).into(),
             nr::mem_sync => self.mem_sync(a0, a1).into(),
             nr::cpu_mondo_send => self.cpu_mondo_send(a0, a1, a2).into(),
             nr::tod_get => {

@@ -132,7 +132,8 @@ impl Shape<'_> {
         let index_size = size.ok_or(broken("a TSB of a page size that T2 lacks"))?;
         let own = 1u8 << index_size as u8;
         check(size_mask & own != 0 && size_mask & (own - 1) == 0, "a TSB's sizes")?;
-        let context = TagContext::from_code(context);
+        // No call makes one whose contexts are compared.
+        let context = TagContext::from_code(context).filter(|&c| c != TagContext::Compared);
         let context = context.ok_or(broken("a TSB of unknown contexts"))?;
         Ok(Tsb { ra, entries, index_size, size_mask, context })
     }
@@ -152,8 +153,8 @@ impl Shape<'_> {
         let bytes = bytes.ok_or(broken("a permanent mapping of a page size that T2 lacks"))?;
         let canonical = (va.cast_signed() << 16 >> 16).cast_unsigned() == va;
         check(canonical && va & (bytes - 1) == 0, "a permanent mapping out of shape")?;
-        let ra = Ra(tte.ra().0 & !(bytes - 1));
-        let pa = self.resolve(ra, bytes, "a permanent mapping outside memory")?;
+        check(tte == tte.on_page(), "a permanent mapping from within a page")?;
+        let pa = self.resolve(tte.ra(), bytes, "a permanent mapping outside memory")?;
         let users = |ids: &[u8]| -> Checked<BTreeSet<VcpuId>> {
             let sorted = ids.is_sorted_by(|a, b| a < b);
             check(sorted, "users of a permanent mapping out of order")?;

@@ -164,7 +164,12 @@ impl Lab {
     /// A call by any software trap number; `None` when it does not return.
     fn make(&mut self, number: u8, nr: u64, [a, b, c, d, e]: [u64; 5]) -> Option<Answer> {
         match self.trap(Trap::Hypercall { number, args: [a, b, c, d, e, nr] }) {
-            Outcome::Done(answer) | Outcome::Parked(answer) => Some(answer),
+            Outcome::Done(answer) => Some(answer),
+            Outcome::Parked(answer) => {
+                let (id, vcpu) = self.caller;
+                self.board.cpus(id).park(vcpu);
+                Some(answer)
+            }
             Outcome::Resumed => Some(Answer::default()),
             Outcome::Blocked => {
                 self.hv.boundary(&mut self.board);
