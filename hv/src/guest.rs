@@ -248,9 +248,8 @@ impl Guest {
     /// The machine's time of day is `seconds` at `now`. What was noted before stays when
     /// it says the same: it knows better when that second began.
     pub fn set_tod(&mut self, seconds: Option<u64>, now: SimTime) {
-        let says = |(noted, at): (u64, SimTime)| {
-            noted.wrapping_add(now.since(at).0 / SimTime::secs(1).0)
-        };
+        let says =
+            |(noted, at): (u64, SimTime)| noted.wrapping_add(now.since(at).0 / SimTime::secs(1).0);
         if self.tod.map(says) != seconds {
             self.tod = seconds.map(|seconds| (seconds, now));
         }

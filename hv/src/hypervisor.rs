@@ -308,9 +308,7 @@ impl Hypervisor {
                 let answer = self.rng_call(id, request, deferred.at, machine);
                 Some(answer.unwrap_or_else(|Failure(answer)| answer))
             }
-            Pending::Dram { register, value: None } => {
-                Some(Answer::ok(&[self.dram.get(register)]))
-            }
+            Pending::Dram { register, value: None } => Some(Answer::ok(&[self.dram.get(register)])),
             Pending::Dram { register, value: Some(value) } => {
                 self.dram.set(register, value);
                 Some(Answer::default())
@@ -387,7 +385,10 @@ impl Hypervisor {
         guest.suspended = None;
         guest.state_news = true;
         if self.control_domain() == Some(id) {
+            // What waits for a guest's end does not depend on who had asked for it.
+            let delayed = self.service.delayed.take();
             self.service = Service::default();
+            self.service.delayed = delayed;
         }
     }
 

@@ -84,10 +84,8 @@ impl Guest {
                     return Outcome::Resumed;
                 }
                 let tt = self.miss_type(vcpu, instruction, context);
-                let walked = matches!(
-                    tt,
-                    tt::INSTRUCTION_ACCESS_MMU_MISS | tt::DATA_ACCESS_MMU_MISS
-                );
+                let walked =
+                    matches!(tt, tt::INSTRUCTION_ACCESS_MMU_MISS | tt::DATA_ACCESS_MMU_MISS);
                 let kind = walked.then_some(fault::MISS);
                 {
                     let address = va & !0x1fff;

@@ -42,7 +42,7 @@ pub fn guest(id: u8, name: &str, rom_bytes: u64) -> GuestConf {
         rom_pa: ROM,
         rom_bytes,
         tod_offset: 0,
-        privileges: if id == 0 { Privileges::ALL } else { Privileges::default() },
+        privileges: Privileges::default(),
     }
 }
 
