@@ -80,7 +80,7 @@ fn a_resumable_report_waits_in_its_queue_and_is_lost_without_room() {
     assert_eq!((got, got.bytes), (expected, 64));
     assert!(!chassis.lab.board.seats[&ROVER].seen[&V1].parked, "it wakes");
     assert_eq!(inject(&mut chassis, V1, corrected(BASE + 0x80)), Delivery::Lost, "full");
-    assert_eq!(traps(&chassis, V1), [], "the processor itself looks at this queue");
+    assert!(traps(&chassis, V1).is_empty(), "the processor itself looks at this queue");
     assert_eq!(states(&chassis), [VcpuState::Running; 2]);
 }
 
