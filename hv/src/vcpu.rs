@@ -2,6 +2,7 @@
 
 use crate::figures::Figures;
 use crate::platform::Queue;
+use crate::ttrace::TrapBuffer;
 use sun4v::addr::{Pa, Ra};
 use sun4v::id::StrandId;
 use sun4v::mmu::Tsb;
@@ -57,6 +58,8 @@ pub struct Vcpu {
     pub tsbs: [Vec<Tsb>; 2],
     /// A mondo that found the CPU mondo queue full.
     pub mailbox: Option<[u8; 64]>,
+    /// Its trap trace buffer.
+    pub trap_trace: Option<TrapBuffer>,
     /// How long it has run, and how busy it was.
     pub figures: Figures,
 }
@@ -70,12 +73,22 @@ impl Vcpu {
 
     /// What a stop takes away.
     pub fn reset(&mut self) {
-        let Self { strand: _, state, rtba: _, fault_area, queues, tsbs, mailbox, figures: _ } =
-            self;
+        let Self {
+            strand: _,
+            state,
+            rtba: _,
+            fault_area,
+            queues,
+            tsbs,
+            mailbox,
+            trap_trace,
+            figures: _,
+        } = self;
         *state = VcpuState::Stopped;
         *fault_area = None;
         *queues = [None; 4];
         *tsbs = [Vec::new(), Vec::new()];
         *mailbox = None;
+        *trap_trace = None;
     }
 }

@@ -1,6 +1,6 @@
 //! The machine of a test: memory, and virtual CPUs that execute nothing.
 
-use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, StartState, Tlbs};
+use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, SpMessage, StartState, Tlbs};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -126,6 +126,8 @@ pub struct Seen {
     pub answers: Vec<(u64, Vec<u64>)>,
     /// Registers that were loaded.
     pub registers: Option<StrandV1>,
+    /// The performance control register.
+    pub pcr: u64,
     queues: BTreeMap<Queue, (u64, u64)>,
     tsbs: [Vec<Tsb>; 2],
 }
@@ -255,6 +257,12 @@ impl Cpus for Seats {
     fn stick(&self) -> u64 {
         self.now.ticks(T2_HZ).wrapping_add_signed(self.stick_offset)
     }
+    fn pcr(&self, vcpu: VcpuId) -> u64 {
+        self.seen.get(&vcpu).map_or(0, |seen| seen.pcr)
+    }
+    fn set_pcr(&mut self, vcpu: VcpuId, value: u64) {
+        self.at(vcpu).pcr = value;
+    }
 }
 
 fn tsb_record(tsb: &Tsb) -> TsbV1 {
@@ -280,6 +288,12 @@ pub struct Board {
     pub words: Vec<(CoreId, ControlWord)>,
     /// The hypercall trace.
     pub trace: String,
+    /// What the service processor was told.
+    pub told: Vec<SpMessage>,
+    /// There is no clock.
+    pub clockless: bool,
+    /// Doublewords of noise that were taken.
+    pub noise: u64,
 }
 
 impl Board {
@@ -294,8 +308,8 @@ impl Machine for Board {
     fn now(&self) -> SimTime {
         self.now
     }
-    fn time_of_day(&self) -> u64 {
-        1_308_301_456 + self.now.0 / SimTime::secs(1).0
+    fn time_of_day(&self) -> Option<u64> {
+        (!self.clockless).then(|| 1_308_301_456 + self.now.0 / SimTime::secs(1).0)
     }
     fn memory(&self) -> &dyn Memory {
         &self.memory
@@ -316,6 +330,14 @@ impl Machine for Board {
     }
     fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]) {
         self.words.extend(words.iter().map(|&word| (core, word)));
+    }
+    fn sp_message(&mut self, message: SpMessage) {
+        self.told.push(message);
+    }
+    fn entropy(&mut self) -> u64 {
+        self.noise += 1;
+        // No noise at all, but no two alike: multiples of an odd number.
+        self.noise.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
     fn sp_console(&mut self, _: GuestId, byte: u8) {
         self.console.push(char::from(byte));

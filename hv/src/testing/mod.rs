@@ -25,7 +25,9 @@ use crate::platform::{Machine, Memory};
 use crate::{Answer, HvMemory, Hypervisor, Outcome, PowerOnError, Trap};
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::{Group, VERSIONS};
-use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
+use sun4v::hvmd::{
+    ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, Privileges, VcpuConf,
+};
 use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
 
 /// The first real address of a guest of [`Lab`].
@@ -71,6 +73,7 @@ impl Lab {
                 rom_pa: Pa(0),
                 rom_bytes: 0,
                 tod_offset: 0,
+                privileges: if id == 0 { Privileges::ALL } else { Privileges::default() },
             });
             for vcpu in 0..2 {
                 let strand = StrandId(id * 8 + vcpu);

@@ -34,7 +34,7 @@ fn every_row_is_served_once_it_is_open_and_not_before() {
 #[test]
 fn an_unknown_call_is_ebadtrap() {
     refused(0x13, &[], HvError::BadTrap);
-    refused(0x201, &[], HvError::BadTrap);
+    refused(0x202, &[], HvError::BadTrap);
     refused(u64::MAX, &[], HvError::BadTrap);
 }
 

@@ -18,9 +18,10 @@ use super::domain::Domain;
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
 use crate::chip::cwq::{self, Cwq, Dma, Status};
+use crate::chip::noise::Noise;
 use crate::engine::{Choice, Engine};
 use crate::mem::Ram;
-use hv::platform::{ControlWord, Cpus, Machine, Memory};
+use hv::platform::{ControlWord, Cpus, Machine, Memory, SpMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{Pa, RealMap};
@@ -91,6 +92,8 @@ pub enum Notice {
     Started(GuestId),
     /// A guest ended by itself with this code.
     Exited(GuestId, u64),
+    /// Something for the service processor.
+    Sp(SpMessage),
 }
 
 /// A crypto unit and whose words it has.
@@ -109,6 +112,7 @@ pub struct Board {
     units: Vec<Unit>,
     notices: Vec<Notice>,
     trace: Vec<String>,
+    noise: Noise,
     console: BTreeMap<GuestId, Vec<u8>>,
     choice: Choice,
     next_engine: Option<Box<dyn Engine + Send>>,
@@ -131,6 +135,7 @@ impl Board {
             units: (0..CORES).map(unit).collect(),
             notices: Vec::new(),
             trace: Vec::new(),
+            noise: Noise::default(),
             console: BTreeMap::new(),
             choice: Choice::default(),
             next_engine: None,
@@ -138,6 +143,11 @@ impl Board {
             stopwatch: None,
             retired: Vec::new(),
         }
+    }
+
+    /// Gives the random number generator its noise.
+    pub fn set_noise(&mut self, noise: Noise) {
+        self.noise = noise;
     }
 
     /// Says by which engine and timing model guests are run, those to come too.
@@ -357,8 +367,8 @@ impl Machine for Board {
     fn now(&self) -> SimTime {
         self.now
     }
-    fn time_of_day(&self) -> u64 {
-        TOD_AT_ZERO + self.now.0 / SimTime::secs(1).0
+    fn time_of_day(&self) -> Option<u64> {
+        Some(TOD_AT_ZERO + self.now.0 / SimTime::secs(1).0)
     }
     fn memory(&self) -> &dyn Memory {
         &*self.ram
@@ -400,6 +410,12 @@ impl Machine for Board {
         let unit = &mut self.units[usize::from(core.0)];
         unit.user = user;
         unit.cwq.submit(self.now, &words);
+    }
+    fn sp_message(&mut self, message: SpMessage) {
+        self.notices.push(Notice::Sp(message));
+    }
+    fn entropy(&mut self) -> u64 {
+        self.noise.draw()
     }
     fn sp_console(&mut self, guest: GuestId, byte: u8) {
         self.console.entry(guest).or_default().push(byte);
@@ -455,7 +471,7 @@ mod test {
     fn the_clock_of_the_service_processor_counts_seconds() {
         let mut board = board();
         board.set_now(SimTime::ms(3_999));
-        assert_eq!(board.time_of_day(), TOD_AT_ZERO + 3);
+        assert_eq!(board.time_of_day(), Some(TOD_AT_ZERO + 3));
         assert_eq!(board.cpus(ME).now(), SimTime::ms(3_999));
     }
 

@@ -75,6 +75,7 @@ pub const CASES: &[Case] = &[
         full_console(lab);
         lab.show("api_putchar", &[0x41])
     }),
+    good("api_exit", "as mach_exit", |lab| lab.show("api_exit", &[7])),
 ];
 
 pub const NEVERS: &[Never] = &[];
