@@ -18,6 +18,8 @@ mod hypervisor;
 pub mod intr;
 pub mod ldc;
 pub mod mmu;
+pub mod niu;
+pub mod pci;
 pub mod platform;
 mod reconf;
 mod state;
@@ -31,8 +33,8 @@ pub use hvctl::HvMemory;
 pub use hypervisor::{Hypervisor, StartError};
 pub use reconf::{PowerOnError, Refusal};
 pub use state::{
-    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
-    VcpuV1,
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, NetworkV1, PacketQueueV1,
+    PciV1, PermanentV1, VcpuV1,
 };
 pub use trap::{Answer, Failure, Outcome, Trap, fault};
 pub use vcpu::{QueueMemory, Vcpu, VcpuState};

@@ -280,6 +280,7 @@ fn configuration(primary: &Primary, range: RealRange, md_pa: Pa) -> HvConfig {
         }],
         consoles: vec![ConsoleConf { guest, ino: CONSOLE_INO, endpoint: None }],
         crypto: units.collect(),
+        ..HvConfig::default()
     }
 }
 

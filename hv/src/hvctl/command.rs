@@ -5,7 +5,7 @@ use crate::Hypervisor;
 use crate::guest::{Guest, GuestState};
 use crate::hypervisor::StartError;
 use crate::platform::{Cpus, Machine, Queue};
-use crate::reconf::Refusal;
+use crate::reconf::{Part, Refusal};
 use crate::vcpu::VcpuState;
 use sun4v::addr::Pa;
 use sun4v::hvctl::{Body, Detail, HvInfo, INVALID_GUEST, Op, Request, Status};
@@ -28,12 +28,17 @@ impl Hypervisor {
         let op = request.op();
         let (status, body) = match request {
             Request::GetHvConfig => (Status::Ok, Body::HvInfo(self.info())),
-            Request::Reconfigure { md, .. } | Request::GuestOnlyReconf { md, .. } => {
-                reconfigured(self.reconfigure(md, machine))
+            Request::Reconfigure { md, .. } => {
+                reconfigured(self.reconfigure(md, Part::All, machine))
             }
-            Request::GuestDelayedReconf { md, guest }
-            | Request::GuestOnlyDelayedReconf { md, guest } => {
-                reconfigured(self.delay_reconfigure(md, guest, machine))
+            Request::GuestOnlyReconf { md, .. } => {
+                reconfigured(self.reconfigure(md, Part::Guests, machine))
+            }
+            Request::GuestDelayedReconf { md, guest } => {
+                reconfigured(self.delay_reconfigure(md, guest, Part::All, machine))
+            }
+            Request::GuestOnlyDelayedReconf { md, guest } => {
+                reconfigured(self.delay_reconfigure(md, guest, Part::Guests, machine))
             }
             Request::CancelReconf => match self.service.delayed.take() {
                 Some(_) => (Status::Ok, Body::None),
@@ -94,15 +99,22 @@ impl Hypervisor {
         Ok(())
     }
 
-    /// Stop: it executes no more; the rest is done at the next boundary.
+    /// Stop: it executes no more; the rest is done at the next boundary. One of its
+    /// virtual CPUs must be able to: not one in error.
     fn stop_guest(&mut self, guest: u32) -> Ended {
         let id = self.named(guest)?;
         if self.control_domain() == Some(id) {
             return Err((Status::StopFailed, Detail::GuestMissingId));
         }
         let guest = self.guest_mut(id).ok_or((Status::Invalid, Detail::GuestInvalidId))?;
+        let usable = guest.vcpus.values().any(|vcpu| vcpu.state != VcpuState::Error);
         match guest.state {
-            GuestState::Normal | GuestState::Suspended => guest.state = GuestState::Exiting,
+            GuestState::Normal | GuestState::Suspended if usable => {
+                guest.state = GuestState::Exiting;
+            }
+            GuestState::Normal | GuestState::Suspended => {
+                return Err((Status::StopFailed, Detail::GuestMissingId));
+            }
             GuestState::Exiting => {}
             GuestState::Stopped => return Err((Status::Illegal, Detail::GuestStopped)),
             GuestState::Resetting => return Err((Status::StopFailed, Detail::GuestMissingId)),

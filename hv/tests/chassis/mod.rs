@@ -74,7 +74,7 @@ pub fn factory() -> HvConfig {
         mblocks: vec![mblock(0, BASE, 0x1000_0000, 0x100_0000)],
         ldc_endpoints: vec![endpoint(0, 0, None)],
         consoles: vec![ConsoleConf { guest: PRIMARY, ino: 0x11, endpoint: None }],
-        crypto: Vec::new(),
+        ..HvConfig::default()
     }
 }
 

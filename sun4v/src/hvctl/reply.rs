@@ -241,7 +241,7 @@ pub enum ResInfo {
     GuestState,
     /// [`SoftState`] and a text, of a guest.
     SoftState,
-    /// A guest's time of day.
+    /// What a guest adds to the machine's time of day.
     Tod,
     /// [`Utilisation`] of a guest.
     Utilisation,
@@ -314,7 +314,7 @@ pub enum ResData {
     GuestState(GuestState),
     /// For [`ResInfo::SoftState`]: and its text, filled up with NULs.
     SoftState(SoftState, [u8; 32]),
-    /// For [`ResInfo::Tod`], in seconds.
+    /// For [`ResInfo::Tod`], in seconds; it may be negative, as two's complement.
     Tod(u64),
     /// For [`ResInfo::Utilisation`].
     Utilisation(Utilisation),

@@ -12,6 +12,7 @@ mod ncs;
 mod niu;
 mod pci;
 mod perf;
+mod piu;
 mod rng;
 mod softstate;
 mod trace;
@@ -37,6 +38,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         rng::CASES,
         perf::CASES,
         niu::CASES,
+        piu::CASES,
         diag::CASES,
     ]
     .into_iter()
@@ -61,6 +63,7 @@ pub fn nevers() -> impl Iterator<Item = &'static Never> {
         rng::NEVERS,
         perf::NEVERS,
         niu::NEVERS,
+        piu::NEVERS,
         diag::NEVERS,
     ];
     lists.into_iter().flatten()
