@@ -15,6 +15,7 @@ use sun4v::hvctl::migrate::{Buffer, Request};
 use sun4v::hvctl::{Detail, Status};
 use sun4v::hvmd::PcieBusConf;
 use sun4v::id::VcpuId;
+use sun4v::record::alter::altered;
 use sun4v::record::{StrandV1, decode, encode};
 
 const HERE: u64 = 0x2000_0000;
@@ -59,6 +60,10 @@ fn busy() -> Chassis {
 /// The state of a guest that is held.
 fn state(chassis: &mut Chassis) -> Vec<u8> {
     chassis.migrate(Request::Suspend(1)).unwrap();
+    state_out(chassis)
+}
+
+fn state_out(chassis: &mut Chassis) -> Vec<u8> {
     let bytes = chassis.migrate(Request::StateOut(ROOM)).unwrap();
     let pa = chassis.lab.hv.guest(PRIMARY).unwrap().map.resolve(Ra(STATE), bytes).unwrap();
     let mut state = vec![0; bytes as usize];
@@ -131,6 +136,9 @@ fn a_record_that_breaks_a_rule_of_its_devices_is_refused_and_changes_nothing() {
         |g| pci(g).queues[0].3 = 0x2000,
         |g| pci(g).msis.push((1, true, 0)),
         |g| pci(g).msis[0].2 = 36,
+        |g| pci(g).queues[1] = (9, None, 0, 0),
+        |g| pci(g).msis[0] = (200, false, 0),
+        |g| pci(g).messages[0] = (0x30, false, 0),
         |g| pci(g).messages[0].0 = 0x32,
         |g| pci(g).messages[0].2 = 255,
         |g| pci(g).messages.push((0x18, true, 0)),
@@ -171,6 +179,27 @@ fn a_record_is_for_a_guest_that_has_the_same() {
     let mut config = with_devices(THERE);
     config.network = None;
     assert!(state_in(&mut Chassis::open(&config), &bytes).is_err());
+}
+
+#[test]
+fn every_field_that_is_altered_is_kept_as_altered_or_refused() {
+    let bytes = state(&mut busy());
+    let guest: GuestV1 = decode(&mut bytes.as_slice()).unwrap();
+    let (mut kept, mut refused) = (0, 0);
+    for (path, other) in altered(&guest) {
+        if !path.starts_with(".pci") && !path.starts_with(".network") {
+            continue;
+        }
+        let mut there = Chassis::open(&with_devices(THERE));
+        if state_in(&mut there, &changed(&bytes, |guest| *guest = other.clone())).is_err() {
+            refused += 1;
+            continue;
+        }
+        kept += 1;
+        let again: GuestV1 = decode(&mut state_out(&mut there).as_slice()).unwrap();
+        assert_eq!((again.pci, again.network), (other.pci, other.network), "{path}");
+    }
+    assert!(kept > 100 && refused > 100, "{kept} kept, {refused} refused");
 }
 
 #[test]

@@ -322,18 +322,24 @@ impl Shape<'_> {
             check(there, "a valid event queue without memory")?;
             let inside = head.is_multiple_of(RECORD_BYTES) && head < QUEUE_BYTES;
             check(inside, "an event queue's head")?;
-            bus.set_queue(number, EventQueue { base, state, head });
+            let queue = EventQueue { base, state, head };
+            check(queue != EventQueue::default(), "an event queue as a reset leaves it")?;
+            bus.set_queue(number, queue);
         }
         check(ascending(msis.iter().map(|msi| msi.0)), "MSIs out of order")?;
         for (number, valid, queue) in msis {
             check(u64::from(queue) < QUEUES, "an MSI to a queue that does not exist")?;
-            bus.set_msi(number, Route { valid, queue });
+            let route = Route { valid, queue };
+            check(route != Route::default(), "an MSI as a reset leaves it")?;
+            bus.set_msi(number, route);
         }
         check(ascending(messages.iter().map(|message| message.0)), "messages out of order")?;
         for (code, valid, queue) in messages {
             check(MESSAGES.contains(&code), "a message that does not exist")?;
             check(u64::from(queue) < QUEUES, "a message to a queue that does not exist")?;
-            bus.set_message(code, Route { valid, queue });
+            let route = Route { valid, queue };
+            check(route != Route::default(), "a message as a reset leaves it")?;
+            bus.set_message(code, route);
         }
         check(PciBus::perf_can_be(&perf), "performance registers with bits that they lack")?;
         bus.perf = perf;

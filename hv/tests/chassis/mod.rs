@@ -228,9 +228,8 @@ impl Chassis {
         let version = Version { minor, ..VERSION };
         self.say(Request::Hello(version));
         let code = loop {
-            match self.hear().unwrap().body {
-                Body::Challenge { code, .. } => break code,
-                _ => {}
+            if let Body::Challenge { code, .. } = self.hear().unwrap().body {
+                break code;
             }
         };
         assert_eq!(self.ask(Request::Response(response(code))).status, Status::Ok);

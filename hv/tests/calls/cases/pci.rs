@@ -54,8 +54,10 @@ fn failed(lab: &mut Lab) -> Shown {
 
 /// The other virtual CPU is in error.
 fn broken(lab: &mut Lab) {
-    let mut guest = lab.hv.take(GuestId(0)).unwrap();
-    guest.vcpus.get_mut(&VcpuId(1)).unwrap().state = VcpuState::Error;
+    let Some(mut guest) = lab.hv.take(GuestId(0)) else { return };
+    if let Some(vcpu) = guest.vcpus.get_mut(&VcpuId(1)) {
+        vcpu.state = VcpuState::Error;
+    }
     lab.hv.put(guest);
 }
 
