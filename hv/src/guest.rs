@@ -11,6 +11,8 @@ use crate::figures::Figures;
 use crate::intr::Interrupt;
 use crate::ldc::{Copy, Endpoint};
 use crate::mmu::PermanentMap;
+use crate::niu::NetworkUnit;
+use crate::pci::PciBus;
 use crate::platform::{Cpus, Queue};
 use crate::trace::Trace;
 use crate::trap::{Answer, Failure};
@@ -133,6 +135,10 @@ pub struct Guest {
     pub interrupts: BTreeMap<u16, Interrupt>,
     /// Queues on crypto units, by handle.
     pub crypto: BTreeMap<u64, CryptoQueue>,
+    /// The PCI Express bus, when it is this guest's.
+    pub pci: Option<Box<PciBus>>,
+    /// The network unit, when it is this guest's.
+    pub network: Option<Box<NetworkUnit>>,
     /// What it says about itself.
     pub soft_state: SoftState,
     /// The manager has not been told of `state`.

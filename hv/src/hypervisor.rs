@@ -5,6 +5,8 @@ use crate::figures::Figures;
 use crate::guest::{Deferred, Guest, GuestState, Pending, SoftState};
 use crate::hvctl::{HvMemory, Service};
 use crate::intr::Interrupt;
+use crate::niu::NetworkUnit;
+use crate::pci::PciBus;
 use crate::perf::DramCounters;
 use crate::platform::{Cpus, Machine, Queue, SpMessage, StartState};
 use crate::rng::Rng;
@@ -350,7 +352,7 @@ impl Hypervisor {
     }
 
     /// Ends a guest: every virtual CPU stops, its channels go down, its units forget
-    /// its queues. Versions that it negotiated stay.
+    /// its queues, its bus and its network unit are reset. Versions that it negotiated stay.
     pub fn stop(&mut self, id: GuestId, machine: &mut dyn Machine) {
         let Some(guest) = self.guest_mut(id) else { return };
         let vcpus: Vec<_> = guest.vcpus.keys().copied().collect();
@@ -379,16 +381,19 @@ impl Hypervisor {
             *unit = CryptoQueue::new(unit.core, unit.ino);
         }
         guest.interrupts.values_mut().for_each(|intr| *intr = Interrupt::default());
+        if let Some(bus) = &mut guest.pci {
+            **bus = PciBus::new(bus.conf);
+        }
+        if let Some(unit) = &mut guest.network {
+            **unit = NetworkUnit::new(unit.conf);
+        }
         guest.soft_news |= guest.soft_state != SoftState::default();
         guest.soft_state = SoftState::default();
         guest.state = GuestState::Stopped;
         guest.suspended = None;
         guest.state_news = true;
         if self.control_domain() == Some(id) {
-            // What waits for a guest's end does not depend on who had asked for it.
-            let delayed = self.service.delayed.take();
-            self.service = Service::default();
-            self.service.delayed = delayed;
+            self.service.restart();
         }
     }
 

@@ -19,6 +19,8 @@ mod hypervisor;
 pub mod intr;
 pub mod ldc;
 pub mod mmu;
+pub mod niu;
+pub mod pci;
 pub mod perf;
 pub mod platform;
 mod reconf;
@@ -37,8 +39,8 @@ pub use hvctl::HvMemory;
 pub use hypervisor::{Hypervisor, StartError};
 pub use reconf::{PowerOnError, Refusal};
 pub use state::{
-    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
-    TrapTraceV1, VcpuV1,
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, NetworkV1, PacketQueueV1,
+    PciV1, PermanentV1, TrapTraceV1, VcpuV1,
 };
 pub use trap::{Answer, Failure, Outcome, Trap, fault};
 pub use vcpu::{QueueMemory, Vcpu, VcpuState};

@@ -8,9 +8,9 @@
 //! **Shapes.** The control domain `primary` is guest 0, a native program: no boot
 //! image; virtual CPUs 0.. on the strands 0.. in order; one block of memory at real
 //! address [`GUEST_RA`] and the first physical address behind the hypervisor's
-//! memory that is congruent; both crypto units of its first cores; the service
-//! processor's console; endpoint 0 to the hypervisor (hvctl). Where MDs lie, say
-//! [`MdSlots`].
+//! memory that is congruent; both crypto units of its first cores; the PCI Express
+//! bus and the network unit; the service processor's console; endpoint 0 to the
+//! hypervisor (hvctl). Where MDs lie, say [`MdSlots`].
 //!
 //! **Errors.** [`FactoryError`]: what was asked for does not fit the machine.
 
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealRange};
 use sun4v::hvmd::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, Inventory, LdcConf, LdcTarget,
-    MblockConf, Privileges, VcpuConf,
+    MblockConf, NetworkConf, PcieBusConf, Privileges, VcpuConf,
 };
 use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId, VcpuId};
 use thiserror::Error;
@@ -281,6 +281,8 @@ fn configuration(primary: &Primary, range: RealRange, md_pa: Pa) -> HvConfig {
         }],
         consoles: vec![ConsoleConf { guest, ino: CONSOLE_INO, endpoint: None }],
         crypto: units.collect(),
+        pcie_bus: Some(PcieBusConf { handle: PcieBusConf::HANDLE, guest }),
+        network: Some(NetworkConf { handle: NetworkConf::HANDLE, guest }),
     }
 }
 

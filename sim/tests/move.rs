@@ -87,7 +87,7 @@ impl Chassis {
                 private_console: false,
             }],
             consoles: vec![ConsoleConf { guest: ROVER, ino: 0x11, endpoint: None }],
-            crypto: Vec::new(),
+            ..HvConfig::default()
         };
         ram.write(MD, &config.to_md().to_bytes());
         ram.write(GUEST_MD, &md.to_md());

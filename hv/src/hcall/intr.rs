@@ -1,8 +1,9 @@
 //! Interrupt services, by sysino and by cookie.
 //!
-//! Console and crypto units are under cfg handle 0x100 and have sysinos; LDC
-//! endpoints are under 0x200 and have cookies. A source is looked at again when the guest
-//! writes IDLE to it or makes it valid.
+//! Console and crypto units are under cfg handle 0x100, the PCI Express bus and the
+//! network unit under their own; they have sysinos. LDC endpoints are under 0x200 and
+//! have cookies. A source is looked at again when the guest writes
+//! IDLE to it or makes it valid.
 //!
 //! **Differences.** Four places where T2 does what no guest relies on: it takes any number
 //! as a new state of a virtual device, which then never fires again, where this is EINVAL;
@@ -17,6 +18,7 @@ use crate::guest::{Call, CallResult, Guest, GuestState};
 use crate::intr::{Interrupt, IntrState};
 use crate::platform::Cpus;
 use crate::trap::Answer;
+use crate::vcpu::VcpuState;
 use sun4v::hcall::{HvError, nr};
 use sun4v::id::LdcId;
 
@@ -64,9 +66,48 @@ impl Guest {
     }
 }
 
+/// Devices of the machine, which have cfg handles of their own: the bus and the network
+/// unit.
+impl Guest {
+    /// The sysino of one of their interrupts; `None` when the handle is neither's. The
+    /// bus does not look whether it has an interrupt of that number, and takes 64 for
+    /// one, as the original's; nothing else knows such a sysino.
+    fn machine_sysino(&self, handle: u64, ino: u64) -> Option<Result<u64, HvError>> {
+        let bus = self.pci.as_ref().filter(|bus| u64::from(bus.conf.handle) == handle);
+        let network = self.network.as_ref().filter(|unit| u64::from(unit.conf.handle) == handle);
+        let end = match (bus, network) {
+            (Some(_), _) => 64,
+            (None, Some(_)) => 63,
+            (None, None) => return None,
+        };
+        Some(if ino <= end { Ok(handle | ino) } else { Err(HvError::Inval) })
+    }
+
+    fn machine_source(&mut self, sysino: u64) -> Option<&mut Interrupt> {
+        let (handle, ino) = (sysino & !63, (sysino & 63) as u16);
+        if let Some(bus) = &mut self.pci
+            && u64::from(bus.conf.handle) == handle
+        {
+            return bus.interrupts.get_mut(&ino);
+        }
+        let network = self.network.as_mut();
+        let unit = network.filter(|unit| u64::from(unit.conf.handle) == handle)?;
+        unit.interrupts.get_mut(&ino)
+    }
+
+    fn has_machine_source(&mut self, sysino: u64) -> bool {
+        self.machine_source(sysino).is_some()
+    }
+}
+
 impl Call<'_> {
-    /// The source that a sysino names.
+    /// The source that a sysino names; those of the bus and of the network unit, which are
+    /// never active, by a number that no virtual device has.
     fn sysino(&mut self, sysino: u64) -> Result<(u16, &mut Interrupt), HvError> {
+        if self.guest.has_machine_source(sysino) {
+            let intr = self.guest.machine_source(sysino).ok_or(HvError::Inval)?;
+            return Ok((u16::MAX, intr));
+        }
         let ino = sysino.checked_sub(VIRTUAL_DEVICES).filter(|&ino| ino < 64);
         let ino = ino.ok_or(HvError::Inval)? as u16;
         let intr = self.guest.interrupts.get_mut(&ino).ok_or(HvError::Inval)?;
@@ -75,6 +116,9 @@ impl Call<'_> {
 
     /// a0: the sysino of a device's interrupt.
     pub(super) fn intr_devino2sysino(&mut self, handle: u64, ino: u64) -> CallResult {
+        if let Some(sysino) = self.guest.machine_sysino(handle, ino) {
+            return Ok(Answer::ok(&[sysino?]));
+        }
         if handle != VIRTUAL_DEVICES || ino >= 64 {
             return Err(HvError::Inval.into());
         }
@@ -123,8 +167,12 @@ impl Call<'_> {
 
     /// a6: by itself fires nothing.
     pub(super) fn intr_settarget(&mut self, sysino: u64, vcpu: u64) -> CallResult {
-        self.sysino(sysino)?;
+        let (ino, _) = self.sysino(sysino)?;
         let vcpu = self.guest.vcpu_id(vcpu)?;
+        // Of devices of the machine only.
+        if ino == u16::MAX && self.guest.vcpus[&vcpu].state == VcpuState::Error {
+            return Err(HvError::CpuError.into());
+        }
         self.sysino(sysino)?.1.target = Some(vcpu);
         Ok(Answer::default())
     }

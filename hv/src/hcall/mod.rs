@@ -11,6 +11,8 @@ mod ldc;
 mod mach;
 mod mmu;
 mod ncs;
+mod niu;
+mod pci;
 mod perf;
 mod rng;
 mod softstate;
@@ -192,6 +194,27 @@ impl Call<'_> {
             nr::vintr_getcookie..=nr::vintr_settarget => self.vintr(function, a0, a1, a2).into(),
             nr::soft_state_set => self.soft_state_set(a0, a1).into(),
             nr::soft_state_get => self.soft_state_get(a0).into(),
+            nr::pci_iommu_map => self.pci_iommu_map(five(args)).into(),
+            nr::pci_iommu_demap => self.pci_iommu_demap(a0, a1, a2).into(),
+            nr::pci_iommu_getmap => self.pci_iommu_getmap(a0, a1).into(),
+            nr::pci_iommu_getbypass => self.pci_iommu_getbypass(a0).into(),
+            nr::pci_config_get => self.pci_config_get(five(args)).into(),
+            nr::pci_config_put => self.pci_config_put(five(args)).into(),
+            nr::pci_peek => self.pci_peek(a0, a1, a2).into(),
+            nr::pci_poke => self.pci_poke(five(args)).into(),
+            nr::pci_dma_sync => self.pci_dma_sync(five(args)).into(),
+            nr::pci_msiq_conf => self.pci_msiq_conf(five(args)).into(),
+            nr::pci_msiq_info..=nr::pci_msiq_gettail => self.pci_msiq(function, a0, a1, a2).into(),
+            nr::pci_msi_getvalid..=nr::pci_msi_setstate => {
+                self.pci_msi(function, five(args)).into()
+            }
+            nr::pci_msg_getmsiq..=nr::pci_msg_setvalid => self.pci_msg(function, a0, a1, a2).into(),
+            nr::n2piu_get_perfreg => self.n2piu_get_perfreg(a0, a1).into(),
+            nr::n2piu_set_perfreg => self.n2piu_set_perfreg(a0, a1, a2).into(),
+            nr::niu_rx_lp_set => self.niu_lp_set(false, five(args)).into(),
+            nr::niu_rx_lp_get => self.niu_lp_get(false, a0, a1).into(),
+            nr::niu_tx_lp_set => self.niu_lp_set(true, five(args)).into(),
+            nr::niu_tx_lp_get => self.niu_lp_get(true, a0, a1).into(),
             nr::ldc_tx_qconf => self.ldc_tx_qconf(a0, a1, a2).into(),
             nr::ldc_tx_qinfo => self.ldc_qinfo(a0, true).into(),
             nr::ldc_tx_get_state => self.ldc_get_state(a0, true).into(),

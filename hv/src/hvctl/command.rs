@@ -5,7 +5,7 @@ use crate::Hypervisor;
 use crate::guest::GuestState;
 use crate::hypervisor::StartError;
 use crate::platform::Machine;
-use crate::reconf::Refusal;
+use crate::reconf::{Part, Refusal};
 use sun4v::addr::Pa;
 use sun4v::hvctl::{Body, Detail, HvInfo, INVALID_GUEST, Op, Request, Status};
 use sun4v::id::GuestId;
@@ -23,12 +23,17 @@ impl Hypervisor {
         let op = request.op();
         let (status, body) = match request {
             Request::GetHvConfig => (Status::Ok, Body::HvInfo(self.info())),
-            Request::Reconfigure { md, .. } | Request::GuestOnlyReconf { md, .. } => {
-                reconfigured(self.reconfigure(md, machine))
+            Request::Reconfigure { md, .. } => {
+                reconfigured(self.reconfigure(md, Part::All, machine))
             }
-            Request::GuestDelayedReconf { md, guest }
-            | Request::GuestOnlyDelayedReconf { md, guest } => {
-                reconfigured(self.delay_reconfigure(md, guest, machine))
+            Request::GuestOnlyReconf { md, .. } => {
+                reconfigured(self.reconfigure(md, Part::Guests, machine))
+            }
+            Request::GuestDelayedReconf { md, guest } => {
+                reconfigured(self.delay_reconfigure(md, guest, Part::All, machine))
+            }
+            Request::GuestOnlyDelayedReconf { md, guest } => {
+                reconfigured(self.delay_reconfigure(md, guest, Part::Guests, machine))
             }
             Request::CancelReconf => match self.service.delayed.take() {
                 Some(_) => (Status::Ok, Body::None),
@@ -89,7 +94,9 @@ impl Hypervisor {
         Ok(())
     }
 
-    /// Stop: it executes no more; the rest is done at the next boundary.
+    /// Stop: it executes no more; the rest is done at the next boundary. The original wants
+    /// a virtual CPU that can carry it out; here also a guest stops that has none but in
+    /// error, or nobody could.
     fn stop_guest(&mut self, guest: u32) -> Ended {
         let id = self.named(guest)?;
         if self.control_domain() == Some(id) {

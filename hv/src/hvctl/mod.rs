@@ -16,7 +16,9 @@
 //!
 //! **Differences.** The original lets the control domain stop itself; here that is
 //! STOP_FAILED, for the program that would wait for the outcome is the one that
-//! ends. Operations 14 and 15 carry a whole MD like 4 and 7 and are served alike.
+//! ends. The original tells its notices to whoever is at the other end, session or not,
+//! and `hello` does not forget what was told; here a manager that begins anew is told
+//! everything once more.
 //!
 //! **Source.** The OpenSPARC hypervisor's `hvctl.c`; [`sun4v::hvctl`] for the bytes.
 
@@ -56,6 +58,8 @@ enum Session {
 #[derive(Debug, Default)]
 pub(crate) struct Service {
     session: Session,
+    /// The minor version that the manager speaks, at most ours.
+    minor: u16,
     /// Number of the next reply.
     number: u16,
     /// Replies and notices without room.
@@ -72,6 +76,18 @@ impl Service {
     /// A guest is gone.
     pub(crate) fn forget(&mut self, id: GuestId) {
         self.told.retain(|(guest, _)| *guest != id);
+    }
+
+    /// The control domain is gone: the session is over. What waits for a guest's exit,
+    /// even that of the control domain itself, does not wait for the manager.
+    pub(crate) fn restart(&mut self) {
+        *self = Self { delayed: self.delayed.take(), ..Self::default() };
+    }
+
+    /// Does a refused delayed reconfiguration leave the pending one alone? A manager
+    /// that speaks 1.0 does not promise that its MD is still there.
+    pub(crate) const fn keeps_pending(&self) -> bool {
+        self.minor >= 1
     }
 
     fn next_number(&mut self) -> u16 {
@@ -99,16 +115,18 @@ impl Service {
         Reply { seqn: self.next_number(), op, status, body }.to_bytes()
     }
 
-    /// `hello`: the session begins anew; what was told is forgotten.
+    /// `hello`: the session begins anew; what was told is forgotten. Any minor version
+    /// will do: the lower one is spoken.
     fn hello(&mut self, seqn: u16, version: Version) -> Message {
         let next = seqn.wrapping_add(1);
         self.number = next.wrapping_add(REPLY_OFFSET);
         self.told.clear();
         self.waiting.clear();
-        if version.major != VERSION.major || version.minor > VERSION.minor {
+        if version.major != VERSION.major {
             self.session = Session::Closed;
             return self.reply(Op::Hello, Status::NotSupported, Body::Version(VERSION));
         }
+        self.minor = version.minor.min(VERSION.minor);
         self.session = Session::Challenged(next);
         let body = Body::Challenge { code: challenge(SECRET), version: VERSION };
         self.reply(Op::Challenge, Status::Ok, body)

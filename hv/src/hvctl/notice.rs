@@ -61,25 +61,27 @@ impl Hypervisor {
             }
             Some(_) => return (Status::NotSupported, stat(None, NOTHING)),
         }
+        // The number is looked at before the item.
         let number = u8::try_from(id).ok().filter(|&id| usize::from(id) < STRANDS);
-        let data = match (item, number) {
-            (None, _) => return invalid(Detail::InvalidInfo),
-            (Some(ResInfo::VcpuState), None) => return invalid(Detail::VcpuInvalidId),
-            (Some(ResInfo::VcpuState), Some(strand)) => {
+        let data = match (kind, number, item) {
+            (Some(ResKind::Vcpu), None, _) => return invalid(Detail::VcpuInvalidId),
+            (_, None, _) => return invalid(Detail::GuestInvalidId),
+            (_, _, None) => return invalid(Detail::InvalidInfo),
+            (_, Some(strand), Some(ResInfo::VcpuState)) => {
                 ResData::Vcpu(self.vcpu_status(StrandId(strand), machine))
             }
-            (Some(_), None) => return invalid(Detail::GuestInvalidId),
-            (Some(item), Some(id)) => {
+            (_, Some(id), Some(item)) => {
                 self.service.told.remove(&(GuestId(id), item));
                 match self.guest_item(GuestId(id), item, machine) {
                     Some(data) => data,
-                    None => return invalid(Detail::GuestInvalidId),
+                    None => return (Status::Ok, stat(None, NOTHING)),
                 }
             }
         };
         (Status::Ok, stat(None, data.to_bytes()))
     }
 
+    /// An item of a guest; of one that is not configured nothing but its state is known.
     fn guest_item(
         &mut self,
         id: GuestId,

@@ -8,6 +8,8 @@ use crate::console::Console;
 use crate::crypto::CryptoQueue;
 use crate::guest::Guest;
 use crate::ldc::Endpoint;
+use crate::niu::NetworkUnit;
+use crate::pci::PciBus;
 use crate::platform::Machine;
 use crate::vcpu::Vcpu;
 use std::collections::BTreeMap;
@@ -135,9 +137,19 @@ impl Guest {
         for ino in sources {
             self.interrupts.entry(ino).or_default();
         }
-        let Self { endpoints, interrupts, vcpus, .. } = self;
+        let bus = config.pcie_bus.filter(|bus| bus.guest == id);
+        if self.pci.as_ref().map(|bus| bus.conf) != bus {
+            self.pci = bus.map(|conf| Box::new(PciBus::new(conf)));
+        }
+        let network = config.network.filter(|unit| unit.guest == id);
+        if self.network.as_ref().map(|unit| unit.conf) != network {
+            self.network = network.map(|conf| Box::new(NetworkUnit::new(conf)));
+        }
+        let Self { endpoints, interrupts, pci, network, vcpus, .. } = self;
         let channels = endpoints.values_mut().flat_map(|end| [&mut end.rx_intr, &mut end.tx_intr]);
-        for intr in interrupts.values_mut().chain(channels) {
+        let bus = pci.iter_mut().flat_map(|bus| bus.interrupts.values_mut());
+        let network = network.iter_mut().flat_map(|unit| unit.interrupts.values_mut());
+        for intr in interrupts.values_mut().chain(channels).chain(bus).chain(network) {
             intr.target = intr.target.filter(|vcpu| vcpus.contains_key(vcpu));
         }
     }

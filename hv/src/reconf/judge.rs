@@ -1,7 +1,12 @@
 //! Postparse: may this configuration come into force on this machine, now?
 //!
 //! Each function judges one kind: what the MD asks for, then whether it takes
-//! something from a guest that is active. A guest is active unless it is stopped.
+//! something from a guest that is active. A guest is active unless it is stopped. Kinds
+//! come in the original's order.
+//!
+//! **Errors.** What cannot be is BAD_MD with the resource and why, as in the original;
+//! taking a bus, the network unit or the hypervisor's channel from whoever has it is
+//! ILLEGAL.
 
 use super::{Proposal, Refusal};
 use crate::guest::{Guest, GuestState};
@@ -22,6 +27,35 @@ const LDC_INOS: u16 = 512;
 /// Real addresses end here; bit 39 selects I/O space.
 const REAL_END: u64 = 1 << 39;
 
+/// Cfg handles of virtual devices and of channels.
+const VIRTUAL_HANDLES: [u16; 2] = [0x100, 0x200];
+
+/// Cfg handle and guest of a kind that the machine has one of.
+type Only = Option<(u16, GuestId)>;
+
+/// What is said about such a kind.
+#[derive(Clone, Copy)]
+struct OnlyCodes {
+    kind: (ResKind, &'static str),
+    illegal: Detail,
+    no_guest: Detail,
+    rebind: Detail,
+}
+
+const PCIE: OnlyCodes = OnlyCodes {
+    kind: (ResKind::PcieBus, "pcie_bus"),
+    illegal: Detail::PcieIllegalProperty,
+    no_guest: Detail::PcieMissingGuest,
+    rebind: Detail::PcieRebind,
+};
+
+const NETWORK: OnlyCodes = OnlyCodes {
+    kind: (ResKind::NetworkDevice, "network_device"),
+    illegal: Detail::NetworkIllegalProperty,
+    no_guest: Detail::NetworkMissingGuest,
+    rebind: Detail::NetworkRebind,
+};
+
 pub(super) type Verdict = Result<(), Refusal>;
 
 /// Everything that a judgement looks at.
@@ -38,12 +72,66 @@ pub(super) struct Judge<'a> {
 impl Judge<'_> {
     pub(super) fn judge(&self) -> Verdict {
         self.guests()?;
-        self.vcpus()?;
+        if self.proposal.guests_only {
+            return self.owners();
+        }
         self.mblocks()?;
+        self.vcpus()?;
+        self.endpoints()?;
+        self.consoles()?;
         self.crypto(CryptoKind::Mau)?;
         self.crypto(CryptoKind::Cwq)?;
-        self.endpoints()?;
-        self.consoles()
+        let (old, new) = (&self.hv.config, &self.proposal.config);
+        let half = |bus: sun4v::hvmd::PcieBusConf| (bus.handle, bus.guest);
+        self.only(PCIE, old.pcie_bus.map(half), new.pcie_bus.map(half))?;
+        let half = |unit: sun4v::hvmd::NetworkConf| (unit.handle, unit.guest);
+        self.only(NETWORK, old.network.map(half), new.network.map(half))
+    }
+
+    /// Guests that go must not leave anything behind, and those that stay have what
+    /// they had.
+    fn owners(&self) -> Verdict {
+        let config = &self.proposal.config;
+        let vcpus = config.vcpus.iter().map(|vcpu| vcpu.guest);
+        let mblocks = config.mblocks.iter().map(|block| block.guest);
+        let ends = config.ldc_endpoints.iter().map(|end| end.guest);
+        let consoles = config.consoles.iter().map(|console| console.guest);
+        let crypto = config.crypto.iter().map(|unit| unit.guest);
+        let bus = config.pcie_bus.iter().map(|bus| bus.guest);
+        let network = config.network.iter().map(|unit| unit.guest);
+        let owners = vcpus.chain(mblocks).chain(ends).chain(consoles).chain(crypto);
+        match owners.chain(bus).chain(network).find(|&guest| !self.exists(guest)) {
+            None => Ok(()),
+            Some(guest) => {
+                let (id, why) = (Err(guest.0.into()), "it still has resources");
+                Err(self.refuse((ResKind::Guest, "guest"), id, Detail::GuestActive, why))
+            }
+        }
+    }
+
+    /// A kind that the machine has one of: handle and guest, before and after.
+    fn only(&self, codes: OnlyCodes, old: Only, new: Only) -> Verdict {
+        let OnlyCodes { kind, illegal, no_guest, rebind } = codes;
+        if let Some((handle, guest)) = new {
+            let refuse = |detail, why: &str| self.refuse(kind, Ok(0), detail, why);
+            if !self.exists(guest) {
+                return Err(refuse(no_guest, "its guest does not exist"));
+            }
+            let config = &self.proposal.config;
+            let both = config.pcie_bus.map(|bus| bus.handle) == config.network.map(|n| n.handle);
+            if handle & 0x3f != 0 || VIRTUAL_HANDLES.contains(&handle) || both {
+                return Err(refuse(illegal, "its cfg handle is not a handle, or taken"));
+            }
+        }
+        if let Some((_, guest)) = old
+            && self.active(guest).is_some()
+            && old != new
+        {
+            let place = if new.is_some() { Ok(0) } else { Err(0) };
+            let refusal = self.refuse(kind, place, rebind, "its guest is active");
+            return Err(Refusal { status: Status::Illegal, ..refusal });
+        }
+        Ok(())
     }
 
     /// A refusal about the `index`th node named `node`; without one, about resource
@@ -58,9 +146,9 @@ impl Judge<'_> {
         let md = &self.proposal.md;
         let (element, id) = match place {
             Err(id) => (0, id),
-            Ok(index) => md.named(node).nth(index).map_or((0, u32::MAX), |(at, node)| {
+            Ok(index) => md.named(node).nth(index).map_or((0, 0), |(at, node)| {
                 let id = node.number("resource_id").and_then(|id| u32::try_from(id).ok());
-                (md.element(at), id.unwrap_or(u32::MAX))
+                (md.element(at), id.unwrap_or(0))
             }),
         };
         let fail = RcFail {
@@ -71,7 +159,7 @@ impl Judge<'_> {
             id,
         };
         let why = format!("{res} {id} (element {element}): {}", why.into());
-        Refusal { status: Status::RcFailed, fail, why }
+        Refusal { status: Status::BadMd, fail, why }
     }
 
     /// The guest, when it runs or is on its way and is not about to exit.
@@ -313,8 +401,10 @@ impl Judge<'_> {
                 (end.guest, end.channel, end.target) == (guest, channel, LdcTarget::Hypervisor)
             })
         {
+            let kind = (ResKind::HvLdc, "ldc_endpoint");
             let (id, why) = (Err(channel.0.into()), "the control domain would lose the hypervisor");
-            return Err(self.refuse(kind, id, Detail::LdcRebind, why));
+            let refusal = self.refuse(kind, id, Detail::HvLdcRebind, why);
+            return Err(Refusal { status: Status::Illegal, ..refusal });
         }
         Ok(())
     }
@@ -347,7 +437,7 @@ impl Judge<'_> {
                 })
             };
             if !console.endpoint.is_none_or(private) {
-                return Err(refuse(Detail::ConsoleInvalidTarget, "its endpoint is not private"));
+                return Err(refuse(Detail::ConsoleInvalidLdc, "its endpoint is not private"));
             }
         }
         for guest in self.active_guests() {

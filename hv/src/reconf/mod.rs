@@ -5,9 +5,16 @@
 //! what runs; both change nothing. *Commit* ([`commit`]) changes things and has no
 //! way to fail.
 //!
+//! *Guests only*: of the MD nothing but the guests is looked at; what they own stays.
+//! Delayed, the guests come into force at once and the MD when its guest exits, together
+//! with the resources of a reconfiguration that was pending already.
+//!
 //! A *delayed* reconfiguration is parsed and judged when it is asked for, as if its
 //! guest were stopped, and comes into force when that guest exits. It is judged once
 //! more then: another guest may have been started. One is pending at most.
+//!
+//! One that is refused leaves the one that is pending alone; a manager that speaks
+//! version 1.0 expects it to be cancelled.
 //!
 //! **Errors.** [`Refusal`]: a status and where in the MD it is, as hvctl reports it.
 //!
@@ -48,11 +55,16 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl Refusal {
-    /// One about the MD or the command as a whole.
-    pub(crate) fn whole(status: Status, md: Pa, detail: Detail, why: impl Into<String>) -> Self {
-        let res = ResKind::Guest.code();
-        let fail = RcFail { md, res, code: detail.code(), node: 0, id: 0 };
+    /// One about the command: no MD was looked at.
+    pub(crate) fn command(status: Status, why: impl Into<String>) -> Self {
+        let (res, code) = (ResKind::Guest.code(), Detail::GuestInvalidId.code());
+        let fail = RcFail { md: Pa(0), res, code, node: u32::MAX, id: u32::MAX };
         Self { status, fail, why: why.into() }
+    }
+
+    /// One about the MD as a whole: it does not say where.
+    fn whole(status: Status, why: impl Into<String>) -> Self {
+        Self { status, fail: RcFail::default(), why: why.into() }
     }
 }
 
@@ -85,8 +97,19 @@ pub(crate) struct Proposal {
     pub at: Pa,
     /// The graph.
     pub md: Md,
-    /// What it says.
+    /// What it says. Of guests alone: their resources are what they were.
     pub config: HvConfig,
+    /// It says something of guests alone.
+    pub guests_only: bool,
+}
+
+/// What of an MD is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it.
+    All,
+    /// Its guests: their MDs, boot images, names.
+    Guests,
 }
 
 /// A reconfiguration that waits.
@@ -98,9 +121,15 @@ pub(crate) struct Delayed {
     pub proposal: Proposal,
 }
 
-/// Parse: reads the MD at `at`, which must lie in the hypervisor's memory.
-fn parse(memory: &dyn Memory, own: HvMemory, at: Pa) -> Result<Proposal, Refusal> {
-    let bad = |why: String| Refusal::whole(Status::BadMd, at, Detail::GuestMissingId, why);
+/// Parse: reads the MD at `at`, which must lie in the hypervisor's memory; its guests
+/// alone when there is a configuration that has the rest.
+fn parse(
+    memory: &dyn Memory,
+    own: HvMemory,
+    at: Pa,
+    guests_of: Option<&HvConfig>,
+) -> Result<Proposal, Refusal> {
+    let bad = |why: String| Refusal::whole(Status::BadMd, why);
     let outside = || bad("it does not lie in the hypervisor's memory".into());
     if !at.is_aligned(8) || !own.holds(at, ELEMENT_BYTES as u64) {
         return Err(outside());
@@ -111,18 +140,25 @@ fn parse(memory: &dyn Memory, own: HvMemory, at: Pa) -> Result<Proposal, Refusal
     let mut bytes = vec![0; total.ok_or_else(outside)? as usize];
     memory.read(at, &mut bytes);
     let md = Md::parse(&bytes).map_err(|error| bad(error.to_string()))?;
-    let config = HvConfig::from_md(&md).map_err(|error| Refusal {
-        status: error.status,
-        fail: RcFail {
-            md: at,
-            res: error.res.code(),
-            code: error.detail.code(),
-            node: error.node,
-            id: error.id,
+    let config = match guests_of {
+        None => HvConfig::from_md(&md),
+        Some(old) => HvConfig::guests_from_md(&md).map(|guests| HvConfig { guests, ..old.clone() }),
+    };
+    let config = config.map_err(|error| match error.property {
+        "" => Refusal::whole(error.status, error.to_string()),
+        _ => Refusal {
+            status: error.status,
+            fail: RcFail {
+                md: at,
+                res: error.res.code(),
+                code: error.detail.code(),
+                node: error.node,
+                id: error.id,
+            },
+            why: error.to_string(),
         },
-        why: error.to_string(),
     })?;
-    Ok(Proposal { at, md, config })
+    Ok(Proposal { at, md, config, guests_only: guests_of.is_some() })
 }
 
 impl Hypervisor {
@@ -142,7 +178,7 @@ impl Hypervisor {
             return Err(PowerOnError::Memory { base, bytes });
         }
         let mut hv = Self { memory: Some(memory), ..Self::default() };
-        match hv.propose(md, None, machine) {
+        match hv.propose(md, Part::All, None, machine) {
             Ok(proposal) => hv.commit(proposal, machine),
             Err(why) => return Err(PowerOnError::Md { md, why }),
         }
@@ -153,11 +189,13 @@ impl Hypervisor {
     fn propose(
         &self,
         md: Pa,
+        part: Part,
         exits: Option<GuestId>,
         machine: &dyn Machine,
     ) -> Result<Proposal, Refusal> {
         let own = self.memory.unwrap_or_default();
-        let proposal = parse(machine.memory(), own, md)?;
+        let rest = (part == Part::Guests).then_some(&self.config);
+        let proposal = parse(machine.memory(), own, md, rest)?;
         self.judge(&proposal, exits, machine)?;
         Ok(proposal)
     }
@@ -178,12 +216,17 @@ impl Hypervisor {
     }
 
     /// Takes the MD at `md` into force.
-    pub(crate) fn reconfigure(&mut self, md: Pa, machine: &mut dyn Machine) -> Result<(), Refusal> {
+    pub(crate) fn reconfigure(
+        &mut self,
+        md: Pa,
+        part: Part,
+        machine: &mut dyn Machine,
+    ) -> Result<(), Refusal> {
         if self.service.delayed.is_some() {
             let why = "a delayed reconfiguration is pending";
-            return Err(Refusal::whole(Status::Illegal, md, Detail::GuestInvalidId, why));
+            return Err(Refusal::command(Status::Illegal, why));
         }
-        let proposal = self.propose(md, None, machine)?;
+        let proposal = self.propose(md, part, None, machine)?;
         self.commit(proposal, machine);
         Ok(())
     }
@@ -193,21 +236,54 @@ impl Hypervisor {
         &mut self,
         md: Pa,
         guest: u32,
-        machine: &dyn Machine,
+        part: Part,
+        machine: &mut dyn Machine,
     ) -> Result<(), Refusal> {
         let id = u8::try_from(guest).map(GuestId).ok();
         let id = id.filter(|id| usize::from(id.0) < STRANDS && self.guest(*id).is_some());
         let Some(id) = id else {
             let why = format!("there is no guest {guest}");
-            return Err(Refusal::whole(Status::Invalid, md, Detail::GuestInvalidId, why));
+            return Err(Refusal::command(Status::Invalid, why));
         };
         if self.service.delayed.as_ref().is_some_and(|pending| pending.guest != id) {
             let why = "a delayed reconfiguration is pending for another guest";
-            return Err(Refusal::whole(Status::Illegal, md, Detail::GuestInvalidId, why));
+            return Err(Refusal::command(Status::Illegal, why));
         }
-        let proposal = self.propose(md, Some(id), machine)?;
-        self.service.delayed = Some(Delayed { guest: id, proposal });
-        Ok(())
+        let done = match part {
+            Part::All => self.propose(md, part, Some(id), machine),
+            Part::Guests => self.delay_guests(md, id, machine),
+        };
+        match done {
+            Ok(proposal) => {
+                self.service.delayed = Some(Delayed { guest: id, proposal });
+                Ok(())
+            }
+            Err(refusal) => {
+                if !self.service.keeps_pending() {
+                    self.service.delayed = None;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The guests of the MD at `md`: now, and with what is pending when `id` exits.
+    fn delay_guests(
+        &mut self,
+        md: Pa,
+        id: GuestId,
+        machine: &mut dyn Machine,
+    ) -> Result<Proposal, Refusal> {
+        let now = self.propose(md, Part::Guests, None, machine)?;
+        let mut then = now.clone();
+        if let Some(pending) = &self.service.delayed {
+            let guests = then.config.guests;
+            then.config = HvConfig { guests, ..pending.proposal.config.clone() };
+            then.guests_only = pending.proposal.guests_only;
+            self.judge(&then, Some(id), machine)?;
+        }
+        self.apply(now.config, machine);
+        Ok(then)
     }
 
     /// A guest has exited: what waited for that comes into force, if it still can.

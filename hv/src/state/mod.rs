@@ -21,8 +21,8 @@ mod record;
 mod rule;
 
 pub use record::{
-    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
-    TrapTraceV1, VcpuV1,
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, NetworkV1, PacketQueueV1,
+    PciV1, PermanentV1, TrapTraceV1, VcpuV1,
 };
 
 use crate::console::{Console, Input};
@@ -31,6 +31,8 @@ use crate::guest::{DumpBuffer, Guest, SoftState};
 use crate::intr::Interrupt;
 use crate::ldc::{Endpoint, PacketQueue};
 use crate::mmu::Permanent;
+use crate::niu::{NetworkUnit, Page, PageId};
+use crate::pci::{PciBus, Route};
 use crate::platform::Cpus;
 use crate::ttrace::TrapBuffer;
 use crate::vcpu::{Vcpu, VcpuState};
@@ -97,6 +99,8 @@ impl Guest {
             console,
             interrupts,
             crypto,
+            pci,
+            network,
             soft_state: SoftState { state: soft_state, text: soft_text },
             tod_offset,
             watchdog,
@@ -115,7 +119,7 @@ impl Guest {
             soft_text: *soft_text,
             vcpus: vcpus.iter().map(|(&id, vcpu)| save_vcpu(id, vcpu)).collect(),
             permanent: permanent.slots.iter().map(save_permanent).collect(),
-            interrupts: interrupts.iter().map(|(&ino, intr)| (ino, save_intr(intr))).collect(),
+            interrupts: save_intrs(interrupts),
             endpoints: endpoints
                 .values()
                 .filter(|end| !end.conf.private_console)
@@ -128,6 +132,8 @@ impl Guest {
             watchdog: watchdog.left(at, false),
             trace_frozen: *trace_frozen,
             dump: dump.map(|DumpBuffer { ra, bytes }| (ra, bytes)),
+            pci: pci.as_deref().map(save_pci),
+            network: network.as_deref().map(save_network),
         }
     }
 
@@ -175,6 +181,8 @@ impl Guest {
         self.interrupts = new.interrupts;
         self.endpoints.extend(new.endpoints);
         self.crypto.extend(new.crypto);
+        self.pci = new.pci.map(Box::new);
+        self.network = new.network.map(Box::new);
         self.console_stirred = new.console.is_some();
         self.console = new.console;
         self.stick_offset = clocks.stick_offset;
@@ -217,6 +225,8 @@ struct Loaded {
     watchdog: u64,
     trace_frozen: bool,
     dump: Option<DumpBuffer>,
+    pci: Option<PciBus>,
+    network: Option<NetworkUnit>,
 }
 
 /// How the clocks of a guest go on.
@@ -310,6 +320,10 @@ fn save_intr(intr: &Interrupt) -> InterruptV1 {
     InterruptV1 { cookie, valid, state: state as u8, target: target.map(|vcpu| vcpu.0) }
 }
 
+fn save_intrs(all: &BTreeMap<u16, Interrupt>) -> Vec<(u16, InterruptV1)> {
+    all.iter().map(|(&ino, intr)| (ino, save_intr(intr))).collect()
+}
+
 fn save_queue(queue: &PacketQueue) -> PacketQueueV1 {
     let PacketQueue { ra, pa: _, entries, head, tail } = *queue;
     PacketQueueV1 { ra, entries, head, tail }
@@ -347,4 +361,34 @@ fn save_console(console: &Console) -> ConsoleV1 {
 fn save_crypto(unit: &CryptoQueue) -> CryptoV1 {
     let CryptoQueue { core, ino, ra, pa: _, entries, head, tail: _, marker, vcpu } = *unit;
     CryptoV1 { core: core.0, ino, ra, entries, head, marker, vcpu: vcpu.0 }
+}
+
+fn save_pci(bus: &PciBus) -> PciV1 {
+    let PciBus { conf, pages, queues, msis, messages, perf, interrupts } = bus;
+    let routes = |all: &BTreeMap<u8, Route>| {
+        all.iter().map(|(&number, route)| (number, route.valid, route.queue)).collect()
+    };
+    PciV1 {
+        handle: conf.handle,
+        pages: pages.iter().map(|(&place, page)| (place, page.ra, page.attributes)).collect(),
+        queues: queues
+            .iter()
+            .map(|(&number, queue)| (number, queue.base, queue.state as u8, queue.head))
+            .collect(),
+        msis: routes(msis),
+        messages: routes(messages),
+        perf: *perf,
+        interrupts: save_intrs(interrupts),
+    }
+}
+
+fn save_network(unit: &NetworkUnit) -> NetworkV1 {
+    let NetworkUnit { conf, pages, interrupts } = unit;
+    let page =
+        |(id, page): (&PageId, &Page)| ((id.transmit, id.channel, id.page), page.ra, page.bytes);
+    NetworkV1 {
+        handle: conf.handle,
+        pages: pages.iter().map(page).collect(),
+        interrupts: save_intrs(interrupts),
+    }
 }

@@ -38,6 +38,10 @@ pub struct GuestV1 {
     pub trace_frozen: bool,
     /// Where it would have its dump: address and bytes.
     pub dump: Option<(Ra, u64)>,
+    /// The PCI Express bus, when it is this guest's.
+    pub pci: Option<PciV1>,
+    /// The network unit, when it is this guest's.
+    pub network: Option<NetworkV1>,
 }
 
 impl Schema for GuestV1 {
@@ -178,4 +182,34 @@ pub struct CryptoV1 {
     pub marker: u64,
     /// Whose interrupts it raises.
     pub vcpu: u8,
+}
+
+/// The PCI Express bus. Of queues, MSIs and messages, those that a reset would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PciV1 {
+    /// Its cfg handle.
+    pub handle: u16,
+    /// Mapped pages: place in the table, real address, attributes.
+    pub pages: Vec<(u32, Ra, u8)>,
+    /// Event queues: number, memory, state (0 idle, 1 active, 2 error), head in bytes.
+    pub queues: Vec<(u8, Option<Ra>, u8, u64)>,
+    /// MSIs: number, valid, queue.
+    pub msis: Vec<(u8, bool, u8)>,
+    /// Messages: code, valid, queue.
+    pub messages: Vec<(u8, bool, u8)>,
+    /// Performance registers.
+    pub perf: [u64; 12],
+    /// Interrupts, by number.
+    pub interrupts: Vec<(u16, InterruptV1)>,
+}
+
+/// The network unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkV1 {
+    /// Its cfg handle.
+    pub handle: u16,
+    /// Logical pages: transmit, channel, page; real address, bytes.
+    pub pages: Vec<((bool, u8, u8), Ra, u64)>,
+    /// Interrupts, by number.
+    pub interrupts: Vec<(u16, InterruptV1)>,
 }

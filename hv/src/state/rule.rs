@@ -1,8 +1,8 @@
 //! From a record to a guest's state, rule by rule.
 
 use super::{
-    ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, Loaded, PacketQueueV1, PermanentV1,
-    TrapTraceV1, VcpuV1, broken, check,
+    ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, Loaded, NetworkV1, PacketQueueV1, PciV1,
+    PermanentV1, TrapTraceV1, VcpuV1, broken, check,
 };
 use crate::api::Api;
 use crate::console::{Console, IN_CHARS, Input, OUT_PACKETS, PACKET_CHARS};
@@ -11,11 +11,16 @@ use crate::guest::{DUMP_BYTES_MIN, DumpBuffer, Guest, SoftState};
 use crate::intr::{Interrupt, IntrState};
 use crate::ldc::{Endpoint, MapTable, PacketQueue};
 use crate::mmu::{PERMANENT_MAX, Permanent};
+use crate::niu::{CHANNELS, NetworkUnit, PAGES, Page, PageId, UNIT_BYTES};
+use crate::pci::{
+    EventQueue, IOMMU_ENTRIES, MESSAGES, PciBus, QUEUE_BYTES, QUEUES, QueueState, RECORD_BYTES,
+    Route,
+};
 use crate::ttrace::TrapBuffer;
 use crate::vcpu::{QueueMemory, Vcpu, VcpuState};
 use crate::watchdog::TIMEOUT_SECS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
-use sun4v::addr::{Pa, PageSize, Ra};
+use sun4v::addr::{PAGE_BYTES, Pa, PageSize, Ra};
 use sun4v::id::{CoreId, LdcId, VcpuId};
 use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
@@ -44,6 +49,8 @@ impl Shape<'_> {
             watchdog,
             trace_frozen,
             dump,
+            pci,
+            network,
         } = record;
         check(watchdog <= TIMEOUT_SECS_MAX + 1, "a watchdog of more than a year")?;
         let soft_state = SoftState { state: soft_state, text: soft_text };
@@ -62,6 +69,8 @@ impl Shape<'_> {
             watchdog,
             trace_frozen,
             dump: dump.map(|(ra, bytes)| self.dump(ra, bytes)).transpose()?,
+            pci: self.pci(pci)?,
+            network: self.network(network)?,
         })
     }
 
@@ -206,8 +215,17 @@ impl Shape<'_> {
     }
 
     fn interrupts(&self, records: &[(u16, InterruptV1)]) -> Checked<BTreeMap<u16, Interrupt>> {
+        self.sources(records, &self.0.interrupts)
+    }
+
+    /// Interrupts that have the numbers of `own`.
+    fn sources(
+        &self,
+        records: &[(u16, InterruptV1)],
+        own: &BTreeMap<u16, Interrupt>,
+    ) -> Checked<BTreeMap<u16, Interrupt>> {
         let inos = records.iter().map(|(ino, _)| ino);
-        check(inos.eq(self.0.interrupts.keys()), "other devices than the guest's")?;
+        check(inos.eq(own.keys()), "other devices than the guest's")?;
         records.iter().map(|(ino, intr)| Ok((*ino, self.interrupt(intr)?))).collect()
     }
 
@@ -304,4 +322,89 @@ impl Shape<'_> {
         check(loaded.len() == records.len(), "a crypto queue twice")?;
         Ok(loaded)
     }
+
+    fn pci(&self, record: Option<PciV1>) -> Checked<Option<PciBus>> {
+        let (record, own) = match (record, &self.0.pci) {
+            (None, None) => return Ok(None),
+            (Some(record), Some(own)) if record.handle == own.conf.handle => (record, own),
+            _ => return Err(broken("another PCI bus than the guest's")),
+        };
+        let PciV1 { handle: _, pages, queues, msis, messages, perf, interrupts } = record;
+        let mut bus = PciBus::new(own.conf);
+        check(ascending(pages.iter().map(|page| page.0)), "mapped pages out of order")?;
+        for (place, ra, attributes) in pages {
+            check(u64::from(place) < IOMMU_ENTRIES, "a mapped page outside the table")?;
+            check(matches!(attributes, 1 | 3), "a mapped page of no such attributes")?;
+            check(ra.is_aligned(PAGE_BYTES), "a mapped page that is not aligned")?;
+            self.resolve(ra, PAGE_BYTES, "a mapped page outside memory")?;
+            bus.map(place, ra, attributes);
+        }
+        check(ascending(queues.iter().map(|queue| queue.0)), "event queues out of order")?;
+        for (number, base, state, head) in queues {
+            check(u64::from(number) < QUEUES, "an event queue that does not exist")?;
+            let state = QueueState::from_number(state);
+            let state = state.ok_or(broken("no such state of an event queue"))?;
+            if let Some(base) = base {
+                check(base.is_aligned(QUEUE_BYTES), "an event queue that is not aligned")?;
+                self.resolve(base, QUEUE_BYTES, "an event queue outside memory")?;
+            }
+            let there = base.is_some() || state != QueueState::Active;
+            check(there, "a valid event queue without memory")?;
+            let inside = head.is_multiple_of(RECORD_BYTES) && head < QUEUE_BYTES;
+            check(inside, "an event queue's head")?;
+            let queue = EventQueue { base, state, head };
+            check(queue != EventQueue::default(), "an event queue as a reset leaves it")?;
+            bus.set_queue(number, queue);
+        }
+        check(ascending(msis.iter().map(|msi| msi.0)), "MSIs out of order")?;
+        for (number, valid, queue) in msis {
+            check(u64::from(queue) < QUEUES, "an MSI to a queue that does not exist")?;
+            let route = Route { valid, queue };
+            check(route != Route::default(), "an MSI as a reset leaves it")?;
+            bus.set_msi(number, route);
+        }
+        check(ascending(messages.iter().map(|message| message.0)), "messages out of order")?;
+        for (code, valid, queue) in messages {
+            check(MESSAGES.contains(&code), "a message that does not exist")?;
+            check(u64::from(queue) < QUEUES, "a message to a queue that does not exist")?;
+            let route = Route { valid, queue };
+            check(route != Route::default(), "a message as a reset leaves it")?;
+            bus.set_message(code, route);
+        }
+        check(PciBus::perf_can_be(&perf), "performance registers with bits that they lack")?;
+        bus.perf = perf;
+        bus.interrupts = self.sources(&interrupts, &own.interrupts)?;
+        Ok(Some(bus))
+    }
+
+    fn network(&self, record: Option<NetworkV1>) -> Checked<Option<NetworkUnit>> {
+        let (record, own) = match (record, &self.0.network) {
+            (None, None) => return Ok(None),
+            (Some(record), Some(own)) if record.handle == own.conf.handle => (record, own),
+            _ => return Err(broken("another network unit than the guest's")),
+        };
+        let NetworkV1 { handle: _, pages, interrupts } = record;
+        let mut unit = NetworkUnit::new(own.conf);
+        check(ascending(pages.iter().map(|page| page.0)), "logical pages out of order")?;
+        for ((transmit, channel, page), ra, bytes) in pages {
+            let there = u64::from(channel) < CHANNELS && u64::from(page) < PAGES;
+            check(there, "a logical page that does not exist")?;
+            let shaped = bytes.is_power_of_two() && bytes >= UNIT_BYTES && ra.is_aligned(bytes);
+            check(shaped, "a logical page out of shape")?;
+            self.resolve(ra, bytes, "a logical page outside memory")?;
+            unit.pages.insert(PageId { transmit, channel, page }, Page::new(ra, bytes));
+        }
+        unit.interrupts = self.sources(&interrupts, &own.interrupts)?;
+        Ok(Some(unit))
+    }
+}
+
+/// Each once, in order.
+fn ascending<T: PartialOrd>(mut values: impl Iterator<Item = T>) -> bool {
+    let Some(mut last) = values.next() else { return true };
+    values.all(|value| {
+        let above = last < value;
+        last = value;
+        above
+    })
 }

@@ -26,7 +26,8 @@ use crate::{Answer, HvMemory, Hypervisor, Outcome, PowerOnError, Trap};
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::{Group, VERSIONS};
 use sun4v::hvmd::{
-    ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, Privileges, VcpuConf,
+    ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, NetworkConf, PcieBusConf,
+    Privileges, VcpuConf,
 };
 use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
 
@@ -43,7 +44,7 @@ pub const HV_MD: Pa = Pa(0x10_0000);
 const EMPTY_MD: [u8; 16] = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A hypervisor on a board, with two running guests of two virtual CPUs each that
-/// share channel 0 and have opened every group.
+/// share channel 0 and have opened every group. Guest 0 has the bus and the network unit.
 pub struct Lab {
     /// The hypervisor.
     pub hv: Hypervisor,
@@ -63,7 +64,12 @@ impl Lab {
     /// Powers it on.
     #[must_use]
     pub fn new() -> Self {
-        let mut config = HvConfig::default();
+        let owner = GuestId(0);
+        let mut config = HvConfig {
+            pcie_bus: Some(PcieBusConf { handle: PcieBusConf::HANDLE, guest: owner }),
+            network: Some(NetworkConf { handle: NetworkConf::HANDLE, guest: owner }),
+            ..HvConfig::default()
+        };
         for id in 0..2u8 {
             let guest = GuestId(id);
             config.guests.push(GuestConf {

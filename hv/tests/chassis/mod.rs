@@ -7,11 +7,14 @@ use hv::testing::{HV_MD, Lab};
 use std::fmt::Write as _;
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::nr;
-use sun4v::hvctl::{Body, Op, Reply, Request, Status, VERSION, migrate, response};
-use sun4v::hvmd::{
-    ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, Privileges, VcpuConf,
+use sun4v::hvctl::{
+    Body, Op, Reply, Request, ResInfo, Status, VERSION, Version, migrate, response,
 };
-use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
+use sun4v::hvmd::{
+    ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
+    NetworkConf, PcieBusConf, Privileges, VcpuConf,
+};
+use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 
 /// Real address of every guest's first byte.
 pub const BASE: u64 = 0x800_0000;
@@ -77,7 +80,7 @@ pub fn factory() -> HvConfig {
         mblocks: vec![mblock(0, BASE, 0x1000_0000, 0x100_0000)],
         ldc_endpoints: vec![endpoint(0, 0, None)],
         consoles: vec![ConsoleConf { guest: PRIMARY, ino: 0x11, endpoint: None }],
-        crypto: Vec::new(),
+        ..HvConfig::default()
     }
 }
 
@@ -99,6 +102,20 @@ pub fn with_rover(pa: u64) -> HvConfig {
     config
 }
 
+/// The same, where the guest has the bus, the network unit and a crypto unit, and a third
+/// guest is bound.
+pub fn with_devices(pa: u64) -> HvConfig {
+    let mut config = with_rover(pa);
+    config.pcie_bus = Some(PcieBusConf { handle: PcieBusConf::HANDLE, guest: ROVER });
+    config.network = Some(NetworkConf { handle: NetworkConf::HANDLE, guest: ROVER });
+    let unit = |kind, ino| CryptoConf { core: CoreId(1), kind, guest: ROVER, ino };
+    config.crypto = vec![unit(CryptoKind::Mau, 0x20), unit(CryptoKind::Cwq, 0x21)];
+    config.guests.push(guest(2, "witness", 0));
+    config.vcpus.push(vcpu(16, 2, 0));
+    config.mblocks.push(mblock(2, BASE, pa + 0x200_0000, 0x1_0000));
+    config
+}
+
 /// A chassis and its manager.
 pub struct Chassis {
     pub lab: Lab,
@@ -108,6 +125,8 @@ pub struct Chassis {
     head: u64,
     tail: u64,
     entries: u64,
+    /// What was asked for last: replies do not say.
+    item: Option<ResInfo>,
 }
 
 impl Chassis {
@@ -128,7 +147,8 @@ impl Chassis {
         let image: Vec<u8> = (0..ROM_BYTES).map(|at| at as u8 | 1).collect();
         lab.board.memory.write(ROM, &image);
         assert_eq!(lab.hv.start(PRIMARY, &mut lab.board), Ok(()));
-        let mut chassis = Self { lab, seqn: 100, said: String::new(), head: 0, tail: 0, entries };
+        let mut chassis =
+            Self { lab, seqn: 100, said: String::new(), head: 0, tail: 0, entries, item: None };
         chassis.lab.caller = (PRIMARY, VcpuId(0));
         for (group, major) in [(1, 1), (2, 1), (3, 1), (0x101, 1), (0x103, 2)] {
             chassis.lab.core(0, [group, major, 9, 0, 0]);
@@ -168,6 +188,7 @@ impl Chassis {
             return None;
         }
         self.head = state[0];
+        self.lab.caller = (PRIMARY, VcpuId(0));
         let message = self.lab.peek(RX + self.head);
         self.head = (self.head + 64) % (self.entries * 64);
         self.call(nr::ldc_rx_set_qhead, [0, self.head, 0, 0, 0]).unwrap();
@@ -177,6 +198,9 @@ impl Chassis {
     /// Sends a command.
     pub fn say(&mut self, request: Request) {
         writeln!(self.said, "{:>5} > {request:x?}", self.seqn).unwrap();
+        if let Request::GetResStat { res, info, .. } = request {
+            self.item = ResInfo::from_codes(res, info);
+        }
         self.send(request.to_bytes(self.seqn));
         self.seqn = self.seqn.wrapping_add(1);
     }
@@ -184,7 +208,7 @@ impl Chassis {
     /// Takes a reply or notice.
     pub fn hear(&mut self) -> Option<Reply> {
         let reply = Reply::parse(&self.receive()?).unwrap();
-        let body = text(&reply.body);
+        let body = text(&reply, self.item);
         writeln!(self.said, "{:>5} < {:?} {:?}{body}", reply.seqn, reply.op, reply.status).unwrap();
         Some(reply)
     }
@@ -197,6 +221,65 @@ impl Chassis {
             if reply.op != Op::NewResStat {
                 return reply;
             }
+        }
+    }
+
+    /// Begins a session anew, wherever the last one stands.
+    pub fn reopen(&mut self, minor: u16) {
+        let version = Version { minor, ..VERSION };
+        self.say(Request::Hello(version));
+        let code = loop {
+            if let Body::Challenge { code, .. } = self.hear().unwrap().body {
+                break code;
+            }
+        };
+        assert_eq!(self.ask(Request::Response(response(code))).status, Status::Ok);
+    }
+
+    /// Sends 64 bytes and takes what comes back: the reply, and notices beside it.
+    pub fn exchange(&mut self, message: [u8; 64]) -> Vec<[u8; 64]> {
+        self.send(message);
+        std::iter::from_fn(|| self.receive()).collect()
+    }
+
+    /// All that the hypervisor knows, but for the session and its channel.
+    pub fn everything(&self) -> String {
+        let mut text = format!("{:?}\n", self.lab.hv.config());
+        for id in (0..64).map(GuestId) {
+            if let Some(guest) = self.lab.hv.guest(id) {
+                let whole = format!("{guest:?}\n");
+                let own = guest.endpoints.get(&LdcId(0)).filter(|_| id == PRIMARY);
+                text += &own.map_or(whole.clone(), |own| whole.replace(&format!("{own:?}"), ""));
+            }
+        }
+        text
+    }
+
+    /// Does everybody have exactly what the configuration in force says?
+    pub fn check_whole(&self) {
+        let config = self.lab.hv.config();
+        for id in (0..64).map(GuestId) {
+            let conf = config.guests.iter().find(|guest| guest.id == id);
+            let guest = self.lab.hv.guest(id);
+            assert_eq!(guest.and_then(|guest| guest.conf.as_ref()), conf);
+            let Some(guest) = guest else { continue };
+            let mut ranges: Vec<_> =
+                config.mblocks.iter().filter(|b| b.guest == id).map(|b| b.range).collect();
+            ranges.sort();
+            assert_eq!(guest.map.ranges(), ranges);
+            let mut vcpus: Vec<_> =
+                config.vcpus.iter().filter(|v| v.guest == id).map(|v| (v.vid, v.strand)).collect();
+            vcpus.sort();
+            assert!(guest.vcpus.iter().map(|(&vid, v)| (vid, v.strand)).eq(vcpus));
+            let mut ends: Vec<_> = config.ldc_endpoints.iter().filter(|e| e.guest == id).collect();
+            ends.sort_by_key(|end| end.channel);
+            assert!(guest.endpoints.values().map(|end| &end.conf).eq(ends));
+            let console = config.consoles.iter().find(|console| console.guest == id);
+            assert_eq!(guest.console.as_ref().map(|own| &own.conf), console);
+            let bus = config.pcie_bus.filter(|bus| bus.guest == id);
+            assert_eq!(guest.pci.as_ref().map(|own| own.conf), bus);
+            let network = config.network.filter(|unit| unit.guest == id);
+            assert_eq!(guest.network.as_ref().map(|own| own.conf), network);
         }
     }
 
@@ -245,11 +328,13 @@ impl Chassis {
 }
 
 /// A body, with resource items in words.
-fn text(body: &Body) -> String {
-    match body {
+fn text(reply: &Reply, asked: Option<ResInfo>) -> String {
+    match &reply.body {
         Body::None => String::new(),
         Body::ResStat { res, id, info, code, data } => {
-            let item = sun4v::hvctl::ResInfo::from_codes(*res, *info);
+            let told = reply.op == Op::NewResStat;
+            let item = if told { ResInfo::from_codes(*res, *info) } else { asked };
+            let item = item.filter(|_| reply.status == Status::Ok);
             let data = item.and_then(|item| sun4v::hvctl::ResData::parse(item, data));
             format!(" res {res} id {id} info {info} code {code} {data:x?}")
         }

@@ -89,7 +89,7 @@ rows! {
         0xa3 intr_getstate(sysino) -> (state) [Inval];
         0xa4 intr_setstate(sysino, state) -> () [Inval];
         0xa5 intr_gettarget(sysino) -> (vcpu) [Inval];
-        0xa6 intr_settarget(sysino, vcpu) -> () [Inval, NoCpu];
+        0xa6 intr_settarget(sysino, vcpu) -> () [Inval, NoCpu, CpuError];
     }
     Intr [1, 2].0 {
         0xa7 vintr_getcookie(handle, ino) -> (cookie) [Inval];

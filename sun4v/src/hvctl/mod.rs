@@ -98,9 +98,9 @@ crate::code::codes! {
         NewResStat = 12,
         /// Forget a delayed reconfiguration.
         CancelReconf = 13,
-        /// As `Reconfigure`, for one guest's resources.
+        /// As `Reconfigure`, of the MD's guests alone: what they own stays.
         GuestOnlyReconf = 14,
-        /// As `GuestDelayedReconf`, for one guest's resources.
+        /// As `GuestDelayedReconf`, of the MD's guests alone.
         GuestOnlyDelayedReconf = 15,
         /// See [`migrate`].
         LogStart = 0x80,

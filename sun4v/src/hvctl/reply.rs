@@ -241,7 +241,7 @@ pub enum ResInfo {
     GuestState,
     /// [`SoftState`] and a text, of a guest.
     SoftState,
-    /// A guest's time of day.
+    /// What a guest adds to the machine's time of day.
     Tod,
     /// [`Utilisation`] of a guest.
     Utilisation,

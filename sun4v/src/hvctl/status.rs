@@ -14,11 +14,12 @@ codes! {
         Auth = 2,
         /// A version or an item that the hypervisor does not have.
         NotSupported = 3,
-        /// The MD does not parse.
+        /// The MD does not parse, or asks for what cannot be; [`super::RcFail`] says
+        /// what.
         BadMd = 4,
         /// The MD's `content-version` is not the hypervisor's.
         MdNotSupported = 5,
-        /// The MD asks for what cannot be; [`super::RcFail`] says what.
+        /// Named by the protocol; the original never sends it, and neither do we.
         RcFailed = 6,
         /// A bad argument.
         Invalid = 7,
@@ -177,22 +178,22 @@ codes! {
         HvLdcRebind = 56,
         /// Console: no `resource_id`.
         ConsoleMissingId = 57,
-        /// Console: a bad one.
-        ConsoleInvalidId = 58,
         /// Console: no arc to its guest.
-        ConsoleMissingGuest = 59,
-        /// Console: no `ino`.
-        ConsoleMissingIno = 60,
-        /// Console: neither `uartbase` nor an endpoint.
-        ConsoleMissingTarget = 61,
+        ConsoleMissingGuest = 58,
+        /// Console: its guest has no `resource_id`.
+        ConsoleMissingGuestId = 59,
+        /// Console: its guest has a bad one.
+        ConsoleInvalidGuestId = 60,
+        /// Console: its endpoint has no `channel`.
+        ConsoleMissingLdc = 61,
         /// Console: an endpoint that is not of its guest, or not private.
-        ConsoleInvalidTarget = 62,
-        /// Console: its guest has one already.
-        ConsoleTaken = 63,
-        /// Console: a bad `ino`.
+        ConsoleInvalidLdc = 62,
+        /// Console: no `ino`.
+        ConsoleMissingIno = 63,
+        /// Console: a bad one.
         ConsoleInvalidIno = 64,
-        /// Console: it cannot change.
-        ConsoleRebind = 65,
+        /// Console: neither an endpoint nor `uartbase`.
+        ConsoleMissingUart = 65,
         /// An item of a resource that does not exist.
         InvalidInfo = 66,
         /// Ours: a page index outside the guest's memory.
@@ -209,6 +210,10 @@ codes! {
         StateRefused = 0x105,
         /// Ours: the guest is not suspended, or is already.
         NotInState = 0x106,
+        /// Ours: a console whose guest has one already.
+        ConsoleTaken = 0x107,
+        /// Ours: a console that would change while its guest is active.
+        ConsoleRebind = 0x108,
     }
 }
 
@@ -219,7 +224,7 @@ impl fmt::Display for Status {
             Self::BadSeqn => "wrong sequence number",
             Self::Auth => "no session",
             Self::NotSupported => "not supported",
-            Self::BadMd => "malformed machine description",
+            Self::BadMd => "bad machine description",
             Self::MdNotSupported => "machine description of another version",
             Self::RcFailed => "reconfiguration failed",
             Self::Invalid => "invalid argument",

@@ -1,18 +1,19 @@
 //! Between [`HvConfig`] and the graph of a hypervisor MD.
 //!
 //! **Shapes.** Below the root are containers (`guests`, `cpus`, `memory`, `maus`,
-//! `cwqs`, `consoles`, `ldc_endpoints`), below them the resources. A guest has
+//! `cwqs`, `ldc_endpoints`, `consoles`, `devices`), below them the resources. A guest has
 //! `fwd` arcs to what it owns, which has a `back` arc to it. A crypto unit has
 //! `back` arcs to the cpus of its core; which core it is, follows from them.
 //!
 //! **Errors.** [`HvmdError`] says which node and property, with the code and the
 //! element that a failed reconfiguration reports. Here it is checked that
 //! properties are there and fit their types; what they ask for is judged by the
-//! hypervisor.
+//! hypervisor. Kinds are read in the original's order, which decides what is named
+//! when there are several mistakes.
 
 use super::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    Privileges, VcpuConf,
+    NetworkConf, PcieBusConf, Privileges, VcpuConf,
 };
 use crate::addr::{Pa, Ra, RealRange};
 use crate::hvctl::{Detail, ResKind, SVC_HVCTL, Status};
@@ -34,6 +35,10 @@ const DIAG: &str = "diagpriv";
 const PERF: &str = "perfctraccess";
 const PERF_HT: &str = "perfctrhtaccess";
 const RNG: &str = "rngctlaccessible";
+/// Numbers of memory blocks.
+const MBLOCKS: u64 = 4096;
+/// Cfg handles lie below: 32 devices of 64 interrupts each.
+const HANDLES: u64 = 32 * 64;
 /// Endpoints of a guest.
 const LDCS: u64 = 512;
 /// Interrupt numbers.
@@ -42,8 +47,7 @@ const INOS: u64 = 2 * LDCS;
 /// Why a hypervisor MD means nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HvmdError {
-    /// What to answer: [`Status::BadMd`], [`Status::MdNotSupported`] or
-    /// [`Status::RcFailed`].
+    /// What to answer: [`Status::BadMd`] or [`Status::MdNotSupported`].
     pub status: Status,
     /// Kind of the resource.
     pub res: ResKind,
@@ -51,18 +55,20 @@ pub struct HvmdError {
     pub detail: Detail,
     /// Index of the node's first element.
     pub node: u32,
-    /// `resource_id` of the resource; all ones when it has none.
+    /// `resource_id` of the resource; zero when it has none.
     pub id: u32,
-    /// The property or arc.
+    /// The property or arc; empty when it is about the MD as a whole.
     pub property: &'static str,
 }
 
 impl fmt::Display for HvmdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { res, node, id, property, detail, .. } = self;
-        match self.status {
-            Status::BadMd => write!(f, "no root node"),
-            Status::MdNotSupported => write!(f, "root: {property} is missing or of another major"),
+        match (self.status, *property) {
+            (Status::BadMd, "") => write!(f, "no root node"),
+            (Status::MdNotSupported, _) => {
+                write!(f, "root: content-version is missing or of another major")
+            }
             _ => write!(f, "{res} {id} (element {node}): {property} ({detail:?})"),
         }
     }
@@ -107,6 +113,7 @@ impl HvConfig {
             }
         }
         self.emit_channels(&mut md, root, owner);
+        self.emit_devices(&mut md, root, owner);
         md
     }
 
@@ -173,27 +180,58 @@ impl HvConfig {
         }
     }
 
+    /// The bus and the network unit. A machine's graph without either has no container.
+    fn emit_devices(&self, md: &mut Md, root: NodeId, owner: impl Fn(GuestId) -> Option<NodeId>) {
+        let bus = self.pcie_bus.map(|bus| ("pcie_bus", bus.handle, bus.guest));
+        let network = self.network.map(|unit| ("network_device", unit.handle, unit.guest));
+        let mut devices = None;
+        for (name, handle, guest) in bus.into_iter().chain(network) {
+            let devices = *devices.get_or_insert_with(|| md.child(root, "devices"));
+            let node = resource(md, devices, name, 0, owner(guest));
+            md.val(node, "cfghandle", handle.into());
+        }
+    }
+
     /// What a graph says, in its order.
     ///
     /// # Errors
     /// See [`HvmdError`].
     pub fn from_md(md: &Md) -> Result<Self, HvmdError> {
-        check_root(md)?;
-        let each = |name| md.named(name).map(move |(id, node)| At { md, id, node });
+        let guests = Self::guests_from_md(md)?;
+        let each = |name| each(md, name);
         let crypto = |name, kind, codes: CryptoCodes| {
             each(name).map(move |unit| crypto_unit(unit, kind, codes))
         };
         Ok(Self {
-            guests: each("guest").map(guest).collect::<Result<_, _>>()?,
-            vcpus: each("cpu").map(vcpu).collect::<Result<_, _>>()?,
+            guests,
             mblocks: each("mblock").map(mblock).collect::<Result<_, _>>()?,
+            vcpus: each("cpu").map(vcpu).collect::<Result<_, _>>()?,
             ldc_endpoints: each("ldc_endpoint").map(endpoint).collect::<Result<_, _>>()?,
             consoles: each("console").map(console).collect::<Result<_, _>>()?,
             crypto: crypto("mau", CryptoKind::Mau, MAU)
                 .chain(crypto("cwq", CryptoKind::Cwq, CWQ))
                 .collect::<Result<_, _>>()?,
+            pcie_bus: only(each("pcie_bus"), PCIE)?
+                .map(|(handle, guest)| PcieBusConf { handle, guest }),
+            network: only(each("network_device"), NETWORK)?
+                .map(|(handle, guest)| NetworkConf { handle, guest }),
         })
     }
+
+    /// What a graph says of guests alone; of everything else nothing is looked at.
+    ///
+    /// # Errors
+    /// See [`HvmdError`].
+    pub fn guests_from_md(md: &Md) -> Result<Vec<GuestConf>, HvmdError> {
+        check_root(md)?;
+        each(md, "guest").map(guest).collect()
+    }
+}
+
+/// The resources whose nodes have this name.
+fn each<'a>(md: &'a Md, name: &str) -> impl Iterator<Item = At<'a>> + use<'a> {
+    let nodes: Vec<_> = md.named(name).collect();
+    nodes.into_iter().map(move |(id, node)| At { md, id, node })
 }
 
 /// A node below a container, with its number, and below its owner.
@@ -212,8 +250,8 @@ fn check_root(md: &Md) -> Result<(), HvmdError> {
         res: ResKind::Guest,
         detail: Detail::GuestMissingId,
         node: 0,
-        id: u32::MAX,
-        property: "content-version",
+        id: 0,
+        property: "",
     };
     let root = md.nodes().next().filter(|(_, node)| node.name() == "root");
     let (_, root) = root.ok_or(error(Status::BadMd))?;
@@ -235,11 +273,11 @@ impl At<'_> {
     fn error(&self, res: ResKind, detail: Detail, property: &'static str) -> HvmdError {
         let id = self.node.number("resource_id").and_then(|id| u32::try_from(id).ok());
         HvmdError {
-            status: Status::RcFailed,
+            status: Status::BadMd,
             res,
             detail,
             node: self.md.element(self.id),
-            id: id.unwrap_or(u32::MAX),
+            id: id.unwrap_or(0),
             property,
         }
     }
@@ -279,7 +317,8 @@ impl At<'_> {
 
 fn guest(at: At<'_>) -> Result<GuestConf, HvmdError> {
     let res = ResKind::Guest;
-    at.number(res, "resource_id", Detail::GuestMissingId)?;
+    let ids = (Detail::GuestMissingId, Detail::GuestInvalidId);
+    at.below(res, "resource_id", ids, STRANDS as u64)?;
     let ids = (Detail::GuestMissingProperty, Detail::GuestInvalidId);
     let gid = at.below(res, "gid", ids, STRANDS as u64)?;
     let number = |property| at.number(res, property, Detail::GuestMissingProperty);
@@ -303,7 +342,7 @@ fn guest(at: At<'_>) -> Result<GuestConf, HvmdError> {
 
 fn vcpu(at: At<'_>) -> Result<VcpuConf, HvmdError> {
     let (res, strands) = (ResKind::Vcpu, STRANDS as u64);
-    at.number(res, "resource_id", Detail::VcpuMissingId)?;
+    at.below(res, "resource_id", (Detail::VcpuMissingId, Detail::VcpuInvalidId), strands)?;
     let strand = (Detail::VcpuMissingStrand, Detail::VcpuInvalidStrand);
     let vid = (Detail::VcpuMissingVid, Detail::VcpuInvalidVid);
     Ok(VcpuConf {
@@ -315,7 +354,7 @@ fn vcpu(at: At<'_>) -> Result<VcpuConf, HvmdError> {
 
 fn mblock(at: At<'_>) -> Result<MblockConf, HvmdError> {
     let res = ResKind::Memory;
-    at.number(res, "resource_id", Detail::MemoryMissingId)?;
+    at.below(res, "resource_id", (Detail::MemoryMissingId, Detail::MemoryInvalidId), MBLOCKS)?;
     let range = RealRange {
         pa: Pa(at.number(res, "membase", Detail::MemoryMissingBase)?),
         size: at.number(res, "memsize", Detail::MemoryMissingSize)?,
@@ -354,16 +393,60 @@ fn console(at: At<'_>) -> Result<ConsoleConf, HvmdError> {
     let guest = at.guest(res, Detail::ConsoleMissingGuest)?;
     let endpoint = match at.md.linked(at.id, "fwd", "ldc_endpoint").next() {
         None if at.node.number("uartbase").is_some() => None,
-        None => return Err(at.error(res, Detail::ConsoleMissingTarget, "uartbase")),
+        None => return Err(at.error(res, Detail::ConsoleMissingUart, "uartbase")),
         Some((id, node)) => {
             let endpoint = endpoint(At { md: at.md, id, node })?;
             if endpoint.guest != guest || !endpoint.private_console {
-                return Err(at.error(res, Detail::ConsoleInvalidTarget, "fwd"));
+                return Err(at.error(res, Detail::ConsoleInvalidLdc, "fwd"));
             }
             Some(endpoint.channel)
         }
     };
     Ok(ConsoleConf { guest, ino: at.below(res, "ino", inos, INOS)?, endpoint })
+}
+
+/// Detail codes of a kind that a machine has one of.
+#[derive(Clone, Copy)]
+struct OnlyCodes {
+    res: ResKind,
+    missing: Detail,
+    illegal: Detail,
+    missing_guest: Detail,
+}
+
+const PCIE: OnlyCodes = OnlyCodes {
+    res: ResKind::PcieBus,
+    missing: Detail::PcieMissingProperty,
+    illegal: Detail::PcieIllegalProperty,
+    missing_guest: Detail::PcieMissingGuest,
+};
+
+const NETWORK: OnlyCodes = OnlyCodes {
+    res: ResKind::NetworkDevice,
+    missing: Detail::NetworkMissingProperty,
+    illegal: Detail::NetworkIllegalProperty,
+    missing_guest: Detail::NetworkMissingGuest,
+};
+
+/// Cfg handle and guest of the only one; `resource_id` is 0, and another is not one of
+/// this machine's.
+fn only<'a>(
+    nodes: impl Iterator<Item = At<'a>>,
+    codes: OnlyCodes,
+) -> Result<Option<(u16, GuestId)>, HvmdError> {
+    let OnlyCodes { res, missing, illegal, missing_guest } = codes;
+    let mut found = None;
+    for at in nodes {
+        at.number(res, "resource_id", missing)?;
+        at.number(res, "cfghandle", missing)?;
+        at.below(res, "resource_id", (missing, illegal), 1)?;
+        if found.is_some() {
+            return Err(at.error(res, illegal, "resource_id"));
+        }
+        let handle = at.below(res, "cfghandle", (missing, illegal), HANDLES)?;
+        found = Some((handle, at.guest(res, missing_guest)?));
+    }
+    Ok(found)
 }
 
 /// Detail codes of one kind of crypto unit.

@@ -30,6 +30,10 @@ pub struct HvConfig {
     pub consoles: Vec<ConsoleConf>,
     /// Crypto units: the CWQ and the MAU of a core.
     pub crypto: Vec<CryptoConf>,
+    /// The PCI Express bus, when somebody has it.
+    pub pcie_bus: Option<PcieBusConf>,
+    /// The network unit, when somebody has it.
+    pub network: Option<NetworkConf>,
 }
 
 /// A guest.
@@ -154,6 +158,34 @@ pub struct CryptoConf {
     pub guest: GuestId,
     /// Its interrupt number under cfg handle 0x100.
     pub ino: u16,
+}
+
+/// The PCI Express bus: T2's only root complex (`pcie_bus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PcieBusConf {
+    /// Its cfg handle (`cfghandle`): see [`PcieBusConf::HANDLE`].
+    pub handle: u16,
+    /// Whose it is.
+    pub guest: GuestId,
+}
+
+impl PcieBusConf {
+    /// The cfg handle on a T5120 and a T5220: `/pci@0`.
+    pub const HANDLE: u16 = 0;
+}
+
+/// T2's network unit (`network_device`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkConf {
+    /// Its cfg handle (`cfghandle`): see [`NetworkConf::HANDLE`].
+    pub handle: u16,
+    /// Whose it is.
+    pub guest: GuestId,
+}
+
+impl NetworkConf {
+    /// The cfg handle on a T5120 and a T5220: `/niu@80`.
+    pub const HANDLE: u16 = 0x80;
 }
 
 /// What the service processor tells about a machine: the part of the physical

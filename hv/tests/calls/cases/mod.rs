@@ -13,6 +13,7 @@ mod ncs;
 mod niu;
 mod pci;
 mod perf;
+mod piu;
 mod rng;
 mod softstate;
 mod trace;
@@ -41,6 +42,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         rng::CASES,
         perf::CASES,
         niu::CASES,
+        piu::CASES,
         diag::CASES,
     ]
     .into_iter()
@@ -66,6 +68,7 @@ pub fn nevers() -> impl Iterator<Item = &'static Never> {
         rng::NEVERS,
         perf::NEVERS,
         niu::NEVERS,
+        piu::NEVERS,
         diag::NEVERS,
     ];
     lists.into_iter().flatten()

@@ -1,6 +1,6 @@
 use super::super::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    Privileges, VcpuConf,
+    NetworkConf, PcieBusConf, Privileges, VcpuConf,
 };
 use crate::addr::{Pa, Ra, RealRange};
 use crate::hvctl::{Detail, ResKind, Status};
@@ -62,6 +62,8 @@ fn two_guests() -> HvConfig {
             ConsoleConf { guest: GuestId(1), ino: 0x11, endpoint: Some(LdcId(0)) },
         ],
         crypto: vec![crypto(CryptoKind::Mau), crypto(CryptoKind::Cwq)],
+        pcie_bus: Some(PcieBusConf { handle: PcieBusConf::HANDLE, guest: GuestId(0) }),
+        network: Some(NetworkConf { handle: NetworkConf::HANDLE, guest: GuestId(1) }),
     }
 }
 
@@ -85,35 +87,45 @@ fn a_guest_of_which_nothing_is_said_has_no_privileges() {
     assert_eq!(HvConfig::from_md(&md), Ok(config));
 }
 
-#[test]
-fn a_missing_property_is_named_with_its_node() {
+/// The error of a graph in which the first `kind` has no `property`, or another one.
+fn with(kind: &str, property: &str, value: Option<u64>) -> String {
     let whole = two_guests().to_md();
-    let without = |kind: &str, property: &str| {
-        let (mut md, mut dropped) = (Md::default(), false);
-        for (_, node) in whole.nodes() {
-            md.add(node.name());
-        }
-        for (id, node) in whole.nodes() {
-            for (name, value) in node.properties() {
-                if !dropped && node.name() == kind && name == property {
-                    dropped = true;
-                } else {
-                    md.set(id, name, value.clone());
-                }
+    let (mut md, mut found) = (Md::default(), false);
+    for (_, node) in whole.nodes() {
+        md.add(node.name());
+    }
+    for (id, node) in whole.nodes() {
+        for (name, own) in node.properties() {
+            if found || node.name() != kind || name != property {
+                md.set(id, name, own.clone());
+                continue;
+            }
+            found = true;
+            if let Some(value) = value {
+                md.val(id, name, value);
             }
         }
-        assert!(dropped, "{kind} has no {property}");
-        HvConfig::from_md(&md).unwrap_err()
-    };
+    }
+    assert!(found, "{kind} has no {property}");
+    let error = HvConfig::from_md(&md).unwrap_err();
+    let want = if kind == "root" { Status::MdNotSupported } else { Status::BadMd };
+    assert_eq!(error.status, want, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_missing_property_is_named_with_its_node() {
     let mut text = String::new();
     for (kind, property) in [
         ("root", "content-version"),
+        ("guest", "resource_id"),
         ("guest", "gid"),
         ("guest", "name"),
         ("guest", "mdpa"),
         ("cpu", "resource_id"),
         ("cpu", "pid"),
         ("cpu", "vid"),
+        ("mblock", "resource_id"),
         ("mblock", "membase"),
         ("mblock", "memsize"),
         ("mblock", "realbase"),
@@ -121,14 +133,76 @@ fn a_missing_property_is_named_with_its_node() {
         ("ldc_endpoint", "target_type"),
         ("ldc_endpoint", "svc_id"),
         ("ldc_endpoint", "tx-ino"),
+        ("console", "resource_id"),
         ("console", "ino"),
         ("console", "uartbase"),
+        ("mau", "resource_id"),
         ("mau", "ino"),
+        ("cwq", "resource_id"),
         ("cwq", "ino"),
+        ("pcie_bus", "resource_id"),
+        ("pcie_bus", "cfghandle"),
+        ("network_device", "resource_id"),
+        ("network_device", "cfghandle"),
     ] {
-        text += &format!("{}\n", without(kind, property));
+        text += &format!("{}\n", with(kind, property, None));
     }
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_number_out_of_range_is_named_with_its_node() {
+    let mut text = String::new();
+    for (kind, property, value) in [
+        ("guest", "resource_id", 64),
+        ("guest", "gid", 64),
+        ("cpu", "resource_id", 64),
+        ("cpu", "pid", 64),
+        ("cpu", "vid", 64),
+        ("mblock", "resource_id", 4096),
+        ("ldc_endpoint", "channel", 512),
+        ("ldc_endpoint", "target_type", 2),
+        ("ldc_endpoint", "svc_id", 2),
+        ("console", "ino", 1024),
+        ("mau", "resource_id", 8),
+        ("cwq", "resource_id", 8),
+        ("pcie_bus", "resource_id", 1),
+        ("pcie_bus", "cfghandle", 2048),
+        ("network_device", "resource_id", 1),
+        ("network_device", "cfghandle", u64::MAX),
+    ] {
+        text += &format!("{}\n", with(kind, property, Some(value)));
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_machine_has_one_bus_and_one_network_unit_each_of_somebody() {
+    for kind in ["pcie_bus", "network_device"] {
+        let mut md = two_guests().to_md();
+        let guest = md.named("guest").next().unwrap().0;
+        let twin = md.add(kind);
+        md.val(twin, "resource_id", 0).val(twin, "cfghandle", 0x80).link(guest, twin);
+        let error = HvConfig::from_md(&md).unwrap_err();
+        assert!(matches!(
+            error.detail,
+            Detail::PcieIllegalProperty | Detail::NetworkIllegalProperty
+        ));
+    }
+    let mut config = two_guests();
+    config.network = Some(NetworkConf { handle: 0x80, guest: GuestId(7) });
+    assert_eq!(HvConfig::from_md(&config.to_md()).unwrap_err().detail, Detail::NetworkMissingGuest);
+    config.pcie_bus = Some(PcieBusConf { handle: 0, guest: GuestId(7) });
+    assert_eq!(HvConfig::from_md(&config.to_md()).unwrap_err().detail, Detail::PcieMissingGuest);
+}
+
+#[test]
+fn guests_alone_are_read_without_looking_at_the_rest() {
+    let mut config = two_guests();
+    config.vcpus[9].guest = GuestId(7);
+    let md = config.to_md();
+    assert!(HvConfig::from_md(&md).is_err());
+    assert_eq!(HvConfig::guests_from_md(&md), Ok(config.guests));
 }
 
 #[test]
@@ -160,8 +234,9 @@ fn configs() -> impl Strategy<Value = HvConfig> {
     let vcpus = vec((0_u8..64, 0_u8..64), 1..20);
     let mblocks = vec((any::<u64>(), any::<u64>(), any::<u64>()), 0..6);
     let ldcs = vec((0_u16..512, option::of((0_u8..64, 0_u16..512)), any::<bool>()), 0..10);
-    (1_u8..5, vcpus, mblocks, ldcs, any::<u64>()).prop_map(
-        |(guests, vcpus, mblocks, ldcs, pick)| {
+    let devices = (option::of(0_u16..2048), option::of(0_u16..2048));
+    (1_u8..5, vcpus, mblocks, ldcs, devices, any::<u64>()).prop_map(
+        |(guests, vcpus, mblocks, ldcs, (bus, network), pick)| {
             let whose = |at: usize| GuestId((at as u8) % guests);
             let units = |kind| {
                 let cores = vcpus.iter().map(move |&(strand, _)| StrandId(strand).core());
@@ -190,6 +265,8 @@ fn configs() -> impl Strategy<Value = HvConfig> {
                     .collect(),
                 consoles: vec![ConsoleConf { guest: GuestId(0), ino: 0x11, endpoint: None }],
                 crypto: units(CryptoKind::Mau).chain(units(CryptoKind::Cwq)).collect(),
+                pcie_bus: bus.map(|handle| PcieBusConf { handle, guest: whose(1) }),
+                network: network.map(|handle| NetworkConf { handle, guest: whose(2) }),
                 vcpus: vcpus
                     .iter()
                     .enumerate()
@@ -213,11 +290,13 @@ proptest! {
 
     #[test]
     fn any_graph_is_understood_or_refused(
-        config in configs(), node in any::<u32>(), number in any::<u64>(), property in 0_usize..6,
+        config in configs(), node in any::<u32>(), number in any::<u64>(), property in 0_usize..8,
     ) {
         let mut md = config.to_md();
         let count = md.nodes().count() as u32;
-        let names = ["gid", "pid", "vid", "channel", "target_type", "ino"];
+        let names = [
+            "gid", "pid", "vid", "channel", "target_type", "ino", "cfghandle", "resource_id",
+        ];
         // The first property of a name counts, so a fresh graph is needed.
         let mut other = Md::default();
         for (_, node) in md.nodes() {
