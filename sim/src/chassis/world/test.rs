@@ -8,8 +8,8 @@ use crate::lab::script::Prompt;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::addr::{Pa, Ra, RealRange};
-use sun4v::hvmd::{GuestConf, HvConfig, MblockConf, Privileges, VcpuConf};
-use sun4v::id::{GuestId, StrandId, VcpuId};
+use sun4v::hvmd::{GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, Privileges, VcpuConf};
+use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
 use sun4v::native::{Event, JobId, Observation, Ports, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 
@@ -113,6 +113,11 @@ impl Program for Toy {
                     let state = ports.hcall(0x17, [0; 5]);
                     Self::say(ports, id, format!("{state:?}\n"));
                 }
+                ["watchdog", ms] => {
+                    assert!(ports.core_call(0, [1, 1, 1, 0, 0]).is_ok());
+                    let left = ports.hcall(0x05, [ms.parse().unwrap(), 0, 0, 0, 0]);
+                    Self::say(ports, id, format!("{}\n", left.unwrap()[0]));
+                }
                 _ => ports.reply(id, Reply { status: 1, ..Reply::default() }),
             },
         }
@@ -136,6 +141,14 @@ fn toy(ip: Ipv4Addr) -> PowerOn {
         mblocks: vec![MblockConf {
             guest,
             range: RealRange { ra: Ra(0x800_0000), pa: Pa(0x1800_0000), size: 16 << 20 },
+        }],
+        ldc_endpoints: vec![LdcConf {
+            guest,
+            channel: LdcId(0),
+            target: LdcTarget::Hypervisor,
+            tx_ino: 0,
+            rx_ino: 1,
+            private_console: false,
         }],
         ..HvConfig::default()
     };
@@ -163,6 +176,23 @@ fn ask(world: &mut World, line: &str) -> String {
     let answer = answers.iter().find(|answer| answer.id == id).expect("an answer");
     assert_eq!(answer.prompt, prompt);
     format!("{}{}", answer.reply.stdout, answer.reply.stderr)
+}
+
+#[test]
+fn a_watchdog_ends_on_its_second_and_is_a_fact() {
+    for threads in [1, 2] {
+        let mut world = world("", threads);
+        world.run_until(SimTime::ms(400)).unwrap();
+        assert_eq!(ask(&mut world, "left# watchdog 1500"), "0\n");
+        assert_eq!(ask(&mut world, "right# watchdog 9000"), "0\n");
+        world.run_until(SimTime::secs(5)).unwrap();
+        let facts = world.take_facts();
+        let ended = facts.iter().filter(|fact| fact.is("service processor", "watchdog expired"));
+        let ended: Vec<_> = ended.map(|fact| (fact.place.as_str(), fact.time)).collect();
+        assert_eq!(ended, [("left", SimTime::secs(3))]);
+        assert_eq!(ask(&mut world, "left# watchdog 0"), "0\n");
+        assert_eq!(ask(&mut world, "right# watchdog 0"), "5000\n");
+    }
 }
 
 #[test]
