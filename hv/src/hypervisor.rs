@@ -51,6 +51,8 @@ pub struct Hypervisor {
     /// `None` only while a guest is away with its strands.
     pub(crate) guests: BTreeMap<GuestId, Option<Box<Guest>>>,
     pub(crate) traced: bool,
+    /// Guests are held to be saved, or were loaded: what each is in truth.
+    pub(crate) held: Option<BTreeMap<GuestId, GuestState>>,
 }
 
 impl Hypervisor {
@@ -64,6 +66,12 @@ impl Hypervisor {
     #[must_use]
     pub const fn config(&self) -> &HvConfig {
         &self.config
+    }
+
+    /// Its own memory; empty when it has none.
+    #[must_use]
+    pub fn memory(&self) -> HvMemory {
+        self.memory.unwrap_or_default()
     }
 
     /// The guest that holds the hypervisor's own channel.

@@ -99,7 +99,7 @@ pub(crate) struct Delayed {
 }
 
 /// Parse: reads the MD at `at`, which must lie in the hypervisor's memory.
-fn parse(memory: &dyn Memory, own: HvMemory, at: Pa) -> Result<Proposal, Refusal> {
+pub(crate) fn parse(memory: &dyn Memory, own: HvMemory, at: Pa) -> Result<Proposal, Refusal> {
     let bad = |why: String| Refusal::whole(Status::BadMd, at, Detail::GuestMissingId, why);
     let outside = || bad("it does not lie in the hypervisor's memory".into());
     if !at.is_aligned(8) || !own.holds(at, ELEMENT_BYTES as u64) {

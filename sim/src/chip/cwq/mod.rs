@@ -32,6 +32,9 @@
 
 mod cipher;
 mod hash;
+mod record;
+
+pub use record::UnitV1;
 
 use std::collections::VecDeque;
 use sun4v::addr::Pa;
