@@ -11,6 +11,7 @@
 
 mod moves;
 mod network;
+pub mod record;
 mod running;
 mod services;
 mod start;
@@ -22,11 +23,13 @@ use crate::cost::Cost;
 use crate::memory::Arena;
 use crate::migrate;
 use crate::service::host::Host;
+use record::ControlV1;
 use running::Running;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::hvmd::Inventory;
 use sun4v::native::{Event, Ports, Program, Reply};
+use sun4v::record::LoadError;
 
 /// Cookie of the channel to the hypervisor.
 const HVCTL_COOKIE: u64 = 1;
@@ -82,23 +85,47 @@ impl Kit {
 pub struct ControlDomain {
     conf: ControlConf,
     running: Option<Box<Running>>,
+    /// What it goes on from, until it begins.
+    remembers: Option<Box<ControlV1>>,
 }
 
 impl ControlDomain {
     /// One that waits for its domain to start.
     #[must_use]
     pub fn new(conf: ControlConf) -> Self {
-        Self { conf, running: None }
+        Self { conf, running: None, remembers: None }
+    }
+
+    /// One whose domain goes on and whose software is yet to begin again, from what
+    /// [`Program::save`] gave.
+    ///
+    /// # Errors
+    /// Bytes that are damaged, of another domain, or that break a rule.
+    pub fn restored(conf: ControlConf, bytes: &[u8]) -> Result<Self, LoadError> {
+        let record = record::load(&conf, bytes)?;
+        Ok(Self { conf, running: None, remembers: Some(Box::new(record)) })
+    }
+
+    fn begin(&mut self, ports: &mut dyn Ports) {
+        let begun = match self.remembers.take() {
+            None => Running::begin(&self.conf, ports),
+            Some(record) => match record::recall(&self.conf, *record) {
+                Ok(recalled) => Running::begin_again(&self.conf, ports, recalled),
+                // It was looked at before; nothing of it has changed.
+                Err(why) => return ports.log(format!("the control domain cannot begin: {why}")),
+            },
+        };
+        match begun {
+            Ok(running) => self.running = Some(Box::new(running)),
+            Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
+        }
     }
 }
 
 impl Program for ControlDomain {
     fn event(&mut self, event: Event, ports: &mut dyn Ports) {
         match (&mut self.running, event) {
-            (_, Event::Start) => match Running::begin(&self.conf, ports) {
-                Ok(running) => self.running = Some(Box::new(running)),
-                Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
-            },
+            (_, Event::Start | Event::Restarted) => self.begin(ports),
             (Some(running), event) => running.event(ports, event),
             (None, Event::Command { id, .. }) => {
                 let stderr = "Failed to connect to logical domain manager: it is not running\n";
@@ -106,6 +133,15 @@ impl Program for ControlDomain {
                 ports.reply(id, Reply { stderr, status: 1, ..Reply::default() });
             }
             (None, _) => {}
+        }
+    }
+
+    fn save(&self) -> Result<Vec<u8>, String> {
+        let Self { conf, running, remembers } = self;
+        match (running, remembers) {
+            (Some(running), _) => record::save(conf, &running.save(&conf.inventory.host)?),
+            (None, Some(record)) => record::save(conf, record),
+            (None, None) => Err("the control domain's software does not run".to_owned()),
         }
     }
 }

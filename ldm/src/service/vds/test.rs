@@ -6,7 +6,7 @@ use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;
 use crate::memory::{Arena, Block};
 use crate::service::host::Host;
-use crate::service::volume::{Backend, Completion, Request, VolumeId};
+use crate::service::volume::{Backend, Completion, Kept, Request, VolumeId};
 use crate::testing::{BASE, Board};
 use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
@@ -35,6 +35,7 @@ struct Memory {
     opened: Vec<String>,
     closed: Vec<VolumeId>,
     waiting: Vec<(u64, Request)>,
+    kept: Kept,
 }
 
 impl Backend for Memory {
@@ -47,6 +48,12 @@ impl Backend for Memory {
     }
     fn submit(&mut self, _: VolumeId, token: u64, request: Request) {
         self.waiting.push((token, request));
+    }
+    fn kept(&self, _: VolumeId) -> Result<Kept, String> {
+        Ok(self.kept.clone())
+    }
+    fn keep(&mut self, _: VolumeId, kept: Kept) {
+        self.kept = kept;
     }
 }
 
