@@ -164,8 +164,12 @@ impl Run {
         folder.save(&mut writer)?;
         drop((world, folder));
         let bytes = writer.finish();
-        write(file, &bytes).with_context(|| file.display().to_string())?;
-        Ok(Ok(Self::load(&bytes, place)?))
+        let written = write(file, &bytes);
+        let run = Self::load(&bytes, place)?;
+        Ok(match written {
+            Ok(()) => Ok(run),
+            Err(why) => Err((run, Unsaved::Held(format!("{}: {why}", file.display())))),
+        })
     }
 }
 

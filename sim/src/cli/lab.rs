@@ -11,7 +11,6 @@ use ldm::stack::StackConf;
 use std::path::PathBuf;
 use sun4v::hvmd::Inventory;
 use sun4v::native::Program;
-use sun4v::record::LoadError;
 
 /// The scenario that is built in, and what it is called in errors.
 const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
@@ -96,15 +95,11 @@ pub(super) fn load(
     reader: &mut Reader<'_>,
 ) -> anyhow::Result<World> {
     let mut restore = |_: &str, chassis: &Chassis, inventory: &Inventory, bytes: &[u8]| {
-        restored(control(scenario, chassis, inventory), bytes)
+        let conf = control(scenario, chassis, inventory);
+        let program = ControlDomain::restored(conf, bytes)?;
+        Ok(Box::new(program) as Box<dyn Program>)
     };
     Ok(World::load(scenario, file, threads, &mut restore, reader)?)
-}
-
-/// The control domain's software, from what it saved.
-fn restored(conf: ControlConf, bytes: &[u8]) -> Result<Box<dyn Program>, LoadError> {
-    let _ = (conf, bytes);
-    Err(LoadError::Inconsistent { kind: "ldm/control", why: "it cannot be restored" })
 }
 
 /// What the service processor of a chassis prepares: `factory-default`, and the

@@ -138,7 +138,11 @@ impl Session {
             return None;
         }
         let fact = Fact { name: self.host.clone(), ..Fact::default() };
-        let fact = fact.with("waiting", std::mem::take(&mut self.lost)).saying("a checkpoint");
+        let fact = fact.with("waiting", std::mem::take(&mut self.lost)).saying(if self.closing {
+            "us"
+        } else {
+            "a checkpoint"
+        });
         self.mood = Mood::Typing;
         self.waiting.clear();
         let name = self.host.clone();
