@@ -17,7 +17,7 @@ use crate::chassis::checkpoint::Unsaved;
 use crate::chassis::world::{Stop, World};
 use crate::engine::Choice;
 use crate::gdb::Link;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -76,7 +76,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         Some(file) => Run::restore(file, place)?,
         None => Run::begin(&args.options, (!args.no_trace, args.snaplen), place)?,
     };
-    let (mut run, ended) = play(run, wanted, link.as_mut())?;
+    let (mut run, ended, checkpoint) = play(run, wanted, link.as_mut())?;
     run.folder.drain(&mut run.world)?;
     let Run { setting, scenario, world, folder, .. } = run;
     let facts = folder.finish()?;
@@ -94,7 +94,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         statistics(args, setting.choice()?, &world, out)?;
     }
     out.flush()?;
-    ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))
+    ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))?;
+    checkpoint
 }
 
 /// Writes what was executed into the folder, and says it.
@@ -150,17 +151,17 @@ impl Player {
     }
 }
 
-/// Moves the run to its end; how that was. The error outside is one of a checkpoint
-/// that has taken the run with it.
+/// Moves the run to its end; how that was, and what became of the checkpoint. The error
+/// outside is one of a checkpoint that has taken the run with it.
 fn play(
     mut run: Run,
     mut wanted: Option<Wanted>,
     link: Option<&mut Link>,
-) -> anyhow::Result<(Run, anyhow::Result<()>)> {
+) -> anyhow::Result<(Run, anyhow::Result<()>, anyhow::Result<()>)> {
     let (bar, until) = (bar(run.world.progress().1), run.world.now());
     run.world.set_pause(wanted.as_ref().map(|wanted| wanted.at));
     let mut player = Player { run, bar: bar.clone(), until };
-    let mut refused = None;
+    let mut refused = Ok(());
     let ended = loop {
         // With a debugger there is no pause.
         let ended = match link {
@@ -169,10 +170,7 @@ fn play(
         };
         let Some(checkpoint) = wanted.take_if(|_| ended.is_ok() && player.run.world.is_paused())
         else {
-            break ended.and_then(|()| match &wanted {
-                Some(_) => bail!("no checkpoint: the run has ended before"),
-                None => refused.map_or(Ok(()), Err),
-            });
+            break ended;
         };
         let now = player.run.world.now();
         let mut pause = None;
@@ -190,14 +188,17 @@ fn play(
             Err((run, why)) => {
                 let why = anyhow!("no checkpoint at {:.6} s: {why}", now.as_secs_f64());
                 eprintln!("ldomlab: {why}");
-                refused = Some(why);
+                refused = Err(why);
                 run
             }
         };
         player.run.world.set_pause(pause);
     };
     bar.finish_and_clear();
-    Ok((player.run, ended))
+    if wanted.is_some() {
+        refused = Err(anyhow!("no checkpoint: the run has ended before"));
+    }
+    Ok((player.run, ended, refused))
 }
 
 /// A bar over the steps of a script, on a terminal only.
