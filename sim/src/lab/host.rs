@@ -37,19 +37,24 @@ pub trait LabHost: Send {
     fn command(&mut self, line: &str, now: SimTime) -> Result<String, String>;
     /// A checkpoint comes: what does not outlive it is let go of, as if the stack were
     /// switched off. Frames may be sent for the last time.
-    fn hold(&mut self, now: SimTime);
+    fn hold(&mut self, _now: SimTime) {}
     /// Records of what outlives a checkpoint.
     ///
     /// # Errors
     /// Why there are none now, for a person.
-    fn save(&self) -> Result<Vec<u8>, String>;
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Err("this host cannot be saved".to_owned())
+    }
     /// Loads records into a host that the scenario has just made.
     ///
     /// # Errors
     /// A record that breaks a rule.
-    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadError>;
+    fn load(&mut self, _bytes: &[u8]) -> Result<(), LoadError> {
+        let why = "this host cannot be loaded";
+        Err(LoadError::Inconsistent { kind: "lab/host", why })
+    }
     /// After a checkpoint it begins again, with a fresh stack.
-    fn restart(&mut self, now: SimTime);
+    fn restart(&mut self, _now: SimTime) {}
     /// More bytes than its records have.
     fn records_max(&self) -> u64 {
         1 << 20
@@ -272,7 +277,6 @@ pub(crate) mod test {
     use super::{Address, Host, LabHost, Names};
     use crate::lab::record::Fact;
     use crate::time::rng::Seed;
-    use sun4v::record::LoadError;
     use sun4v::time::SimTime;
 
     /// A place on the lab's network.
@@ -324,14 +328,6 @@ pub(crate) mod test {
         fn command(&mut self, _: &str, _: SimTime) -> Result<String, String> {
             Err("an echo has no commands".to_owned())
         }
-        fn hold(&mut self, _: SimTime) {}
-        fn save(&self) -> Result<Vec<u8>, String> {
-            Ok(Vec::new())
-        }
-        fn load(&mut self, _: &[u8]) -> Result<(), LoadError> {
-            Ok(())
-        }
-        fn restart(&mut self, _: SimTime) {}
     }
 
     #[test]

@@ -214,7 +214,6 @@ impl LabHost for Pinger {
     fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts)
     }
-    fn hold(&mut self, _: SimTime) {}
     fn save(&self) -> Result<Vec<u8>, String> {
         Ok(self.record())
     }

@@ -129,3 +129,68 @@ impl Image {
         self.written = blocks.collect();
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::{Disks, Nas};
+    use super::{BLOCK_BYTES, Image, NasV1};
+    use crate::lab::host::{Address, LabHost};
+    use crate::lab::nas::nfs::Export;
+    use crate::time::rng::Seed;
+    use sun4v::record::{decode, encode};
+
+    fn nas() -> Nas {
+        let address =
+            Address { mac: [2, 0, 0, 0, 2, 2], ip: [192, 168, 2, 2], prefix: 24, mtu: 9000 };
+        let mut export = Export::new("/export", 1);
+        export.add("a.img", Image::new(7, 1 << 20));
+        export.add("b.img", Image::new(7, 1 << 20));
+        Nas::new("nas", &address, Seed(1), export, Disks::default())
+    }
+
+    /// With blocks written and one spoiled.
+    fn used() -> Nas {
+        let mut nas = nas();
+        let image = nas.export_mut().image_mut("b.img").unwrap();
+        assert!(image.write(BLOCK_BYTES as u64 - 4, &[9; 8]) && image.spoil(100));
+        nas.opened.insert((1, "192.168.2.20".to_owned()));
+        nas
+    }
+
+    #[test]
+    fn what_was_written_is_there_and_the_rest_is_made_again() {
+        let (one, mut other) = (used(), nas());
+        let bytes = one.save().unwrap();
+        assert!(bytes.len() > 3 * BLOCK_BYTES && (bytes.len() as u64) < one.records_max());
+        other.load(&bytes).unwrap();
+        assert_eq!(other.save().unwrap(), bytes);
+        for (one, other) in one.export().files().iter().zip(other.export().files()) {
+            assert_eq!(one.image.read(0, 1 << 20), other.image.read(0, 1 << 20));
+        }
+        assert_eq!(other.export().files()[1].image.spoiled(), 1);
+    }
+
+    #[test]
+    fn every_broken_rule_refuses_the_record_and_changes_nothing() {
+        type Damage = fn(&mut NasV1);
+        let breaks: [(&str, Damage); 6] = [
+            ("files", |r| r.files.truncate(1)),
+            ("name", |r| r.files[0].name.push('x')),
+            ("opened", |r| r.opened[0].0 = 2),
+            ("order", |r| r.files[1].blocks.reverse()),
+            ("end", |r| r.files[1].blocks[2].0 = 128),
+            ("size", |r| r.files[1].blocks[2].1.truncate(8191)),
+        ];
+        let good: NasV1 = decode(&mut used().save().unwrap().as_slice()).unwrap();
+        for (what, damage) in breaks {
+            let mut record = good.clone();
+            damage(&mut record);
+            let mut bytes = Vec::new();
+            encode(&record, &mut bytes);
+            let mut nas = nas();
+            let before = nas.save().unwrap();
+            assert!(nas.load(&bytes).is_err(), "{what}");
+            assert_eq!(nas.save().unwrap(), before, "{what}");
+        }
+    }
+}

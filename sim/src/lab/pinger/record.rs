@@ -118,3 +118,77 @@ impl Pinger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::{Pinger, PingerV1, StreamV1};
+    use crate::lab::host::LabHost;
+    use crate::lab::host::test::{address, names};
+    use crate::time::rng::Seed;
+    use sun4v::record::encode;
+    use sun4v::time::SimTime;
+
+    fn pinger() -> Pinger {
+        Pinger::new("pinger", &address(11), Seed(1), names())
+    }
+
+    /// A stream that goes on, and one that has ended.
+    fn record() -> PingerV1 {
+        let at = SimTime::secs;
+        let goes = StreamV1 {
+            name: "rover/1s".to_owned(),
+            to: [192, 168, 1, 50],
+            interval: at(1),
+            next: at(9),
+            sent: 8,
+            waiting: vec![(6, at(7)), (7, at(8))],
+            lost: vec![(1, at(2))],
+            stopped: false,
+        };
+        let ended = StreamV1 { stopped: true, waiting: Vec::new(), ..goes.clone() };
+        PingerV1 { streams: vec![goes, ended] }
+    }
+
+    fn bytes(record: &PingerV1) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(record, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn streams_go_on_where_they_were() {
+        let mut pinger = pinger();
+        pinger.load(&bytes(&record())).unwrap();
+        assert_eq!(pinger.save().unwrap(), bytes(&record()));
+        pinger.restart(SimTime::ms(8_500));
+        assert_eq!(pinger.next_time(), SimTime::ms(8_500));
+        pinger.run(SimTime::ms(8_500));
+        assert_eq!(pinger.take_facts(), []);
+        pinger.run(SimTime::secs(9));
+        assert_eq!((pinger.streams[0].sent, pinger.streams[1].sent), (9, 8));
+    }
+
+    #[test]
+    fn every_broken_rule_refuses_the_record() {
+        type Damage = fn(&mut PingerV1);
+        let breaks: [(&str, Damage); 5] = [
+            ("interval", |r| r.streams[0].interval = SimTime::us(999)),
+            ("order", |r| r.streams[0].waiting.reverse()),
+            ("not sent", |r| r.streams[0].sent = 7),
+            ("both", |r| r.streams[0].lost.push((6, SimTime::secs(7)))),
+            ("ended", |r| r.streams[0].stopped = true),
+        ];
+        for (what, damage) in breaks {
+            let mut record = record();
+            damage(&mut record);
+            let mut pinger = pinger();
+            assert!(pinger.load(&bytes(&record)).is_err(), "{what}");
+            assert!(pinger.streams.is_empty(), "{what}");
+        }
+        let good = bytes(&record());
+        for cut in 0..good.len() {
+            assert!(pinger().load(&good[..cut]).is_err(), "cut to {cut}");
+        }
+        assert!(pinger().load(&[&good[..], &[0]].concat()).is_err());
+    }
+}

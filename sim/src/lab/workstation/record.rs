@@ -154,3 +154,93 @@ impl Session {
         Some(fact)
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::Workstation;
+    use super::WorkstationV1;
+    use crate::lab::host::LabHost;
+    use crate::lab::host::test::{address, names};
+    use crate::time::rng::Seed;
+    use sun4v::record::{decode, encode};
+    use sun4v::time::SimTime;
+
+    fn workstation() -> Workstation {
+        Workstation::new("workstation", &address(10), Seed(1), names())
+    }
+
+    fn record() -> WorkstationV1 {
+        WorkstationV1 {
+            watching: false,
+            host: "rover".to_owned(),
+            port: 49_160,
+            open: true,
+            closing: false,
+            typist: true,
+            asked: vec!["scrub start".to_owned(), "time".to_owned()],
+            lines_typed: 3,
+            next_key: SimTime::secs(5),
+            typed: 20,
+            waiting: 2,
+        }
+    }
+
+    fn bytes(record: &WorkstationV1) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(record, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_session_is_made_again_and_says_so() {
+        let mut host = workstation();
+        host.load(&bytes(&record())).unwrap();
+        assert_eq!(host.save().unwrap(), bytes(&record()));
+        host.restart(SimTime::secs(6));
+        let facts = host.take_facts();
+        assert_eq!((facts.len(), &*facts[0].what, &*facts[0].text), (1, "closed", "a checkpoint"));
+        assert_eq!(facts[0].value("waiting"), 2);
+        host.run(SimTime::secs(6));
+        // It asks where its host is.
+        assert_eq!(host.take_frames().len(), 1);
+        let after: WorkstationV1 = decode(&mut host.save().unwrap().as_slice()).unwrap();
+        let next_key = SimTime::secs(6);
+        assert_eq!(after, WorkstationV1 { port: 49_161, waiting: 0, next_key, ..record() });
+    }
+
+    #[test]
+    fn a_line_that_was_begun_is_typed_anew() {
+        let mut host = workstation();
+        host.session.asked.push_back("uptime".to_owned());
+        host.session.text = "scrub start".to_owned();
+        host.session.line.extend(b"start".iter());
+        let saved: WorkstationV1 = decode(&mut host.save().unwrap().as_slice()).unwrap();
+        assert_eq!(saved.asked, ["scrub start", "uptime"]);
+    }
+
+    #[test]
+    fn somebody_about_to_leave_does_not_come_back() {
+        let mut host = workstation();
+        host.load(&bytes(&WorkstationV1 { closing: true, ..record() })).unwrap();
+        host.restart(SimTime::secs(6));
+        assert_eq!(&*host.take_facts()[0].text, "us");
+        host.run(SimTime::secs(6));
+        assert_eq!(host.take_frames(), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn every_broken_rule_refuses_the_record() {
+        type Damage = fn(&mut WorkstationV1);
+        let breaks: [(&str, Damage); 4] = [
+            ("port", |r| r.port = 23),
+            ("host", |r| r.host = "mars".to_owned()),
+            ("text", |r| r.asked[1].push('\n')),
+            ("echoes", |r| r.waiting = 21),
+        ];
+        for (what, damage) in breaks {
+            let mut record = record();
+            damage(&mut record);
+            assert!(workstation().load(&bytes(&record)).is_err(), "{what}");
+        }
+    }
+}
