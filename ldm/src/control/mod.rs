@@ -23,7 +23,7 @@ use crate::cost::Cost;
 use crate::memory::Arena;
 use crate::migrate;
 use crate::service::host::Host;
-use record::ControlV1;
+use record::Recalled;
 use running::Running;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -86,14 +86,14 @@ pub struct ControlDomain {
     conf: ControlConf,
     running: Option<Box<Running>>,
     /// What it goes on from, until it begins.
-    remembers: Option<Box<ControlV1>>,
+    recalled: Option<Box<Recalled>>,
 }
 
 impl ControlDomain {
     /// One that waits for its domain to start.
     #[must_use]
     pub fn new(conf: ControlConf) -> Self {
-        Self { conf, running: None, remembers: None }
+        Self { conf, running: None, recalled: None }
     }
 
     /// One whose domain goes on and whose software is yet to begin again, from what
@@ -102,18 +102,14 @@ impl ControlDomain {
     /// # Errors
     /// Bytes that are damaged, of another domain, or that break a rule.
     pub fn restored(conf: ControlConf, bytes: &[u8]) -> Result<Self, LoadError> {
-        let record = record::load(&conf, bytes)?;
-        Ok(Self { conf, running: None, remembers: Some(Box::new(record)) })
+        let recalled = record::load(&conf, bytes)?;
+        Ok(Self { conf, running: None, recalled: Some(Box::new(recalled)) })
     }
 
     fn begin(&mut self, ports: &mut dyn Ports) {
-        let begun = match self.remembers.take() {
+        let begun = match self.recalled.take() {
             None => Running::begin(&self.conf, ports),
-            Some(record) => match record::recall(&self.conf, *record) {
-                Ok(recalled) => Running::begin_again(&self.conf, ports, recalled),
-                // It was looked at before; nothing of it has changed.
-                Err(why) => return ports.log(format!("the control domain cannot begin: {why}")),
-            },
+            Some(recalled) => Running::begin_again(&self.conf, ports, *recalled),
         };
         match begun {
             Ok(running) => self.running = Some(Box::new(running)),
@@ -137,11 +133,15 @@ impl Program for ControlDomain {
     }
 
     fn save(&self) -> Result<Vec<u8>, String> {
-        let Self { conf, running, remembers } = self;
-        match (running, remembers) {
-            (Some(running), _) => record::save(conf, &running.save(&conf.inventory.host)?),
-            (None, Some(record)) => record::save(conf, record),
+        let Self { conf, running, recalled } = self;
+        let host = &conf.inventory.host;
+        match (running, recalled) {
+            (Some(running), _) => record::save(conf, running.save(host)?),
+            (None, Some(recalled)) => record::save(conf, recalled.save(host)?),
             (None, None) => Err("the control domain's software does not run".to_owned()),
         }
     }
 }
+
+#[cfg(test)]
+mod testing;

@@ -11,7 +11,7 @@
 //! **Errors.** [`load`] refuses bytes that are damaged or of another domain, and
 //! records that break a rule of those who use them.
 
-use super::services::{Remembered, key};
+use super::services::Remembered;
 use super::{ControlConf, running};
 use crate::manager::Manager;
 use crate::manager::domain::Device;
@@ -62,23 +62,45 @@ pub struct Recalled {
     pub remembered: Remembered,
 }
 
+impl Recalled {
+    /// The record again.
+    ///
+    /// # Errors
+    /// As [`Manager::save`].
+    pub fn save(&self, host: &str) -> Result<ControlV1, String> {
+        let Self { restarts, migrations, manager, remembered } = self;
+        let (disks, consoles) = remembered.save();
+        let (host, manager) = (host.to_owned(), manager.save()?);
+        let (restarts, migrations) = (*restarts, *migrations);
+        Ok(ControlV1 { host, restarts, migrations, manager, disks, consoles })
+    }
+}
+
 /// The bytes of a record, after a look whether they could be loaded.
 ///
 /// # Errors
 /// The rule that they break.
-pub fn save(conf: &ControlConf, record: &ControlV1) -> Result<Vec<u8>, String> {
-    recall(conf, record.clone()).map_err(|why| format!("it cannot be remembered: {why}"))?;
-    let mut bytes = Vec::new();
-    encode(record, &mut bytes);
-    bytes.extend_from_slice(&Sha256::digest(&bytes));
-    Ok(bytes)
+pub fn save(conf: &ControlConf, record: ControlV1) -> Result<Vec<u8>, String> {
+    let bytes = seal(&record);
+    match recall(conf, record) {
+        Ok(_) => Ok(bytes),
+        Err(why) => Err(format!("it cannot be remembered: {why}")),
+    }
 }
 
-/// The record that bytes say; it can be recalled.
+fn seal(record: &ControlV1) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(record, &mut bytes);
+    let digest = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&digest);
+    bytes
+}
+
+/// What bytes become.
 ///
 /// # Errors
 /// See the module.
-pub fn load(conf: &ControlConf, bytes: &[u8]) -> Result<ControlV1, LoadError> {
+pub fn load(conf: &ControlConf, bytes: &[u8]) -> Result<Recalled, LoadError> {
     let kind = ControlV1::KIND;
     let damaged = |why| LoadError::Damaged { kind, why };
     let body = bytes.len().checked_sub(DIGEST_BYTES).ok_or(damaged("it ends too early"))?;
@@ -91,39 +113,26 @@ pub fn load(conf: &ControlConf, bytes: &[u8]) -> Result<ControlV1, LoadError> {
     if Sha256::digest(body)[..] != *digest {
         return Err(damaged("its digest is another"));
     }
-    match recall(conf, record.clone()) {
-        Ok(_) => Ok(record),
-        Err(why) => Err(LoadError::Inconsistent { kind, why }),
-    }
+    recall(conf, record).map_err(|why| LoadError::Inconsistent { kind, why })
 }
 
-/// What a record becomes.
-///
-/// # Errors
-/// The rule that it breaks.
-pub fn recall(conf: &ControlConf, record: ControlV1) -> Result<Recalled, &'static str> {
+fn recall(conf: &ControlConf, record: ControlV1) -> Result<Recalled, &'static str> {
     let ControlV1 { host, restarts, migrations, manager, disks, consoles } = record;
     check(host == conf.inventory.host, "the control domain of another chassis")?;
     let counts = restarts <= COUNT_MAX && migrations <= COUNT_MAX;
     check(counts, "a count near its end")?;
     let is_disk = |device: &Device| matches!(device, Device::Disk(_));
     let known = channels(&manager.model, is_disk);
-    let own = disks.iter().map(|disk| disk.channel);
-    check(ascending(own.clone()), "disks out of order")?;
-    check(own.into_iter().all(|own| known.contains(&own)), "a disk at a channel of no disk")?;
+    check(disks.is_sorted_by(|a, b| a.channel < b.channel), "disks out of order")?;
+    let all = disks.iter().all(|disk| known.contains(&disk.channel));
+    check(all, "a disk at a channel of no disk")?;
     let known = channels(&manager.model, |device| *device == Device::Console);
-    let own = consoles.iter().map(|console| console.channel);
-    check(ascending(own.clone()), "consoles out of order")?;
-    check(own.into_iter().all(|own| known.contains(&own)), "a console at a channel of no console")?;
-    let mut remembered = Remembered::default();
-    for disk in disks {
-        let (channel, disk) = disk.load()?;
-        remembered.disks.insert(key(channel), disk);
-    }
-    for console in consoles {
-        let (channel, console) = console.load()?;
-        remembered.consoles.insert(key(channel), console);
-    }
+    check(consoles.is_sorted_by(|a, b| a.channel < b.channel), "consoles out of order")?;
+    let all = consoles.iter().all(|console| known.contains(&console.channel));
+    check(all, "a console at a channel of no console")?;
+    let disks = disks.into_iter().map(DiskV1::load).collect::<Result<_, _>>()?;
+    let consoles = consoles.into_iter().map(ConsolePortV1::load).collect::<Result<_, _>>()?;
+    let remembered = Remembered { disks, consoles };
     let manager = Manager::recall(conf.inventory.clone(), running::settings(conf), manager)?;
     Ok(Recalled { restarts, migrations, manager, remembered })
 }
@@ -135,6 +144,5 @@ fn channels(model: &ModelV1, is: impl Fn(&Device) -> bool) -> BTreeSet<LdcId> {
     links.map(|link| link.service).collect()
 }
 
-fn ascending(channels: impl Iterator<Item = LdcId>) -> bool {
-    channels.is_sorted_by(|a, b| a < b)
-}
+#[cfg(test)]
+mod test;

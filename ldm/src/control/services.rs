@@ -25,13 +25,23 @@ pub const fn key(channel: LdcId) -> u64 {
     PORT_COOKIES + channel.0 as u64
 }
 
-/// What ports had to remember, by their cookie.
+/// What ports had to remember, by channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remembered {
     /// Disks'.
-    pub disks: BTreeMap<u64, Disk>,
+    pub disks: BTreeMap<LdcId, Disk>,
     /// Consoles'.
-    pub consoles: BTreeMap<u64, Recalled>,
+    pub consoles: BTreeMap<LdcId, Recalled>,
+}
+
+impl Remembered {
+    /// The records again.
+    pub fn save(&self) -> (Vec<DiskV1>, Vec<ConsolePortV1>) {
+        let Self { disks, consoles } = self;
+        let disks = disks.iter().map(|(&channel, disk)| disk.save(channel));
+        let consoles = consoles.iter().map(|(&channel, console)| console.save(channel));
+        (disks.collect(), consoles.collect())
+    }
 }
 
 /// Disks and consoles.
@@ -118,7 +128,7 @@ impl Services {
             Change::AttachDisk(conf) => {
                 self.asked = true;
                 let (key, storage) = (key(conf.channel.id), &mut self.storage);
-                match self.remembered.disks.remove(&key) {
+                match self.remembered.disks.remove(&conf.channel.id) {
                     Some(disk) => self.disks.attach_again(&mut host, storage, key, conf, disk),
                     None => self.disks.attach(&mut host, storage, key, conf),
                 }
@@ -129,7 +139,7 @@ impl Services {
             Change::AttachConsole { domain, channel, tcp_port } => {
                 let conf = ConsoleConf { domain, channel, tcp_port };
                 let key = key(channel.id);
-                match self.remembered.consoles.remove(&key) {
+                match self.remembered.consoles.remove(&channel.id) {
                     Some(own) => self.consoles.attach_again(&mut host, key, conf, own),
                     None => self.consoles.attach(&mut host, key, conf),
                 }

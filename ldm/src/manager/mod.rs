@@ -40,7 +40,7 @@ mod work;
 #[cfg(test)]
 mod test;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use change::Change;
 pub use migrating::{Cancellation, Outgoing};
@@ -360,14 +360,16 @@ fn confirmed(
 ) -> Result<InForce, String> {
     model.base = model::base(&config);
     let places = config.guests.iter().map(|guest| (guest.id, guest.md_pa)).collect();
-    if model.configuration(&places) != config {
+    // The same in the order in which it is written here.
+    let own = model.configuration(&places);
+    if model::sorted(own.clone()) != model::sorted(config) {
         return Err("the hypervisor has other domains than are remembered here".to_owned());
     }
     let mut mds = commit::Mds::new();
     for (guest, pa) in places {
         mds.insert(guest, (pa, read_md(ports, hv, pa)?.0));
     }
-    Ok(InForce { model, config, hvmd, mds })
+    Ok(InForce { model, config: own, hvmd, mds })
 }
 
 /// A machine description in hypervisor memory: its length is in its header.

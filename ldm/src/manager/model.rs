@@ -200,6 +200,26 @@ pub fn base(config: &HvConfig) -> HvConfig {
     }
 }
 
+/// A configuration whose lists, which are sets, are in ascending order.
+#[must_use]
+pub fn sorted(config: HvConfig) -> HvConfig {
+    let HvConfig {
+        mut guests,
+        mut vcpus,
+        mut mblocks,
+        mut ldc_endpoints,
+        mut consoles,
+        mut crypto,
+    } = config;
+    guests.sort_by_key(|one| one.id);
+    vcpus.sort_by_key(|one| (one.guest, one.vid));
+    mblocks.sort_by_key(|one| (one.guest, one.range));
+    ldc_endpoints.sort_by_key(|one| (one.guest, one.channel));
+    consoles.sort_by_key(|one| one.guest);
+    crypto.sort_by_key(|one| (one.core, one.kind));
+    HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto }
+}
+
 /// No such domain.
 #[must_use]
 pub fn not_found(name: &str) -> Refused {

@@ -14,6 +14,7 @@ use super::migrating::Migrating;
 use super::model::Model;
 use super::offered::{Concentrator, Server, Services, Switch, Volume};
 use super::run::{Meter, Run};
+use super::work::Job;
 use super::{Asked, Knows, Manager};
 use serde::{Deserialize, Serialize};
 use sun4v::addr::RealRange;
@@ -217,6 +218,9 @@ impl Manager {
         if !answers.is_empty() {
             return Err(MIGRATION.to_owned());
         }
+        if job.iter().chain(queue).any(Job::is_own) {
+            return Err("the manager has only just begun".to_owned());
+        }
         if job.is_some() || !queue.is_empty() || !changes.is_empty() || *units_closed {
             return Err(COMMAND.to_owned());
         }
@@ -349,3 +353,6 @@ fn save_meter(meter: &Meter) -> MeterV1 {
     let Meter { at: SimTime(at), busy, vcpus } = meter;
     MeterV1 { at: *at, busy: busy.iter().map(|busy| busy.0).collect(), vcpus: vcpus.clone() }
 }
+
+#[cfg(test)]
+mod test;

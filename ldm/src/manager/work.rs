@@ -126,6 +126,11 @@ impl Job {
         matches!(self.client, Client::Migration(_))
     }
 
+    /// Does nobody but the manager want it?
+    pub(super) fn is_own(&self) -> bool {
+        self.client == Client::Nobody
+    }
+
     /// A figure has come.
     pub(super) fn looked(&mut self, command: Command) {
         if let Wait::Looks(commands) = &mut self.wait {

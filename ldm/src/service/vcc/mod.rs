@@ -254,7 +254,7 @@ impl ConsolePort {
     fn save(&self) -> ConsolePortV1 {
         // The endpoint is opened again.
         let Self { conf, endpoint: _, typed, line, again: _ } = self;
-        record::save(conf.channel.id, line, typed)
+        Recalled { line: line.clone(), typed: typed.clone() }.save(conf.channel.id)
     }
 
     fn receive(&mut self, host: &mut Host<'_>, lines: &mut Vec<(String, String)>) {

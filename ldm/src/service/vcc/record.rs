@@ -32,14 +32,18 @@ pub struct Recalled {
     pub(super) typed: VecDeque<Typed>,
 }
 
-/// What a port says.
-pub(super) fn save(channel: LdcId, line: &[u8], typed: &VecDeque<Typed>) -> ConsolePortV1 {
-    let number = |typed: &Typed| match *typed {
-        Typed::Char(byte) => u16::from(byte),
-        Typed::Break => BREAK,
-        Typed::HangUp => HANG_UP,
-    };
-    ConsolePortV1 { channel, line: line.to_vec(), typed: typed.iter().map(number).collect() }
+impl Recalled {
+    /// The record of the port at this endpoint.
+    #[must_use]
+    pub fn save(&self, channel: LdcId) -> ConsolePortV1 {
+        let Self { line, typed } = self;
+        let number = |typed: &Typed| match *typed {
+            Typed::Char(byte) => u16::from(byte),
+            Typed::Break => BREAK,
+            Typed::HangUp => HANG_UP,
+        };
+        ConsolePortV1 { channel, line: line.clone(), typed: typed.iter().map(number).collect() }
+    }
 }
 
 impl ConsolePortV1 {

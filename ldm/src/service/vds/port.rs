@@ -1,6 +1,6 @@
 //! A port: a channel to one client, its session, and the volume behind it.
 
-use super::record::{self, Disk, DiskV1};
+use super::record::{Disk, DiskV1};
 use super::session::{Job, Phase, Session};
 use super::{PortKey, Tokens, Waiter, label};
 use crate::channel::{Channel, ChannelConf, LinkEvent, OpenError};
@@ -137,7 +137,7 @@ impl DiskPort {
             return Err(format!("{} is held for a migration", conf.name));
         }
         let kept = backend.kept(*volume).map_err(|why| format!("{}: {why}", conf.name))?;
-        Ok(record::save(conf.channel.id, *write_cache, kept))
+        Ok(Disk { write_cache: *write_cache, kept }.save(conf.channel.id))
     }
 
     /// Goes on from what was saved.

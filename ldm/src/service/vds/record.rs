@@ -45,14 +45,18 @@ pub struct Disk {
     pub kept: Kept,
 }
 
-/// What a port says.
-pub(super) fn save(channel: LdcId, write_cache: bool, kept: Kept) -> DiskV1 {
-    let Kept { writes, lost } = kept;
-    let writes = writes.into_iter().map(|write| {
-        let KeptWrite { offset, data, life } = write;
-        WriteV1 { offset, life, data }
-    });
-    DiskV1 { channel, write_cache, writes: writes.collect(), lost: lost.map(Errno::code) }
+impl Disk {
+    /// The record of the port at this endpoint.
+    #[must_use]
+    pub fn save(&self, channel: LdcId) -> DiskV1 {
+        let Self { write_cache, kept: Kept { writes, lost } } = self;
+        let writes = writes.iter().map(|write| {
+            let KeptWrite { offset, data, life } = write;
+            WriteV1 { offset: *offset, life: *life, data: data.clone() }
+        });
+        let (write_cache, lost) = (*write_cache, lost.map(Errno::code));
+        DiskV1 { channel, write_cache, writes: writes.collect(), lost }
+    }
 }
 
 impl DiskV1 {
