@@ -111,6 +111,11 @@ fn a_run_goes_on_from_its_file_as_it_went_on_itself() {
     let whole = whole.run(&place.join("whole"));
     assert_eq!(whole.ended, Ok(()));
     same(&whole, &ask(Some(&*one), None, 2).run(&place.join("again")));
+    // What is read and written again is the same file.
+    let bytes = std::fs::read(&one).unwrap();
+    let held = Place { out: place.join("held"), threads: 1, stopwatch: None };
+    let again = Run::held(&bytes, held).unwrap().encode().unwrap();
+    assert!(again == bytes, "{} and {} bytes", bytes.len(), again.len());
     // From a file to the next.
     let next = ask(Some(&*one), Some((5.5, &*two)), 1).run(&place.join("next"));
     assert_eq!(next.ended, Ok(()));

@@ -133,6 +133,16 @@ impl Run {
     }
 
     fn load(bytes: &[u8], place: Place) -> anyhow::Result<Self> {
+        let mut run = Self::held(bytes, place)?;
+        run.world.restart()?;
+        Ok(run)
+    }
+
+    /// Makes it from a checkpoint as it was when that was written: it does not go on.
+    ///
+    /// # Errors
+    /// See the module.
+    pub fn held(bytes: &[u8], place: Place) -> anyhow::Result<Self> {
         let mut reader = Reader::new(bytes)?;
         let setting: RunV1 = one(&mut reader, RUN)?;
         let (choice, scenario) = (setting.choice()?, setting.scenario()?);
@@ -142,7 +152,6 @@ impl Run {
         world.set_stopwatch(place.stopwatch);
         let folder = Folder::load(&place.out, &mut world, setting.snaplen, &mut reader)?;
         reader.end()?;
-        world.restart()?;
         Ok(Self { setting, scenario, world, folder, place })
     }
 
@@ -155,21 +164,30 @@ impl Run {
         if let Err(why) = self.world.check_save() {
             return Ok(Err((self, why)));
         }
-        let Self { setting, scenario: _, mut world, mut folder, place } = self;
-        world.hold()?;
-        folder.drain(&mut world)?;
-        let mut writer = Writer::default();
-        put(&mut writer, RUN, &setting);
-        world.save(&mut writer)?;
-        folder.save(&mut writer)?;
-        drop((world, folder));
-        let bytes = writer.finish();
+        let mut held = self;
+        held.world.hold()?;
+        held.folder.drain(&mut held.world)?;
+        let bytes = held.encode()?;
+        let place = held.place.clone();
+        drop(held);
         let written = write(file, &bytes);
         let run = Self::load(&bytes, place)?;
         Ok(match written {
             Ok(()) => Ok(run),
             Err(why) => Err((run, Unsaved::Held(format!("{}: {why}", file.display())))),
         })
+    }
+
+    /// The checkpoint of a run that is held.
+    ///
+    /// # Errors
+    /// It is not held, or its files cannot be read.
+    pub fn encode(&mut self) -> anyhow::Result<Vec<u8>> {
+        let mut writer = Writer::default();
+        put(&mut writer, RUN, &self.setting);
+        self.world.save(&mut writer)?;
+        self.folder.save(&mut writer)?;
+        Ok(writer.finish())
     }
 }
 
