@@ -102,7 +102,7 @@ fn a_run_goes_on_from_its_file_as_it_went_on_itself() {
         "[[script]]\nafter = \"1500ms\"\nrun = \"workstation# type scrub start\"\n\
          [[script]]\nwhen = \"console line rover: scrub: done\"\nwithin = \"20s\"\n\
          run = \"nas# images\"\n\
-         [[script]]\nrun = \"t5120# ldm stop-domain rover\"\n\
+         [[script]]\nrun = \"t5120# ldm stop-domain -f rover\"\n\
          [[script]]\nrun = \"t5120# ldm list\"\n",
     );
     let (one, two) = (place.join("one.ckpt"), place.join("two.ckpt"));
@@ -135,7 +135,7 @@ fn a_run_goes_on_from_its_file_as_it_went_on_itself() {
 fn the_whole_story_is_the_same_from_before_between_and_after_its_migrations() {
     let place = place("story");
     let mut from: Option<PathBuf> = None;
-    for (n, at) in [4.0, 21.0, 38.0].into_iter().enumerate() {
+    for (n, at) in [3.0, 20.0, 37.0].into_iter().enumerate() {
         let file = place.join(format!("{n}.ckpt"));
         let scenario = from.is_none().then_some(SHORT);
         let checkpoint = Some((at, &*file));
