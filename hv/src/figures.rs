@@ -9,9 +9,9 @@ use sun4v::time::SimTime;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     /// When it began, and its busy time then.
-    begun: (SimTime, SimTime),
+    pub(crate) begun: (SimTime, SimTime),
     /// When it was read last, and its busy time then.
-    read: (SimTime, SimTime),
+    pub(crate) read: (SimTime, SimTime),
 }
 
 /// What a reading gives.

@@ -42,6 +42,21 @@ pub enum GuestState {
     Exiting = 4,
 }
 
+impl GuestState {
+    /// The state with this number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Stopped),
+            1 => Some(Self::Resetting),
+            2 => Some(Self::Normal),
+            3 => Some(Self::Suspended),
+            4 => Some(Self::Exiting),
+            _ => None,
+        }
+    }
+}
+
 /// What a guest says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SoftState {

@@ -60,6 +60,8 @@ pub struct Hypervisor {
     pub(crate) rng: Rng,
     /// Performance registers of the chassis's DRAM controllers.
     pub(crate) dram: DramCounters,
+    /// Guests are held to be saved, or were loaded: what each is in truth.
+    pub(crate) held: Option<BTreeMap<GuestId, GuestState>>,
 }
 
 impl Hypervisor {
@@ -73,6 +75,12 @@ impl Hypervisor {
     #[must_use]
     pub const fn config(&self) -> &HvConfig {
         &self.config
+    }
+
+    /// Its own memory; empty when it has none.
+    #[must_use]
+    pub fn memory(&self) -> HvMemory {
+        self.memory.unwrap_or_default()
     }
 
     /// The guest that holds the hypervisor's own channel.

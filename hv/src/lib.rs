@@ -39,8 +39,8 @@ pub use hvctl::HvMemory;
 pub use hypervisor::{Hypervisor, StartError};
 pub use reconf::{PowerOnError, Refusal};
 pub use state::{
-    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, NetworkV1, PacketQueueV1,
-    PciV1, PermanentV1, TrapTraceV1, VcpuV1,
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, FiguresV1, GuestV1, HeldV1, HypervisorV1,
+    InterruptV1, NetworkV1, PacketQueueV1, PciV1, PermanentV1, RngV1, TrapTraceV1, Unsaved, VcpuV1,
 };
 pub use trap::{Answer, Failure, Outcome, Trap, fault};
 pub use vcpu::{QueueMemory, Vcpu, VcpuState};

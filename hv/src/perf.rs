@@ -17,6 +17,16 @@ const CONTROL_BITS: u64 = 0xff;
 pub struct DramCounters([u64; 8]);
 
 impl DramCounters {
+    /// What they hold.
+    pub(crate) const fn save(&self) -> [u64; 8] {
+        self.0
+    }
+
+    /// From what they held; `None` for a control register of more than eight bits.
+    pub(crate) fn load(held: [u64; 8]) -> Option<Self> {
+        held.iter().step_by(2).all(|control| control & !CONTROL_BITS == 0).then_some(Self(held))
+    }
+
     /// Reads register 1 to 8.
     #[must_use]
     pub fn get(&self, register: u64) -> u64 {

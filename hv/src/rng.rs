@@ -12,6 +12,7 @@
 
 use crate::Hypervisor;
 use crate::platform::Machine;
+use crate::state::RngV1;
 use crate::trap::{Answer, Failure};
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::HvError;
@@ -75,6 +76,20 @@ pub enum Request {
 pub const CONTROL_BYTES: u64 = 8 * CONTROL_WORDS as u64;
 
 impl Rng {
+    /// Its record.
+    pub(crate) fn save(&self) -> RngV1 {
+        let Self { state, owner, control, ready, quiet } = *self;
+        RngV1 { state: state.code(), owner: owner.map(|guest| guest.0), control, ready, quiet }
+    }
+
+    /// From a record; `None` when there is no such state or control word.
+    pub(crate) fn load(record: &RngV1) -> Option<Self> {
+        let RngV1 { state, owner, control, ready, quiet } = *record;
+        let sound = control.iter().all(|word| word & !CONTROL_BITS == 0);
+        let state = RngState::from_code(state).filter(|_| sound)?;
+        Some(Self { state, owner: owner.map(GuestId), control, ready, quiet })
+    }
+
     /// Ticks until it is ready.
     const fn delta(&self, tick: u64) -> u64 {
         self.ready.saturating_sub(tick)

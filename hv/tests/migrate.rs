@@ -6,8 +6,9 @@ mod chassis;
 
 use chassis::{BASE, BUFFER, Chassis, LIST, PRIMARY, ROVER, with_rover};
 use hv::GuestState;
+use hv::platform::Machine as _;
 use hv::platform::Memory as _;
-use hv::{EndpointV1, GuestV1, PermanentV1};
+use hv::{EndpointV1, GuestV1, Hypervisor, HypervisorV1, PermanentV1};
 use sha2::{Digest as _, Sha256};
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::{HvError, nr};
@@ -16,7 +17,7 @@ use sun4v::hvctl::{self, Detail, Status};
 use sun4v::hvmd::{CryptoConf, CryptoKind};
 use sun4v::id::{CoreId, VcpuId};
 use sun4v::record::alter::altered;
-use sun4v::record::{StrandV1, TsbV1, decode, encode};
+use sun4v::record::{LoadError, StrandV1, TsbV1, decode, encode};
 use sun4v::time::{SimTime, T2_HZ};
 
 const HERE: u64 = 0x2000_0000;
@@ -604,4 +605,97 @@ fn a_page_number_counts_over_all_blocks() {
     let count = list(&mut chassis, &[17]);
     chassis.migrate(Request::PagesOut(pages(count))).unwrap();
     assert_eq!(&buffer(&chassis, BUFFER, 7), b"page 17");
+}
+
+#[test]
+fn a_chassis_that_is_held_is_saved_and_goes_on_where_it_was() {
+    let mut before = busy(HERE);
+    before.lab.hv.hold(&mut before.lab.board).unwrap();
+    assert!(!before.lab.hv.runs(ROVER));
+    let record = before.lab.hv.save(&mut before.lab.board).unwrap();
+    assert_eq!(record.guests.len(), 2);
+    assert!(record.guests[0].record.is_none() && record.guests[1].record.is_some());
+    let contents = memory(&before);
+    // The same memory under a hypervisor that knows nothing.
+    let mut again = loaded(&before, &record).unwrap();
+    assert!(!again.lab.hv.runs(ROVER));
+    assert_eq!(memory(&again), contents);
+    let held = again.lab.hv.save(&mut again.lab.board).unwrap();
+    assert_eq!(held, record);
+    again.lab.hv.release(&mut again.lab.board);
+    assert!(again.lab.hv.runs(ROVER) && again.lab.hv.runs(PRIMARY));
+    // Its channel was reset, whether it looks before the control domain is back or not.
+    serve(&mut again);
+    let state = |chassis: &mut Chassis| chassis.rover(0, nr::ldc_rx_get_state, [0; 5])[2];
+    assert_eq!([state(&mut again), state(&mut again)], [2, 1]);
+    let mut early = loaded(&before, &record).unwrap();
+    early.lab.hv.release(&mut early.lab.board);
+    assert_eq!(state(&mut early), 0);
+    serve(&mut early);
+    assert_eq!(state(&mut early), 1);
+    // What it had negotiated and set up is there.
+    assert_eq!(again.rover(0, nr::cpu_qinfo, [0x3d, 0, 0, 0, 0])[..2], [BASE + 0x1100, 4]);
+    assert!(again.lab.hv.guest(ROVER).unwrap().vcpus[&VcpuId(1)].mailbox.is_some());
+}
+
+/// A hypervisor that knows nothing, on a machine with the memory of one that was held;
+/// the record is loaded.
+fn loaded(from: &Chassis, record: &HypervisorV1) -> Result<Chassis, LoadError> {
+    let mut board = hv::testing::Board::default();
+    board.memory = from.lab.board.memory.clone();
+    board.advance(from.lab.board.now());
+    let hv = Hypervisor::power_on(from.lab.hv.memory(), record.md, &mut board).unwrap();
+    let mut lab = hv::testing::Lab { hv, board, caller: (PRIMARY, VcpuId(0)) };
+    lab.hv.load(record, &mut lab.board)?;
+    Ok(Chassis::of(lab, 8))
+}
+
+#[test]
+fn a_chassis_with_something_under_way_is_not_held_and_goes_on() {
+    let why = |chassis: &mut Chassis| chassis.lab.hv.hold(&mut chassis.lab.board).unwrap_err();
+    let mut chassis = busy(HERE);
+    assert!(chassis.lab.hv.save(&mut chassis.lab.board).is_err());
+    assert_eq!(chassis.migrate(Request::LogStart(1)), Ok(0));
+    assert_eq!(why(&mut chassis).to_string(), "stores of domain rover are being logged");
+    assert_eq!(chassis.migrate(Request::LogStop(1)), Ok(0));
+    assert_eq!(chassis.migrate(Request::Suspend(1)), Ok(0));
+    assert_eq!(why(&mut chassis).to_string(), "domain rover is suspended");
+    assert_eq!(chassis.migrate(Request::Resume(1)), Ok(0));
+    assert!(chassis.lab.hv.runs(ROVER));
+    let md = chassis.lab.hv.hold(&mut chassis.lab.board);
+    assert_eq!(md, Ok(()));
+    let md = chassis.lab.hv.save(&mut chassis.lab.board).unwrap().md;
+    chassis.lab.hv.release(&mut chassis.lab.board);
+    chassis.lab.board.memory.write(md, &[0; 16]);
+    assert!(why(&mut chassis).to_string().starts_with("the MD in force is not at"));
+}
+
+#[test]
+fn a_record_of_a_chassis_that_breaks_a_rule_is_refused() {
+    type Damage = fn(&mut HypervisorV1);
+    let breaks: [(&str, Damage); 9] = [
+        ("guests", |r| drop(r.guests.pop())),
+        ("state", |r| r.guests[1].state = 5),
+        ("suspended", |r| r.guests[1].state = GuestState::Suspended as u8),
+        ("stopped", |r| r.guests[1].state = GuestState::Stopped as u8),
+        ("vcpus", |r| r.guests[1].vcpus.truncate(1)),
+        ("no record", |r| r.guests[1].record = None),
+        ("control", |r| r.guests[0].record = r.guests[1].record.clone()),
+        ("control stopped", |r| r.guests[0].state = 0),
+        ("waits", |r| r.delayed = Some((1, Pa(8)))),
+    ];
+    let mut chassis = busy(HERE);
+    chassis.lab.hv.hold(&mut chassis.lab.board).unwrap();
+    let good = chassis.lab.hv.save(&mut chassis.lab.board).unwrap();
+    for (what, damage) in breaks {
+        let mut record = good.clone();
+        damage(&mut record);
+        assert!(loaded(&chassis, &record).is_err(), "{what}");
+    }
+    let mut bytes = good.guests[1].record.clone().unwrap();
+    bytes.push(0);
+    let mut record = good.clone();
+    record.guests[1].record = Some(bytes);
+    assert!(loaded(&chassis, &record).is_err());
+    assert!(loaded(&chassis, &good).is_ok());
 }

@@ -276,6 +276,13 @@ impl Hypervisor {
         if guest.state != GuestState::Suspended {
             return Err(illegal(Detail::NotInState));
         }
+        self.go_on(id, machine);
+        Ok(0)
+    }
+
+    /// Lets a suspended guest go on.
+    pub(crate) fn go_on(&mut self, id: GuestId, machine: &mut dyn Machine) {
+        let Some(guest) = self.guest_mut(id) else { return };
         guest.state = GuestState::Normal;
         guest.state_news = true;
         let (now, at) = (machine.now(), guest.suspended.take());
@@ -287,7 +294,7 @@ impl Hypervisor {
         guest.console_stirred |= guest.console.is_some();
         self.republish(id, machine);
         self.reconnect(id, machine);
-        let Some(guest) = self.guest_mut(id) else { return Ok(0) };
+        let Some(guest) = self.guest_mut(id) else { return };
         let sources: Vec<u16> = guest.interrupts.keys().copied().collect();
         for ino in sources {
             guest.raise_device(machine.cpus(id), ino);
@@ -299,7 +306,6 @@ impl Hypervisor {
                 machine.cpus(id).wake(vcpu);
             }
         }
-        Ok(0)
     }
 
     fn state_out(&mut self, id: GuestId, to: Buffer, machine: &mut dyn Machine) -> Done {

@@ -123,7 +123,7 @@ pub(crate) struct Delayed {
 
 /// Parse: reads the MD at `at`, which must lie in the hypervisor's memory; its guests
 /// alone when there is a configuration that has the rest.
-fn parse(
+pub(crate) fn parse(
     memory: &dyn Memory,
     own: HvMemory,
     at: Pa,

@@ -17,12 +17,14 @@
 //! **Channels.** Queues, tables and interrupts stay; peers do not. See
 //! `hvctl/migrate.rs` for what the guest sees when it goes on.
 
+mod chassis;
 mod record;
 mod rule;
 
+pub use chassis::Unsaved;
 pub use record::{
-    ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, NetworkV1, PacketQueueV1,
-    PciV1, PermanentV1, TrapTraceV1, VcpuV1,
+    ClockV1, ConsoleV1, CryptoV1, EndpointV1, FiguresV1, GuestV1, HeldV1, HypervisorV1,
+    InterruptV1, NetworkV1, PacketQueueV1, PciV1, PermanentV1, RngV1, TrapTraceV1, VcpuV1,
 };
 
 use crate::console::{Console, Input};

@@ -3,7 +3,7 @@
 //! Addresses are the guest's own; where they lie is the chassis's business.
 
 use serde::{Deserialize, Serialize};
-use sun4v::addr::Ra;
+use sun4v::addr::{Pa, Ra};
 use sun4v::record::Schema;
 
 /// A guest, version 1. On the wire the strand records of its virtual CPUs follow, in
@@ -212,4 +212,64 @@ pub struct NetworkV1 {
     pub pages: Vec<((bool, u8, u8), Ra, u64)>,
     /// Interrupts, by number.
     pub interrupts: Vec<(u16, InterruptV1)>,
+}
+
+/// The hypervisor of a chassis, version 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HypervisorV1 {
+    /// Where the MD in force lies.
+    pub md: Pa,
+    /// A reconfiguration that waits: for the exit of which guest, and where its MD lies.
+    pub delayed: Option<(u8, Pa)>,
+    /// The random number generator.
+    pub rng: RngV1,
+    /// Control and count of each DRAM controller.
+    pub dram: [u64; 8],
+    /// All guests, in ascending order.
+    pub guests: Vec<HeldV1>,
+}
+
+impl Schema for HypervisorV1 {
+    const KIND: &'static str = "hv/hypervisor";
+    const VERSION: u32 = 1;
+}
+
+/// The random number generator of a chassis, without its noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RngV1 {
+    /// As the API numbers it.
+    pub state: u64,
+    /// The guest whose it is.
+    pub owner: Option<u8>,
+    /// Control words.
+    pub control: [u64; 4],
+    /// The tick from which on it is ready.
+    pub ready: u64,
+    /// What a read gives without noise.
+    pub quiet: u64,
+}
+
+/// A guest where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldV1 {
+    /// Its number.
+    pub id: u8,
+    /// Its state, as hvctl numbers it.
+    pub state: u8,
+    /// How long it has run and how busy it was.
+    pub figures: FiguresV1,
+    /// The same of its virtual CPUs, in ascending order.
+    pub vcpus: Vec<(u8, FiguresV1)>,
+    /// Its records ([`GuestV1`] and those of its strands); none of the control domain,
+    /// whose software begins again.
+    pub record: Option<Vec<u8>>,
+}
+
+/// Marks from which figures count: time and busy time, in picoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiguresV1 {
+    /// When it began.
+    pub begun: (u64, u64),
+    /// When it was read last.
+    pub read: (u64, u64),
 }

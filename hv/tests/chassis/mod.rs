@@ -147,6 +147,11 @@ impl Chassis {
         let image: Vec<u8> = (0..ROM_BYTES).map(|at| at as u8 | 1).collect();
         lab.board.memory.write(ROM, &image);
         assert_eq!(lab.hv.start(PRIMARY, &mut lab.board), Ok(()));
+        Self::of(lab, entries)
+    }
+
+    /// Of a control domain that runs and has set up nothing yet.
+    pub fn of(lab: Lab, entries: u64) -> Self {
         let mut chassis =
             Self { lab, seqn: 100, said: String::new(), head: 0, tail: 0, entries, item: None };
         chassis.lab.caller = (PRIMARY, VcpuId(0));

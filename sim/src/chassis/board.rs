@@ -14,10 +14,10 @@
 //! panics.
 
 use super::desk::Desk;
-use super::domain::Domain;
+use super::domain::{Domain, DomainV1};
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
-use crate::chip::cwq::{self, Cwq, Dma, Status};
+use crate::chip::cwq::{self, Cwq, Dma, Status, UnitV1};
 use crate::chip::noise::Noise;
 use crate::engine::{Choice, Engine};
 use crate::mem::Ram;
@@ -143,6 +143,12 @@ impl Board {
             stopwatch: None,
             retired: Vec::new(),
         }
+    }
+
+    /// The random number generator's noise.
+    #[must_use]
+    pub const fn noise(&self) -> &Noise {
+        &self.noise
     }
 
     /// Gives the random number generator its noise.
@@ -309,6 +315,53 @@ impl Board {
     #[must_use]
     pub fn crypto_counters(&self, core: CoreId) -> cwq::Counters {
         self.units[usize::from(core.0)].cwq.counters()
+    }
+
+    /// Has no crypto unit anything to do?
+    #[must_use]
+    pub fn crypto_idle(&self) -> bool {
+        self.units.iter().all(|unit| unit.cwq.is_idle())
+    }
+
+    /// Brings the strands of all domains to the boundary.
+    pub fn settle(&mut self) {
+        for seat in self.seats.values_mut() {
+            if let Seat::Sparc(domain) = seat {
+                domain.settle();
+            }
+        }
+    }
+
+    /// Records of the crypto units, which are idle, and of the domains.
+    #[must_use]
+    pub fn save(&self) -> (Vec<UnitV1>, Vec<(u8, DomainV1)>) {
+        let units = self.units.iter().map(|unit| unit.cwq.save()).collect();
+        (units, self.domains().map(|(guest, domain)| (guest.0, domain.save())).collect())
+    }
+
+    /// Loads them into a board whose domains were given their strands.
+    ///
+    /// # Errors
+    /// The rule that a record breaks.
+    pub fn load(
+        &mut self,
+        units: &[UnitV1],
+        domains: Vec<(u8, DomainV1)>,
+    ) -> Result<(), &'static str> {
+        if units.len() != self.units.len() {
+            return Err("not as many crypto units as there are cores");
+        }
+        if !domains.iter().map(|(id, _)| GuestId(*id)).eq(self.domains().map(|(id, _)| id)) {
+            return Err("other domains than the hypervisor has");
+        }
+        for (unit, record) in self.units.iter_mut().zip(units) {
+            *unit = Unit { cwq: Cwq::loaded(T2_HZ, *record), user: None };
+        }
+        for (id, record) in domains {
+            let domain = self.domain_mut(GuestId(id)).ok_or("a domain that is not there")?;
+            domain.load(record)?;
+        }
+        Ok(())
     }
 
     /// What the hypervisor told since the last call.

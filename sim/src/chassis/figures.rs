@@ -9,6 +9,9 @@ use crate::engine::{CLASSES, Counts, Exit};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod record;
+pub use record::FiguresV1;
+
 /// Reads a clock of the host that never goes back.
 pub type Stopwatch = fn() -> Duration;
 
@@ -125,7 +128,7 @@ impl Meter {
 
 #[cfg(test)]
 mod test {
-    use super::{Figures, Meter, Misses};
+    use super::{Figures, FiguresV1, Meter, Misses};
     use crate::engine::{Counts, Exit};
     use std::time::Duration;
 
@@ -150,5 +153,15 @@ mod test {
         assert_eq!(two.misses[1], Misses { all: 6, walked: 2, served: 0 });
         assert_eq!((two.traps[&0x68], two.hypercalls[&(0x80, 0x61)]), (4, 8));
         assert_eq!(two.host, Duration::from_secs(8));
+        let record = FiguresV1::from(&one);
+        let back = Figures::try_from(record.clone()).unwrap();
+        assert_eq!(back, Figures { host: Duration::ZERO, ..one });
+        assert_eq!(FiguresV1::from(&back), record);
+        let (counts, meter) = back.split();
+        assert_eq!(meter.figures(&counts), back);
+        let mut damaged = record.clone();
+        damaged.classes.pop();
+        assert!(Figures::try_from(damaged).is_err());
+        assert!(Figures::try_from(FiguresV1 { traps: vec![(512, 1)], ..record }).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bare;
 pub mod board;
+pub mod checkpoint;
 pub mod cpus;
 pub mod desk;
 pub mod domain;

@@ -31,6 +31,9 @@ use sun4v::id::{GuestId, VcpuId};
 use sun4v::native::{Event, JobId, Observation, Ports, Program, Reply, Rets, Work};
 use sun4v::time::{SimTime, T2_HZ};
 
+mod record;
+pub use record::NativeV1;
+
 /// Software trap number of most hypercalls, and of those that are always there.
 const FAST_TRAP: u8 = 0x80;
 const CORE_TRAP: u8 = 0xff;

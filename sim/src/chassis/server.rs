@@ -36,6 +36,9 @@ use sun4v::native::{Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
 
+mod record;
+pub use record::{Restore, ServerV1};
+
 /// The control domain.
 pub const CONTROL: GuestId = GuestId(0);
 /// Bytes of the hypervisor's memory, which begins at physical address 0.
@@ -118,6 +121,8 @@ pub struct Server {
     board: Board,
     native: NativeHost,
     nics: Vec<Outlet>,
+    /// Bytes of the guests' boot image.
+    rom_bytes: u64,
     /// Busy times at the last sample, by guest.
     samples: BTreeMap<GuestId, Vec<SimTime>>,
     /// Unfinished lines of the service processor's consoles.
@@ -188,6 +193,7 @@ impl Server {
             hv,
             board,
             nics,
+            rom_bytes: inventory.rom_bytes,
             samples: BTreeMap::new(),
             lines: BTreeMap::new(),
             facts: Vec::new(),

@@ -148,6 +148,8 @@ pub struct World {
     stop: Option<Stop>,
     /// Domains on their way to a grid line, one of which a debugger has stopped.
     held: Option<Round>,
+    /// [`World::run_script_until`] returns at the first turn that is not before.
+    pause: SimTime,
 }
 
 /// Domains that run to a grid line.
@@ -193,6 +195,7 @@ impl World {
             watch: None,
             stop: None,
             held: None,
+            pause: SimTime::NEVER,
         };
         world.note(Fact::run_begins(&scenario.name, scenario.seed, world.slice));
         for (name, chassis) in &scenario.chassis {
@@ -331,12 +334,24 @@ impl World {
         Ok(id)
     }
 
+    /// Says at what time [`World::run_script_until`] returns, at the first turn that is
+    /// not before it. What happens does not depend on it.
+    pub fn set_pause(&mut self, pause: Option<SimTime>) {
+        self.pause = pause.unwrap_or(SimTime::NEVER);
+    }
+
+    /// Has the time of its pause come?
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.now >= self.pause
+    }
+
     /// Runs until the script and the time after it are over.
     ///
     /// # Errors
     /// The script fails, or the scenario's limit is reached.
     pub fn run_script_until(&mut self, until: SimTime) -> Result<(), WorldError> {
-        while !self.is_done() && self.now < until && self.stop.is_none() {
+        while !self.is_done() && self.now < until.min(self.pause) && self.stop.is_none() {
             if self.now >= self.limit {
                 let (begun, steps) = self.script.progress();
                 return Err(WorldError::Time { seconds: self.limit.as_secs_f64(), begun, steps });
@@ -452,7 +467,7 @@ impl World {
     fn finish(&mut self, round: Round) -> Option<(SimTime, u64)> {
         if round.slices.iter().any(|slice| !slice.done) {
             let at = round.slices.iter().position(|slice| slice.stop.is_some());
-            self.hold(round, at.unwrap_or(0));
+            self.keep(round, at.unwrap_or(0));
             return None;
         }
         let first = round.slices.first().filter(|_| round.alone);
@@ -588,8 +603,10 @@ fn boot_image(chassis: &str, file: &str) -> Result<Vec<u8>, WorldError> {
 }
 
 mod debug;
+mod record;
 pub use debug::Stop;
 use debug::Watch;
+pub use record::WorldV1;
 
 #[cfg(test)]
 mod test;

@@ -25,6 +25,20 @@ impl Noise {
         Self { seed, chassis: chassis.to_owned(), block: 0, left: Vec::new() }
     }
 
+    /// The stream behind its first `drawn` doublewords.
+    #[must_use]
+    pub fn resumed(seed: u64, chassis: &str, drawn: u64) -> Self {
+        let mut stream = Self { block: drawn / 4, ..Self::new(seed, chassis) };
+        (0..drawn % 4).for_each(|_| drop(stream.draw()));
+        stream
+    }
+
+    /// How many doublewords were drawn.
+    #[must_use]
+    pub fn drawn(&self) -> u64 {
+        4 * self.block - self.left.len() as u64
+    }
+
     /// The next 64 bits.
     pub fn draw(&mut self) -> u64 {
         if let Some(word) = self.left.pop() {
@@ -55,6 +69,11 @@ mod test {
         };
         let first = draw(7, "t5120");
         assert_eq!(first, draw(7, "t5120"));
+        for drawn in 0..9 {
+            let mut rest = Noise::resumed(7, "t5120", drawn);
+            assert_eq!(rest.drawn(), drawn);
+            assert_eq!(rest.draw(), first[drawn as usize]);
+        }
         let all = [first, draw(8, "t5120"), draw(7, "t5220")].concat();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 3 * 64, "none twice");
         let ones: u32 = all.iter().map(|word| word.count_ones()).sum();

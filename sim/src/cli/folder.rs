@@ -7,11 +7,12 @@
 //!
 //! **Errors.** Those of the files, with their names.
 
+use crate::chassis::checkpoint::{Reader, Writer};
 use crate::chassis::world::World;
 use crate::lab::NetworkId;
 use crate::lab::record::{self, Fact};
 use crate::net::pcap::{Capture, InterfaceId};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -22,6 +23,11 @@ use sun4v::time::SimTime;
 const CALLS: &str = "hypercalls.txt";
 const FRAMES: &str = "net.pcapng";
 const TRANSCRIPT: &str = "transcript.txt";
+
+/// The section of a file in a checkpoint.
+fn section(name: &str) -> String {
+    format!("report/{name}")
+}
 
 /// A file and its name.
 struct Named {
@@ -79,6 +85,56 @@ impl Folder {
             ports,
             facts: Vec::new(),
         })
+    }
+
+    /// Writes what is in its files into a checkpoint.
+    ///
+    /// # Errors
+    /// See the module.
+    pub fn save(&mut self, writer: &mut Writer) -> anyhow::Result<()> {
+        let Self { dir: _, record, calls, frames_path, frames, ports: _, facts: _ } = self;
+        record.file.flush().with_context(|| record.name())?;
+        calls.file.flush().with_context(|| calls.name())?;
+        frames.get_mut().flush().with_context(|| frames_path.display().to_string())?;
+        let paths = [(record::FILE, &record.path), (CALLS, &calls.path), (FRAMES, frames_path)];
+        for (name, path) in paths {
+            let named = || path.display().to_string();
+            let mut file = File::open(path).with_context(named)?;
+            std::io::copy(&mut file, &mut writer.section(&section(name))).with_context(named)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the folder again as it was when it was saved.
+    ///
+    /// # Errors
+    /// See the module; and a checkpoint whose files are not those of a run.
+    pub fn load(
+        dir: &Path,
+        world: &mut World,
+        snaplen: u32,
+        reader: &mut Reader<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut folder = Self::create(dir, world, snaplen)?;
+        for (name, named) in [(record::FILE, &mut folder.record), (CALLS, &mut folder.calls)] {
+            let mut from = reader.section(&section(name))?;
+            std::io::copy(&mut from, &mut named.file).with_context(|| named.name())?;
+            named.file.flush().with_context(|| named.name())?;
+        }
+        folder.facts = record::read(dir)?;
+        let path = folder.frames_path.display().to_string();
+        let named = || path.clone();
+        folder.frames.get_mut().flush().with_context(named)?;
+        let begins = std::fs::read(&folder.frames_path).with_context(named)?;
+        let mut from = reader.section(&section(FRAMES))?;
+        let mut saved = vec![0; begins.len()];
+        ensure!(
+            from.fill(&mut saved)? && saved == begins,
+            "section {}: its interfaces are not those of the networks",
+            section(FRAMES)
+        );
+        std::io::copy(&mut from, folder.frames.get_mut()).with_context(named)?;
+        Ok(folder)
     }
 
     /// Takes what the world has noted.

@@ -112,19 +112,19 @@ impl Machine for BareMachine<'_> {
 }
 
 /// A world that is played.
-struct WorldMachine<'a, 'w> {
-    player: &'a mut Player<'w>,
+struct WorldMachine<'a> {
+    player: &'a mut Player,
     image: Vec<u8>,
     end: Option<anyhow::Result<()>>,
 }
 
 /// Plays a world as a debugger wants it.
-pub(super) fn play(link: &mut Link, player: &mut Player<'_>) -> anyhow::Result<()> {
-    player.world.watch(link.bell().clone());
+pub(super) fn play(link: &mut Link, player: &mut Player) -> anyhow::Result<()> {
+    player.run.world.watch(link.bell().clone());
     announce(link);
     let mut machine = WorldMachine { player, image: header(), end: None };
     // Somebody who connects early waits: where it begins does not depend on when.
-    while !machine.player.world.has_begun() && machine.end.is_none() {
+    while !machine.player.run.world.has_begun() && machine.end.is_none() {
         link.bell().silence();
         machine.go(Go::default());
     }
@@ -138,9 +138,9 @@ pub(super) fn play(link: &mut Link, player: &mut Player<'_>) -> anyhow::Result<(
     }
 }
 
-impl Machine for WorldMachine<'_, '_> {
+impl Machine for WorldMachine<'_> {
     fn threads(&self) -> Vec<(Thread, String)> {
-        let mut threads = self.player.world.threads();
+        let mut threads = self.player.run.world.threads();
         if threads.is_empty() {
             // A debugger takes a process without threads for one that has ended.
             let nobody = Thread { server: u8::MAX, guest: GuestId(0), vcpu: VcpuId(0) };
@@ -149,13 +149,13 @@ impl Machine for WorldMachine<'_, '_> {
         threads
     }
     fn view(&mut self, thread: Thread) -> Option<View<'_>> {
-        self.player.world.view(thread)
+        self.player.run.world.view(thread)
     }
     fn arm(&mut self, points: Arc<Points>) {
-        self.player.world.arm(points);
+        self.player.run.world.arm(points);
     }
     fn go(&mut self, go: Go) -> Halt {
-        self.player.world.set_go(go);
+        self.player.run.world.set_go(go);
         let end = match self.player.advance() {
             Ok(Some(Stop::At(thread, reason))) => return Halt::At(thread, reason),
             Ok(Some(Stop::Bell)) => return Halt::Interrupted,
@@ -167,7 +167,7 @@ impl Machine for WorldMachine<'_, '_> {
         Halt::Exited(code)
     }
     fn seconds(&self) -> f64 {
-        self.player.world.now().as_secs_f64()
+        self.player.run.world.now().as_secs_f64()
     }
     fn image(&self) -> (&str, &[u8]) {
         ("/domain", &self.image)

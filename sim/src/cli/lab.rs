@@ -1,13 +1,16 @@
 //! What the verbs that run a lab share: its options, and how it is powered on.
 
+use crate::chassis::checkpoint::Reader;
 use crate::chassis::server::PowerOn;
 use crate::chassis::world::World;
 use crate::lab::scenario::{Chassis, Scenario, mac};
+use anyhow::Context;
 use ldm::control::{ControlConf, ControlDomain, NicConf};
 use ldm::factory::{Factory, Primary};
 use ldm::stack::StackConf;
 use std::path::PathBuf;
 use sun4v::hvmd::Inventory;
+use sun4v::native::Program;
 
 /// The scenario that is built in, and what it is called in errors.
 const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
@@ -34,17 +37,36 @@ pub struct Options {
 }
 
 impl Options {
+    /// The scenario's text, and the name of its file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn text(&self) -> anyhow::Result<(String, String)> {
+        let Some(path) = &self.scenario else {
+            return Ok((ARTICLE.to_owned(), ARTICLE_NAME.to_owned()));
+        };
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| file.clone())?;
+        Ok((text, file))
+    }
+
     /// The scenario, read and changed, and the name of its file.
     ///
     /// # Errors
     /// One line: file, place, reason.
     pub fn scenario(&self) -> anyhow::Result<(Scenario, String)> {
-        let (mut scenario, file) = match &self.scenario {
-            Some(path) => (Scenario::read(path, &self.set)?, path.display().to_string()),
-            None => (Scenario::parse(ARTICLE, ARTICLE_NAME, &self.set)?, ARTICLE_NAME.to_owned()),
-        };
+        let (text, file) = self.text()?;
+        let mut scenario = Scenario::parse(&text, &file, &self.set)?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
         Ok((scenario, file))
+    }
+
+    /// Host threads: as many as there are, unless somebody says otherwise.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        })
     }
 
     /// The lab of this scenario, powered on.
@@ -52,16 +74,32 @@ impl Options {
     /// # Errors
     /// One line: which chassis, why.
     pub fn power_on(&self, scenario: &Scenario, file: &str) -> anyhow::Result<World> {
-        let threads = self.threads.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-        });
-        let mut prepare = |_: &str, chassis: &Chassis, inventory: &Inventory| {
-            prepare(scenario, chassis, inventory)
-        };
-        let mut world = World::new(scenario, file, threads, &mut prepare)?;
+        let mut world = power_on(scenario, file, self.threads())?;
         world.set_choice(self.guests.choice());
         Ok(world)
     }
+}
+
+/// The lab of a scenario, powered on.
+pub(super) fn power_on(scenario: &Scenario, file: &str, threads: usize) -> anyhow::Result<World> {
+    let mut prepare =
+        |_: &str, chassis: &Chassis, inventory: &Inventory| prepare(scenario, chassis, inventory);
+    Ok(World::new(scenario, file, threads, &mut prepare)?)
+}
+
+/// The lab of a scenario, from a checkpoint.
+pub(super) fn load(
+    scenario: &Scenario,
+    file: &str,
+    threads: usize,
+    reader: &mut Reader<'_>,
+) -> anyhow::Result<World> {
+    let mut restore = |_: &str, chassis: &Chassis, inventory: &Inventory, bytes: &[u8]| {
+        let conf = control(scenario, chassis, inventory);
+        let program = ControlDomain::restored(conf, bytes)?;
+        Ok(Box::new(program) as Box<dyn Program>)
+    };
+    Ok(World::load(scenario, file, threads, &mut restore, reader)?)
 }
 
 /// What the service processor of a chassis prepares: `factory-default`, and the

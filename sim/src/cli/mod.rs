@@ -7,6 +7,7 @@
 //! file or the argument and says what is wrong with it; [`main`] prints it as one
 //! line and exits with status 1. A wrong command line exits with status 2.
 
+pub mod checkpoint;
 pub mod choice;
 pub mod dis;
 pub mod folder;

@@ -7,14 +7,17 @@
 //!
 //! **Errors.** A scenario that is wrong, a chassis that does not come up, a step of
 //! the script that fails or waits too long, a run that does not end. What happened
-//! until then is in the folder.
+//! until then is in the folder. A checkpoint that cannot be written: the run goes on to
+//! its end, and then says so.
 
-use super::folder::Folder;
+use super::checkpoint::{Place, Run, Wanted};
 use super::lab::Options;
 use super::stats::{self, Report};
+use crate::chassis::checkpoint::Unsaved;
 use crate::chassis::world::{Stop, World};
+use crate::engine::Choice;
 use crate::gdb::Link;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -22,6 +25,9 @@ use sun4v::time::SimTime;
 
 /// Between two looks at what the world has noted.
 const STRIDE: SimTime = SimTime::ms(50);
+
+/// How long a checkpoint waits for what is over by itself soon.
+const SOON: SimTime = SimTime::secs(1);
 
 /// What `replay` reads from the command line.
 #[derive(Debug, clap::Args)]
@@ -41,6 +47,13 @@ pub struct Args {
     /// Do not write down hypercalls
     #[arg(long)]
     pub no_trace: bool,
+    /// Write a checkpoint at this simulated time, and go on from it
+    #[arg(long, num_args = 2, value_names = ["SECONDS", "FILE"], conflicts_with = "gdb")]
+    pub checkpoint_at: Vec<String>,
+    /// Go on from a checkpoint; scenario and options are in it
+    #[arg(long, value_name = "FILE", conflicts_with_all =
+        ["scenario", "seed", "set", "engine", "timing", "no_trace", "snaplen"])]
+    pub restore: Option<PathBuf>,
     /// Who wants to know what was executed.
     #[command(flatten)]
     pub stats: stats::Args,
@@ -53,15 +66,19 @@ pub struct Args {
 /// See the module.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut link = args.gdb.listen()?;
-    let (scenario, file) = args.options.scenario()?;
-    let mut world = args.options.power_on(&scenario, &file)?;
-    world.set_trace(!args.no_trace);
-    let mut folder = Folder::create(&args.out, &mut world, args.snaplen)?;
-    if args.stats.any() {
-        world.set_stopwatch(Some(stats::stopwatch));
-    }
-    let ended = play(&mut world, &mut folder, link.as_mut());
-    folder.drain(&mut world)?;
+    let wanted = Wanted::of(&args.checkpoint_at).context("--checkpoint-at")?;
+    let place = Place {
+        out: args.out.clone(),
+        threads: args.options.threads(),
+        stopwatch: args.stats.any().then_some(stats::stopwatch),
+    };
+    let run = match &args.restore {
+        Some(file) => Run::restore(file, place)?,
+        None => Run::begin(&args.options, (!args.no_trace, args.snaplen), place)?,
+    };
+    let (mut run, ended, checkpoint) = play(run, wanted, link.as_mut())?;
+    run.folder.drain(&mut run.world)?;
+    let Run { setting, scenario, world, folder, .. } = run;
     let facts = folder.finish()?;
     let instructions: u64 = world.figures().map(|(.., figures)| figures.instructions).sum();
     writeln!(
@@ -74,17 +91,23 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     )?;
     super::verdict::report(&facts, &args.out, out)?;
     if args.stats.any() {
-        statistics(args, &world, out)?;
+        statistics(args, setting.choice()?, &world, out)?;
     }
     out.flush()?;
-    ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))
+    ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))?;
+    checkpoint
 }
 
 /// Writes what was executed into the folder, and says it.
-fn statistics(args: &Args, world: &World, out: &mut dyn Write) -> anyhow::Result<()> {
+fn statistics(
+    args: &Args,
+    choice: Choice,
+    world: &World,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let domains = world.figures();
     let domains = domains.map(|(chassis, name, figures)| (Some(chassis.to_owned()), name, figures));
-    let report = Report::new(args.options.guests.choice(), world.now(), domains);
+    let report = Report::new(choice, world.now(), domains);
     if args.stats.stats {
         let files = [("stats.txt", report.text()), ("stats.json", report.json())];
         for (name, text) in files {
@@ -96,47 +119,86 @@ fn statistics(args: &Args, world: &World, out: &mut dyn Write) -> anyhow::Result
     args.stats.write(&report)
 }
 
-/// A world on its way to its end, and what it leaves behind.
-pub(super) struct Player<'a> {
-    pub(super) world: &'a mut World,
-    folder: &'a mut Folder,
+/// A run on its way to its end.
+pub(super) struct Player {
+    pub(super) run: Run,
     bar: ProgressBar,
     /// When to look next at what the world has noted.
     until: SimTime,
 }
 
-impl Player<'_> {
-    /// Moves the world to its end, `None`, or to where a debugger stops it.
+impl Player {
+    /// Moves the world to its end, `None`, or to where a debugger stops it. A pause of
+    /// the world is like its end.
     pub(super) fn advance(&mut self) -> anyhow::Result<Option<Stop>> {
-        while !self.world.is_done() {
-            let now = self.world.now();
+        let Run { world, folder, .. } = &mut self.run;
+        while !world.is_done() {
+            let now = world.now();
             if now >= self.until {
                 self.until = now.plus(STRIDE);
             }
-            self.world.run_script_until(self.until)?;
-            let stop = self.world.take_stop();
-            if stop.is_some() {
+            world.run_script_until(self.until)?;
+            let stop = world.take_stop();
+            if stop.is_some() || world.is_paused() {
                 // Files are written when they would have been without the stop.
                 return Ok(stop);
             }
-            self.folder.drain(self.world)?;
-            self.bar.set_position(self.world.progress().0 as u64);
-            self.bar.set_message(format!("{:.1} s simulated", self.world.now().as_secs_f64()));
+            folder.drain(world)?;
+            self.bar.set_position(world.progress().0 as u64);
+            self.bar.set_message(format!("{:.1} s simulated", world.now().as_secs_f64()));
         }
         Ok(None)
     }
 }
 
-/// Moves the world to its end.
-fn play(world: &mut World, folder: &mut Folder, link: Option<&mut Link>) -> anyhow::Result<()> {
-    let (bar, until) = (bar(world.progress().1), world.now());
-    let mut player = Player { world, folder, bar: bar.clone(), until };
-    let result = match link {
-        Some(link) => super::gdb::play(link, &mut player),
-        None => player.advance().map(|_| ()),
+/// Moves the run to its end; how that was, and what became of the checkpoint. The error
+/// outside is one of a checkpoint that has taken the run with it.
+fn play(
+    mut run: Run,
+    mut wanted: Option<Wanted>,
+    link: Option<&mut Link>,
+) -> anyhow::Result<(Run, anyhow::Result<()>, anyhow::Result<()>)> {
+    let (bar, until) = (bar(run.world.progress().1), run.world.now());
+    run.world.set_pause(wanted.as_ref().map(|wanted| wanted.at));
+    let mut player = Player { run, bar: bar.clone(), until };
+    let mut refused = Ok(());
+    let ended = loop {
+        // With a debugger there is no pause.
+        let ended = match link {
+            Some(link) => break super::gdb::play(link, &mut player),
+            None => player.advance().map(|_| ()),
+        };
+        let Some(checkpoint) = wanted.take_if(|_| ended.is_ok() && player.run.world.is_paused())
+        else {
+            break ended;
+        };
+        let now = player.run.world.now();
+        let mut pause = None;
+        player.run = match player.run.checkpoint(&checkpoint.file)? {
+            Ok(run) => {
+                // As a run that begins from the file does.
+                player.until = now;
+                run
+            }
+            Err((run, Unsaved::Soon(_))) if now < checkpoint.at.plus(SOON) => {
+                pause = Some(now.plus(SimTime(1)));
+                wanted = Some(checkpoint);
+                run
+            }
+            Err((run, why)) => {
+                let why = anyhow!("no checkpoint at {:.6} s: {why}", now.as_secs_f64());
+                eprintln!("ldomlab: {why}");
+                refused = Err(why);
+                run
+            }
+        };
+        player.run.world.set_pause(pause);
     };
     bar.finish_and_clear();
-    result
+    if wanted.is_some() {
+        refused = Err(anyhow!("no checkpoint: the run has ended before"));
+    }
+    Ok((player.run, ended, refused))
 }
 
 /// A bar over the steps of a script, on a terminal only.

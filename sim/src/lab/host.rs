@@ -14,6 +14,7 @@ use smoltcp::socket::{AnySocket, icmp, tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 use std::collections::{BTreeMap, VecDeque};
+use sun4v::record::{LoadError, Schema, decode};
 use sun4v::time::SimTime;
 
 /// The software of a host.
@@ -34,6 +35,41 @@ pub trait LabHost: Send {
     /// Carries out a command of the scenario's script. Gives the text that answers
     /// it, or why it was refused.
     fn command(&mut self, line: &str, now: SimTime) -> Result<String, String>;
+    /// A checkpoint comes: what does not outlive it is let go of, as if the stack were
+    /// switched off. Frames may be sent for the last time.
+    fn hold(&mut self, _now: SimTime) {}
+    /// Records of what outlives a checkpoint.
+    ///
+    /// # Errors
+    /// Why there are none now, for a person.
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Err("this host cannot be saved".to_owned())
+    }
+    /// Loads records into a host that the scenario has just made.
+    ///
+    /// # Errors
+    /// A record that breaks a rule.
+    fn load(&mut self, _bytes: &[u8]) -> Result<(), LoadError> {
+        let why = "this host cannot be loaded";
+        Err(LoadError::Inconsistent { kind: "lab/host", why })
+    }
+    /// After a checkpoint it begins again, with a fresh stack.
+    fn restart(&mut self, _now: SimTime) {}
+    /// More bytes than its records have.
+    fn records_max(&self) -> u64 {
+        1 << 20
+    }
+}
+
+/// The one record that a host has.
+///
+/// # Errors
+/// It is damaged, or not alone.
+pub(super) fn only<S: Schema>(mut bytes: &[u8]) -> Result<S, LoadError> {
+    let record = decode(&mut bytes)?;
+    let why = "bytes follow the record";
+    let kind = S::KIND;
+    if bytes.is_empty() { Ok(record) } else { Err(LoadError::Damaged { kind, why }) }
 }
 
 /// Where a host is.

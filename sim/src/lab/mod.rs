@@ -148,6 +148,32 @@ impl Lab {
         facts
     }
 
+    /// The hosts, in the order in which they were added.
+    pub fn hosts(&self) -> impl Iterator<Item = &dyn LabHost> {
+        self.seats.iter().map(|seat| seat.host.as_ref())
+    }
+
+    /// Lets hosts let go of what does not outlive a checkpoint.
+    pub fn hold(&mut self, now: SimTime) {
+        for seat in &mut self.seats {
+            seat.host.hold(now);
+            for frame in seat.host.take_frames() {
+                let Outlet { network, port } = seat.outlet;
+                self.networks[network.0].send(port, frame, now);
+            }
+        }
+    }
+
+    /// A host, by its place among [`Lab::hosts`], to load its records.
+    pub fn host_mut(&mut self, index: usize) -> Option<&mut dyn LabHost> {
+        self.seats.get_mut(index).map(|seat| &mut *seat.host as &mut dyn LabHost)
+    }
+
+    /// Lets hosts begin again after a checkpoint.
+    pub fn restart(&mut self, now: SimTime) {
+        self.seats.iter_mut().for_each(|seat| seat.host.restart(now));
+    }
+
     /// Gives a command to the host called `host`; `None` if there is no such host.
     pub fn command(
         &mut self,

@@ -8,6 +8,9 @@
 //! [`TIMEOUT`]), `ping late` (a reply after that), `ping stop` (sent, waiting). A
 //! reply that comes twice counts once.
 
+mod record;
+pub use record::{PingerV1, StreamV1};
+
 use super::host::{Address, Host, LabHost, Names};
 use super::quantity::Span;
 use super::record::Fact;
@@ -17,6 +20,7 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::icmp;
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, IpAddress, Ipv4Address};
 use std::collections::BTreeMap;
+use sun4v::record::LoadError;
 use sun4v::time::SimTime;
 
 /// When a request without a reply counts as lost.
@@ -71,11 +75,7 @@ impl Pinger {
             return Err(format!("`{span}` is shorter than a millisecond"));
         }
         let ident = 1 + self.streams.len() as u16;
-        let socket = self.host.add_icmp();
-        let bound = self.host.socket::<icmp::Socket<'_>>(socket).bind(icmp::Endpoint::Ident(ident));
-        if bound.is_err() {
-            return Err("too many streams".to_owned());
-        }
+        let socket = self.listen(ident).ok_or("too many streams")?;
         let name = format!("{host}/{span}");
         let fact = Fact::new(now, &self.name, "ping", "start", &name);
         self.facts.push(fact.with("interval_us", interval.as_us()));
@@ -93,6 +93,13 @@ impl Pinger {
         });
         self.next = now;
         Ok(String::new())
+    }
+
+    /// A socket for the replies to requests with this identifier.
+    fn listen(&mut self, ident: u16) -> Option<SocketHandle> {
+        let socket = self.host.add_icmp();
+        let bound = self.host.socket::<icmp::Socket<'_>>(socket).bind(icmp::Endpoint::Ident(ident));
+        bound.ok().map(|()| socket)
     }
 
     /// Ends all streams.
@@ -206,6 +213,15 @@ impl LabHost for Pinger {
     }
     fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts)
+    }
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Ok(self.record())
+    }
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        self.load_record(bytes)
+    }
+    fn restart(&mut self, now: SimTime) {
+        self.next = now;
     }
     fn command(&mut self, line: &str, now: SimTime) -> Result<String, String> {
         let words: Vec<_> = line.split_whitespace().collect();

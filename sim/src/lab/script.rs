@@ -12,7 +12,7 @@
 
 use super::record::Fact;
 use super::scenario::{Scenario, Step};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -152,6 +152,21 @@ pub struct ScriptError {
     why: String,
 }
 
+/// Where a script stands, version 1; part of a world's record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptV1 {
+    /// Steps begun.
+    pub next: u64,
+    /// When the last step began.
+    pub began: SimTime,
+    /// When it was done with.
+    pub ended: Option<SimTime>,
+    /// When the next step's condition came true.
+    pub met: Option<SimTime>,
+    /// When the last answer came.
+    pub answered: SimTime,
+}
+
 /// A script under way.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -263,6 +278,29 @@ impl Script {
                 Err(self.error(id, &format!("exit status {status}: {printed}")))
             }
         }
+    }
+
+    /// Its record, when no answer is missing.
+    #[must_use]
+    pub fn save(&self) -> ScriptV1 {
+        // Whoever saves has refused to while something is open.
+        let Self { file: _, steps: _, lines: _, open: _, next, began, ended, met, answered } = self;
+        let next = *next as u64;
+        ScriptV1 { next, began: *began, ended: *ended, met: *met, answered: *answered }
+    }
+
+    /// Goes to where a record says that it was; the rule that the record breaks.
+    ///
+    /// # Errors
+    /// In words; then it stays where it is.
+    pub fn load(&mut self, record: ScriptV1) -> Result<(), &'static str> {
+        let ScriptV1 { next, began, ended, met, answered } = record;
+        if next > self.steps.len() as u64 {
+            return Err("a step past the end of the script");
+        }
+        self.next = next as usize;
+        (self.began, self.ended, self.met, self.answered) = (began, ended, met, answered);
+        Ok(())
     }
 
     /// How long a step has been without its answer.

@@ -170,6 +170,12 @@ impl Ram {
         }
     }
 
+    /// Is the page that begins at `pa` all zeros?
+    pub fn is_zero_page(&self, pa: Pa) -> bool {
+        self.check(pa, PAGE_BYTES);
+        (pa.0..pa.0 + PAGE_BYTES).step_by(8).all(|at| self.cell::<u64>(at).load(Relaxed) == 0)
+    }
+
     /// Copies bytes in, and marks their pages.
     pub fn write(&self, pa: Pa, bytes: &[u8]) {
         self.touched(pa, bytes.len() as u64);

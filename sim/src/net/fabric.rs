@@ -34,7 +34,7 @@ pub struct Delivery {
 
 /// A frame under way, with its line's era when it left.
 #[derive(Clone, Debug)]
-enum Transit {
+pub(super) enum Transit {
     /// To the switch, from port `from`.
     Up { from: usize, era: u32, frame: Vec<u8> },
     /// From the switch, to port `to`.
@@ -43,22 +43,22 @@ enum Transit {
 
 /// A port: the two directions of its link.
 #[derive(Clone, Debug)]
-struct Port {
-    name: String,
-    up: Line,
-    down: Line,
+pub(super) struct Port {
+    pub(super) name: String,
+    pub(super) up: Line,
+    pub(super) down: Line,
 }
 
 /// A network.
 #[derive(Clone, Debug)]
 pub struct Fabric {
-    name: String,
-    seed: Seed,
-    ports: Vec<Port>,
-    switch: Switch,
-    transit: EventQueue<Transit>,
-    snaplen: Option<usize>,
-    captured: Vec<Captured>,
+    pub(super) name: String,
+    pub(super) seed: Seed,
+    pub(super) ports: Vec<Port>,
+    pub(super) switch: Switch,
+    pub(super) transit: EventQueue<Transit>,
+    pub(super) snaplen: Option<usize>,
+    pub(super) captured: Vec<Captured>,
 }
 
 impl Fabric {

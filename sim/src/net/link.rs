@@ -110,13 +110,13 @@ pub struct Passage {
 /// One direction of a link, with its state.
 #[derive(Clone, Debug)]
 pub struct Line {
-    link: Link,
-    rng: Rng,
-    free_at: SimTime,
-    cut: bool,
+    pub(super) link: Link,
+    pub(super) rng: Rng,
+    pub(super) free_at: SimTime,
+    pub(super) cut: bool,
     /// Raised by a cut: what was sent under an earlier number does not arrive.
-    era: u32,
-    counters: Counters,
+    pub(super) era: u32,
+    pub(super) counters: Counters,
 }
 
 impl Line {

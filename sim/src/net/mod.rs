@@ -7,4 +7,5 @@
 pub mod fabric;
 pub mod link;
 pub mod pcap;
+pub mod record;
 pub mod switch;

@@ -97,6 +97,11 @@ impl<W: Write> Capture<W> {
         Ok(())
     }
 
+    /// What it writes to, for frames that are in its form already.
+    pub fn get_mut(&mut self) -> &mut W {
+        self.writer.get_mut()
+    }
+
     /// Flushes the writer and gives it back.
     pub fn finish(self) -> io::Result<W> {
         let mut writer = self.writer.into_inner();

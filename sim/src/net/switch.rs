@@ -31,8 +31,8 @@ pub enum Forward {
 /// The address table of a switch.
 #[derive(Clone, Debug, Default)]
 pub struct Switch {
-    table: BTreeMap<Mac, (usize, SimTime)>,
-    moves: u64,
+    pub(super) table: BTreeMap<Mac, (usize, SimTime)>,
+    pub(super) moves: u64,
 }
 
 /// The six bytes at `at`.

@@ -77,6 +77,14 @@ impl<E> EventQueue<E> {
         self.heap.pop().map(|posted| (posted.at, posted.event))
     }
 
+    /// Events that wait, with their times, in the order in which they come.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(SimTime, &E)> {
+        let mut all: Vec<_> = self.heap.iter().collect();
+        all.sort_by_key(|posted| (posted.at, posted.sequence));
+        all.into_iter().map(|posted| (posted.at, &posted.event)).collect()
+    }
+
     /// Events that wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -117,6 +125,8 @@ mod test {
                 queue.post(at, n);
             }
             expected.sort();
+            let shown: Vec<_> = queue.in_order().iter().map(|&(at, &n)| (at, n)).collect();
+            assert_eq!(shown, expected);
             let got: Vec<_> = std::iter::from_fn(|| queue.pop_until(SimTime::NEVER)).collect();
             assert_eq!(got, expected);
         }

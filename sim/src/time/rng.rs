@@ -47,6 +47,18 @@ impl Rng {
         Self([mix.next(), mix.next(), mix.next(), mix.next()])
     }
 
+    /// Where it stands.
+    #[must_use]
+    pub const fn state(&self) -> [u64; 4] {
+        self.0
+    }
+
+    /// A stream that stands there; `None` where it would never move.
+    #[must_use]
+    pub fn from_state(state: [u64; 4]) -> Option<Self> {
+        (state != [0; 4]).then_some(Self(state))
+    }
+
     /// The next 64 bits.
     #[inline]
     pub fn draw(&mut self) -> u64 {

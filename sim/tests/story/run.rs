@@ -42,6 +42,8 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
         snaplen: 0,
         gdb: sim::cli::gdb::Args::default(),
         no_trace: false,
+        checkpoint_at: Vec::new(),
+        restore: None,
         stats: stats::Args { stats: true, ..stats::Args::default() },
     };
     let ended = replay::run(&args, &mut Vec::new()).map_err(|error| format!("{error:#}"));

@@ -17,9 +17,11 @@
 //! exactly.
 
 mod cpus;
+mod record;
 mod watch;
 
 use self::cpus::complete;
+pub use self::record::{DomainV1, SeatV1};
 use super::figures::{Figures, Meter, Stopwatch};
 use super::groups::Groups;
 use crate::chip::stick::time_of;

@@ -121,7 +121,7 @@ impl World {
 
     /// Holds a round in which the domain `at` has stopped. Of the others that have, too,
     /// a breakpoint will be met again; a watchpoint would not.
-    pub(super) fn hold(&mut self, mut round: Round, at: usize) {
+    pub(super) fn keep(&mut self, mut round: Round, at: usize) {
         for (index, slice) in round.slices.iter_mut().enumerate() {
             let stop = match slice.stop {
                 Some((_, Reason::Watch { .. })) if index != at => continue,
@@ -158,7 +158,7 @@ impl World {
                 slice.run();
             }
             if slice.stop.is_some() {
-                self.hold(round, index);
+                self.keep(round, index);
                 return None;
             }
         }

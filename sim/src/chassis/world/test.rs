@@ -1,6 +1,7 @@
 //! Two servers whose control domains run toy programs.
 
-use super::{World, WorldError};
+use super::{World, WorldError, WorldV1};
+use crate::chassis::checkpoint::{LoadError, Reader, Writer};
 use crate::chassis::server::{MD_PA, PowerOn};
 use crate::lab::record::{Fact, write};
 use crate::lab::scenario::{Scenario, mac};
@@ -121,6 +122,10 @@ impl Program for Toy {
                 _ => ports.reply(id, Reply { status: 1, ..Reply::default() }),
             },
         }
+    }
+
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Ok(self.me.to_vec())
     }
 }
 
@@ -306,4 +311,72 @@ fn a_record_does_not_depend_on_the_number_of_threads() {
     for threads in [2, 3] {
         assert_eq!(run(threads), one);
     }
+}
+
+/// A file of a world that was held.
+fn file(world: &mut World) -> Vec<u8> {
+    let mut writer = Writer::default();
+    world.save(&mut writer).unwrap();
+    writer.finish()
+}
+
+fn load(file: &[u8]) -> Result<World, LoadError> {
+    let scenario = Scenario::parse(LAB, "toys.toml", &[]).unwrap();
+    let mut reader = Reader::new(file)?;
+    let mut restore = |_: &str, _: &_, _: &_, bytes: &[u8]| {
+        let me = bytes.try_into().unwrap();
+        Ok(Box::new(Toy { me, ..Toy::default() }) as Box<dyn Program>)
+    };
+    World::load(&scenario, "toys.toml", 1, &mut restore, &mut reader)
+}
+
+#[test]
+fn a_world_that_is_loaded_is_the_one_that_was_saved() {
+    let mut world = world("", 1);
+    ask(&mut world, "left# charge 1000000");
+    world.type_line(&"pinger# ping 192.168.1.22 every 100ms".parse().unwrap()).unwrap();
+    world.run_until(SimTime::ms(750)).unwrap();
+    let id = world.type_line(&"left# work 1000000000 1".parse().unwrap()).unwrap();
+    world.run_until(SimTime::ms(800)).unwrap();
+    let why = world.check_save().unwrap_err();
+    assert_eq!(why.to_string(), "`left# work 1000000000 1` has no answer yet");
+    world.run_until_answered(id, SimTime::secs(5)).unwrap();
+    world.hold().unwrap();
+    let mut writer = Writer::default();
+    assert_eq!(
+        world.save(&mut writer).unwrap_err().to_string(),
+        "what was noted has not been taken"
+    );
+    assert!(!world.take_facts().is_empty() && !world.take_answers().is_empty());
+    let saved = file(&mut world);
+    let now = world.now();
+    let mut again = load(&saved).unwrap();
+    assert_eq!((again.now(), file(&mut again) == saved), (now, true));
+    let run = |mut world: World| {
+        world.restart().unwrap();
+        world.run_until(now.plus(SimTime::secs(1))).unwrap();
+        let busy = ask(&mut world, "left# busy");
+        (world.take_facts(), busy)
+    };
+    let (facts, busy) = run(again);
+    assert_eq!(run(load(&saved).unwrap()), (facts.clone(), busy.clone()));
+    assert!(facts.iter().any(|fact| fact.is("cpu", "sample")));
+    assert!(busy.starts_with("[85894"), "{busy}");
+}
+
+#[test]
+fn sections_that_are_wrong_are_named() {
+    let mut world = world("", 1);
+    world.run_until(SimTime::ms(10)).unwrap();
+    world.hold().unwrap();
+    world.take_facts();
+    let mut writer = Writer::default();
+    let record = WorldV1 { now: SimTime::ms(10), ..WorldV1::default() };
+    crate::chassis::checkpoint::put(&mut writer, "world", &record);
+    let error = load(&writer.finish()).err().unwrap().to_string();
+    assert_eq!(error, "section world: chassis/world: a sample that is not next");
+    let mut writer = Writer::default();
+    writer.section("lab");
+    let error = load(&writer.finish()).err().unwrap().to_string();
+    assert_eq!(error, "section lab where world should be");
 }

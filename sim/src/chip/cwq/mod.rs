@@ -37,6 +37,9 @@ mod hash;
 mod operation;
 pub mod rate;
 mod rc4;
+mod record;
+
+pub use record::UnitV1;
 
 use operation::Operation;
 use std::collections::VecDeque;

@@ -79,8 +79,8 @@ pub struct Image {
     seed: u64,
     size: u64,
     words: Words,
-    written: BTreeMap<u64, Box<Block>>,
-    spoiled: u64,
+    pub(super) written: BTreeMap<u64, Box<Block>>,
+    pub(super) spoiled: u64,
 }
 
 impl Image {

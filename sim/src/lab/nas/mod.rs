@@ -13,8 +13,11 @@
 
 pub mod image;
 pub mod nfs;
+mod record;
 pub mod rpc;
 pub mod xdr;
+
+pub use record::{FileV1, NasV1};
 
 use super::host::{Address, Host, LabHost};
 use super::record::Fact;
@@ -26,6 +29,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use sun4v::record::LoadError;
 use sun4v::time::SimTime;
 
 /// Where it listens.
@@ -263,6 +267,20 @@ impl LabHost for Nas {
     }
     fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts)
+    }
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Ok(self.record())
+    }
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        self.load_record(bytes)
+    }
+    fn restart(&mut self, now: SimTime) {
+        self.next = now;
+    }
+    fn records_max(&self) -> u64 {
+        // Every block written, and its number.
+        let sizes = self.export.files().iter().map(|file| file.image.size());
+        sizes.fold(1 << 20, |sum, size| sum + size + size / 64 + (1 << 20))
     }
     fn command(&mut self, line: &str, now: SimTime) -> Result<String, String> {
         let words: Vec<_> = line.split_whitespace().collect();

@@ -84,7 +84,7 @@ pub struct File {
     pub image: Image,
     /// Use since power on.
     pub used: Use,
-    written_at: SimTime,
+    pub(super) written_at: SimTime,
 }
 
 /// How much a file was used.
@@ -163,6 +163,11 @@ impl Export {
     #[must_use]
     pub fn files(&self) -> &[File] {
         &self.files
+    }
+
+    /// The same, to change them.
+    pub(super) fn files_mut(&mut self) -> &mut [File] {
+        &mut self.files
     }
 
     /// The image called `name`.

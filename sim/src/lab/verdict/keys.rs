@@ -57,7 +57,9 @@ fn keys(facts: &[Fact], moves: &[Move], host: &str) -> Keys {
         host: host.to_owned(),
         echoes: echoes.len(),
         missing: those("echo", "waiting").map(|fact| fact.value("waiting")).sum(),
-        sessions_lost: those("session", "closed").filter(|fact| fact.text != "us").count(),
+        sessions_lost: those("session", "closed")
+            .filter(|fact| !["us", "a checkpoint"].contains(&&*fact.text))
+            .count(),
         moving_echoes: moving.len(),
         moving_median_ms: felt.map(|(middle, _)| Millis(middle)),
         moving_longest_ms: felt.map(|(_, longest)| Millis(longest)),

@@ -17,8 +17,15 @@
 //! (a line of output), `echo seen` (sequence, delay in ns, the character in
 //! words), `echo waiting` (at logout or the end of the connection: how many never
 //! came), `drawing frame` (sequence, stick, bytes), `drawing damaged`.
+//!
+//! **Checkpoint.** The connection is reset and made again at once; a line that was
+//! being typed is typed anew. It is noted as `session closed` by `a checkpoint`, with
+//! the keys whose echoes were on their way.
 
+mod record;
 mod session;
+
+pub use record::WorkstationV1;
 
 use super::host::{Address, Host, LabHost, Names};
 use super::record::Fact;
@@ -27,6 +34,7 @@ use session::Session;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp;
 use smoltcp::wire::IpAddress;
+use sun4v::record::LoadError;
 use sun4v::time::SimTime;
 
 /// Where the drawing arrives.
@@ -63,6 +71,16 @@ impl Workstation {
             facts: Vec::new(),
             next: SimTime::NEVER,
         }
+    }
+
+    fn note(&mut self, (subject, what): (&str, &str), fact: Fact, now: SimTime) {
+        self.facts.push(Fact {
+            time: now,
+            place: self.name.clone(),
+            subject: subject.to_owned(),
+            what: what.to_owned(),
+            ..fact
+        });
     }
 
     /// Takes in frames of the drawing.
@@ -103,14 +121,7 @@ impl LabHost for Workstation {
         self.host.poll(now);
         self.watch(now);
         for (what, fact) in self.session.run(&mut self.host, now) {
-            let (subject, what) = what;
-            self.facts.push(Fact {
-                time: now,
-                place: self.name.clone(),
-                subject: subject.to_owned(),
-                what: what.to_owned(),
-                ..fact
-            });
+            self.note(what, fact, now);
         }
         self.host.poll(now);
         self.next = self.host.next_time().min(self.session.next_time());
@@ -123,6 +134,24 @@ impl LabHost for Workstation {
     }
     fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.facts)
+    }
+    fn hold(&mut self, now: SimTime) {
+        self.session.hold(&mut self.host);
+        self.host.poll(now);
+    }
+    fn save(&self) -> Result<Vec<u8>, String> {
+        Ok(self.record())
+    }
+    fn load(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        self.load_record(bytes)
+    }
+    fn restart(&mut self, now: SimTime) {
+        let to = self.names.find(&self.session.host).ok();
+        let fact = self.session.restart(&mut self.host, to, now);
+        if let Some(fact) = fact {
+            self.note(("session", "closed"), fact, now);
+        }
+        self.next = now;
     }
     fn command(&mut self, line: &str, now: SimTime) -> Result<String, String> {
         let words: Vec<_> = line.split_whitespace().collect();

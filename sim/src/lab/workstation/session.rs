@@ -25,7 +25,7 @@ type What = (&'static str, &'static str);
 
 /// What the person waits for before the next key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
+pub(super) enum Mood {
     /// Nothing: may type.
     Typing,
     /// Enter was typed at the end of a line, its echo has not come.
@@ -36,26 +36,29 @@ enum Mood {
 
 /// One session at a time.
 pub struct Session {
-    socket: SocketHandle,
-    host: String,
-    port: u16,
-    connected: bool,
-    open: bool,
-    typist: bool,
+    pub(super) socket: SocketHandle,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) connected: bool,
+    pub(super) open: bool,
+    pub(super) typist: bool,
     /// Lines that were asked for.
-    asked: VecDeque<String>,
-    /// Characters left of the line being typed.
-    line: VecDeque<u8>,
-    lines_typed: usize,
-    mood: Mood,
-    next_key: SimTime,
+    pub(super) asked: VecDeque<String>,
+    /// Characters left of the line being typed, and the whole of it until Enter.
+    pub(super) line: VecDeque<u8>,
+    pub(super) text: String,
+    pub(super) lines_typed: usize,
+    pub(super) mood: Mood,
+    pub(super) next_key: SimTime,
     /// Typed and not echoed: sequence, character, when.
-    waiting: VecDeque<(u64, u8, SimTime)>,
-    typed: u64,
-    output: Vec<u8>,
+    pub(super) waiting: VecDeque<(u64, u8, SimTime)>,
+    pub(super) typed: u64,
+    /// Keys that had no echo when a checkpoint ended their session.
+    pub(super) lost: u64,
+    pub(super) output: Vec<u8>,
     /// Bytes that wait for room in the socket.
-    unsent: Vec<u8>,
-    closing: bool,
+    pub(super) unsent: Vec<u8>,
+    pub(super) closing: bool,
 }
 
 impl Session {
@@ -70,11 +73,13 @@ impl Session {
             typist: false,
             asked: VecDeque::new(),
             line: VecDeque::new(),
+            text: String::new(),
             lines_typed: 0,
             mood: Mood::Typing,
             next_key: SimTime::NEVER,
             waiting: VecDeque::new(),
             typed: 0,
+            lost: 0,
             output: Vec::new(),
             unsent: Vec::new(),
             closing: false,
@@ -93,6 +98,7 @@ impl Session {
         name.clone_into(&mut self.host);
         (self.open, self.connected, self.closing) = (true, false, false);
         self.line.clear();
+        self.text.clear();
         self.output.clear();
         self.unsent.clear();
         Ok(())
@@ -246,6 +252,7 @@ impl Session {
             if let Some(key) = self.line.pop_front() {
                 if key == b'\n' {
                     self.mood = Mood::Entered;
+                    self.text.clear();
                 }
                 self.waiting.push_back((self.typed, key, now));
                 self.typed += 1;
@@ -265,6 +272,7 @@ impl Session {
             None => return false,
         };
         self.line.extend(text.bytes().chain([b'\n']));
+        self.text = text;
         true
     }
 }

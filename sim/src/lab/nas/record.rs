@@ -1,0 +1,196 @@
+//! The record of a NAS: what was written to its disks, and how they were used.
+//!
+//! Connections end, and calls that were not answered are forgotten: who asked asks
+//! again.
+
+use super::Nas;
+use super::image::{BLOCK_BYTES, Image};
+use super::nfs::{File, Use};
+use crate::lab::host::only;
+use serde::{Deserialize, Serialize};
+use sun4v::record::{LoadError, Schema, encode};
+use sun4v::time::SimTime;
+
+/// A NAS, version 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NasV1 {
+    /// When its disks are free.
+    pub disks_free_at: SimTime,
+    /// Which file (by its place) was used by which client, in ascending order.
+    pub opened: Vec<(u32, String)>,
+    /// Its files, in order.
+    pub files: Vec<FileV1>,
+}
+
+impl Schema for NasV1 {
+    const KIND: &'static str = "lab/nas";
+    const VERSION: u32 = 1;
+}
+
+/// A file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileV1 {
+    /// Its name.
+    pub name: String,
+    /// Reads, bytes read, writes, bytes written.
+    pub used: [u64; 4],
+    /// When it was written last.
+    pub written_at: SimTime,
+    /// How often a block was spoiled.
+    pub spoiled: u64,
+    /// Blocks that were written or spoiled, by number, in ascending order.
+    pub blocks: Vec<(u64, Vec<u8>)>,
+}
+
+impl Nas {
+    pub(super) fn record(&self) -> Vec<u8> {
+        let Self {
+            // The scenario's.
+            name: _,
+            disks: _,
+            // Ends with its connections.
+            host: _,
+            connections: _,
+            pending: _,
+            // Taken before.
+            facts: _,
+            next: _,
+            export,
+            disks_free_at,
+            opened,
+        } = self;
+        let files = export.files().iter().map(|file| {
+            let File { name, image, used, written_at } = file;
+            let Use { reads, read_bytes, writes, written_bytes } = *used;
+            FileV1 {
+                name: name.clone(),
+                used: [reads, read_bytes, writes, written_bytes],
+                written_at: *written_at,
+                spoiled: image.spoiled(),
+                blocks: image.written().map(|(n, block)| (n, block.to_vec())).collect(),
+            }
+        });
+        let record = NasV1 {
+            disks_free_at: *disks_free_at,
+            opened: opened.iter().map(|(file, by)| (*file as u32, by.clone())).collect(),
+            files: files.collect(),
+        };
+        let mut bytes = Vec::new();
+        encode(&record, &mut bytes);
+        bytes
+    }
+
+    pub(super) fn load_record(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
+        let check = |sound: bool, why| match sound {
+            true => Ok(()),
+            false => Err(LoadError::Inconsistent { kind: NasV1::KIND, why }),
+        };
+        let NasV1 { disks_free_at, opened, files } = only(bytes)?;
+        let names = files.iter().map(|file| &file.name);
+        let own = self.export.files().iter().map(|file| &file.name);
+        check(names.eq(own), "other files than the scenario's")?;
+        check(opened.is_sorted_by(|a, b| a < b), "a list out of order")?;
+        let known = |(file, _): &(u32, String)| (*file as usize) < files.len();
+        check(opened.iter().all(known), "a file that is not there")?;
+        for (own, file) in self.export.files().iter().zip(&files) {
+            let numbers = file.blocks.iter().map(|(number, _)| *number);
+            check(numbers.clone().is_sorted_by(|a, b| a < b), "blocks out of order")?;
+            check(numbers.max().is_none_or(|n| n < own.image.blocks()), "a block past the end")?;
+            let whole = |(_, block): &(u64, Vec<u8>)| block.len() == BLOCK_BYTES;
+            check(file.blocks.iter().all(whole), "a block of another size")?;
+        }
+        for (own, file) in self.export.files_mut().iter_mut().zip(files) {
+            let FileV1 { name: _, used, written_at, spoiled, blocks } = file;
+            let [reads, read_bytes, writes, written_bytes] = used;
+            own.used = Use { reads, read_bytes, writes, written_bytes };
+            own.written_at = written_at;
+            own.image.load(spoiled, blocks);
+        }
+        self.disks_free_at = disks_free_at;
+        self.opened = opened.into_iter().map(|(file, by)| (file as usize, by)).collect();
+        Ok(())
+    }
+}
+
+impl Image {
+    /// Blocks that were written or spoiled, by number.
+    pub(super) fn written(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.written.iter().map(|(number, block)| (*number, &block[..]))
+    }
+
+    /// Takes over what another image of its kind has been through. Blocks are whole.
+    fn load(&mut self, spoiled: u64, blocks: Vec<(u64, Vec<u8>)>) {
+        self.spoiled = spoiled;
+        let blocks = blocks.into_iter().map(|(number, bytes)| {
+            let mut block = Box::new([0; BLOCK_BYTES]);
+            block.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+            (number, block)
+        });
+        self.written = blocks.collect();
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::super::{Disks, Nas};
+    use super::{BLOCK_BYTES, Image, NasV1};
+    use crate::lab::host::{Address, LabHost};
+    use crate::lab::nas::nfs::Export;
+    use crate::time::rng::Seed;
+    use sun4v::record::{decode, encode};
+
+    fn nas() -> Nas {
+        let address =
+            Address { mac: [2, 0, 0, 0, 2, 2], ip: [192, 168, 2, 2], prefix: 24, mtu: 9000 };
+        let mut export = Export::new("/export", 1);
+        export.add("a.img", Image::new(7, 1 << 20));
+        export.add("b.img", Image::new(7, 1 << 20));
+        Nas::new("nas", &address, Seed(1), export, Disks::default())
+    }
+
+    /// With blocks written and one spoiled.
+    fn used() -> Nas {
+        let mut nas = nas();
+        let image = nas.export_mut().image_mut("b.img").unwrap();
+        assert!(image.write(BLOCK_BYTES as u64 - 4, &[9; 8]) && image.spoil(100));
+        nas.opened.insert((1, "192.168.2.20".to_owned()));
+        nas
+    }
+
+    #[test]
+    fn what_was_written_is_there_and_the_rest_is_made_again() {
+        let (one, mut other) = (used(), nas());
+        let bytes = one.save().unwrap();
+        assert!(bytes.len() > 3 * BLOCK_BYTES && (bytes.len() as u64) < one.records_max());
+        other.load(&bytes).unwrap();
+        assert_eq!(other.save().unwrap(), bytes);
+        for (one, other) in one.export().files().iter().zip(other.export().files()) {
+            assert_eq!(one.image.read(0, 1 << 20), other.image.read(0, 1 << 20));
+        }
+        assert_eq!(other.export().files()[1].image.spoiled(), 1);
+    }
+
+    #[test]
+    fn every_broken_rule_refuses_the_record_and_changes_nothing() {
+        type Damage = fn(&mut NasV1);
+        let breaks: [(&str, Damage); 6] = [
+            ("files", |r| r.files.truncate(1)),
+            ("name", |r| r.files[0].name.push('x')),
+            ("opened", |r| r.opened[0].0 = 2),
+            ("order", |r| r.files[1].blocks.reverse()),
+            ("end", |r| r.files[1].blocks[2].0 = 128),
+            ("size", |r| r.files[1].blocks[2].1.truncate(8191)),
+        ];
+        let good: NasV1 = decode(&mut used().save().unwrap().as_slice()).unwrap();
+        for (what, damage) in breaks {
+            let mut record = good.clone();
+            damage(&mut record);
+            let mut bytes = Vec::new();
+            encode(&record, &mut bytes);
+            let mut nas = nas();
+            let before = nas.save().unwrap();
+            assert!(nas.load(&bytes).is_err(), "{what}");
+            assert_eq!(nas.save().unwrap(), before, "{what}");
+        }
+    }
+}
