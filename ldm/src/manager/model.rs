@@ -186,7 +186,8 @@ impl Model {
 /// What of a configuration is the control domain's alone.
 #[must_use]
 pub fn base(config: &HvConfig) -> HvConfig {
-    let HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto } = config;
+    let HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto, pcie_bus, network } =
+        config;
     let own = |guest: GuestId| guest == PRIMARY_ID;
     // Channels to guests come and go with them.
     let fixed = |end: &&LdcConf| own(end.guest) && end.target == LdcTarget::Hypervisor;
@@ -197,6 +198,8 @@ pub fn base(config: &HvConfig) -> HvConfig {
         ldc_endpoints: ldc_endpoints.iter().filter(fixed).copied().collect(),
         consoles: consoles.iter().filter(|one| own(one.guest)).copied().collect(),
         crypto: crypto.iter().filter(|one| own(one.guest)).copied().collect(),
+        pcie_bus: pcie_bus.filter(|one| own(one.guest)),
+        network: network.filter(|one| own(one.guest)),
     }
 }
 
@@ -210,6 +213,8 @@ pub fn sorted(config: HvConfig) -> HvConfig {
         mut ldc_endpoints,
         mut consoles,
         mut crypto,
+        pcie_bus,
+        network,
     } = config;
     guests.sort_by_key(|one| one.id);
     vcpus.sort_by_key(|one| (one.guest, one.vid));
@@ -217,7 +222,7 @@ pub fn sorted(config: HvConfig) -> HvConfig {
     ldc_endpoints.sort_by_key(|one| (one.guest, one.channel));
     consoles.sort_by_key(|one| one.guest);
     crypto.sort_by_key(|one| (one.core, one.kind));
-    HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto }
+    HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto, pcie_bus, network }
 }
 
 /// No such domain.
