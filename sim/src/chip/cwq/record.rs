@@ -19,6 +19,8 @@ pub struct UnitV1 {
     pub hashed_bytes: u64,
     /// Bytes that were copied.
     pub copied_bytes: u64,
+    /// Bytes that were summed.
+    pub summed_bytes: u64,
     /// Time spent on operations.
     pub busy: SimTime,
 }
@@ -42,6 +44,7 @@ impl Cwq {
             ciphered_bytes,
             hashed_bytes,
             copied_bytes,
+            summed_bytes,
             busy,
         } = *counters;
         UnitV1 {
@@ -51,6 +54,7 @@ impl Cwq {
             ciphered_bytes,
             hashed_bytes,
             copied_bytes,
+            summed_bytes,
             busy,
         }
     }
@@ -65,6 +69,7 @@ impl Cwq {
             ciphered_bytes,
             hashed_bytes,
             copied_bytes,
+            summed_bytes,
             busy,
         } = record;
         let counters = Counters {
@@ -74,6 +79,7 @@ impl Cwq {
             ciphered_bytes,
             hashed_bytes,
             copied_bytes,
+            summed_bytes,
             busy,
         };
         Self { counters, ..Self::new(clock_hz) }
