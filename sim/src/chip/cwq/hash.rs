@@ -1,9 +1,9 @@
 //! The hash functions of the unit, from a state that the guest gives.
 //!
-//! **Source.** RFC 1321 (MD5), FIPS 180-4 (SHA-1, SHA-256), FIPS 198-1 (HMAC).
+//! **Source.** RFC 1321 (MD5), FIPS 180-4 (SHA-1, SHA-256), RFC 2104 (HMAC), RFC 6101
+//! section 5.2.3.1 (the MAC of SSL 3.0).
 
 use sha2::block_api::compress256;
-use std::sync::LazyLock;
 use sun4v::ncs::HashKind;
 
 /// Bytes of a block of each of the three functions.
@@ -14,8 +14,8 @@ pub const BLOCK_BYTES: usize = 64;
 pub fn digest(kind: HashKind, initial: &[u8], data: &[u8]) -> Vec<u8> {
     let little = kind == HashKind::Md5;
     let mut state = [0; 8];
-    for (word, bytes) in state.iter_mut().zip(initial.chunks_exact(4)) {
-        *word = word_of(bytes, little);
+    for (word, &bytes) in state.iter_mut().zip(initial.as_chunks::<4>().0) {
+        *word = if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
     }
     let (whole, rest) = data.as_chunks::<BLOCK_BYTES>();
     compress(kind, &mut state, whole);
@@ -42,75 +42,57 @@ pub fn hmac(kind: HashKind, initial: &[u8], key: &[u8], data: &[u8]) -> Vec<u8> 
     digest(kind, initial, &outer)
 }
 
+/// The MAC of SSL 3.0 with `secret` over `data`, which is a record's sequence number, type,
+/// length and content.
+pub fn ssl_mac(kind: HashKind, initial: &[u8], secret: &[u8], data: &[u8]) -> Vec<u8> {
+    let begun = |pad| {
+        let mut begun = secret.to_vec();
+        begun.resize(secret.len() + ssl_pad_bytes(kind), pad);
+        begun
+    };
+    let inner = digest(kind, initial, &[begun(0x36), data.to_vec()].concat());
+    digest(kind, initial, &[begun(0x5c), inner].concat())
+}
+
 /// Blocks that [`digest`] compresses for `bytes` of data.
 pub const fn blocks(bytes: usize) -> usize {
     (bytes + 9).div_ceil(BLOCK_BYTES)
 }
 
-fn word_of(bytes: &[u8], little: bool) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(bytes);
-    if little { u32::from_le_bytes(word) } else { u32::from_be_bytes(word) }
+/// Blocks that [`hmac`] compresses: its key's block before the data, then that and one
+/// with the inner digest; and before all, a key that is too long.
+pub const fn hmac_blocks(key_bytes: usize, bytes: usize) -> usize {
+    let key = if key_bytes > BLOCK_BYTES { blocks(key_bytes) } else { 0 };
+    key + blocks(BLOCK_BYTES + bytes) + 2
+}
+
+/// Blocks that [`ssl_mac`] compresses.
+pub const fn ssl_mac_blocks(kind: HashKind, secret_bytes: usize, bytes: usize) -> usize {
+    let begun = secret_bytes + ssl_pad_bytes(kind);
+    blocks(begun + bytes) + blocks(begun + kind.state_bytes())
+}
+
+/// Bytes of the two pads of SSL 3.0, which has none for SHA-256.
+const fn ssl_pad_bytes(kind: HashKind) -> usize {
+    match kind {
+        HashKind::Md5 => 48,
+        HashKind::Sha1 | HashKind::Sha256 => 40,
+    }
 }
 
 fn compress(kind: HashKind, state: &mut [u32; 8], blocks: &[[u8; BLOCK_BYTES]]) {
+    let [a, b, c, d, e, ..] = state;
     match kind {
-        HashKind::Md5 => blocks.iter().for_each(|block| md5(state, block)),
-        HashKind::Sha1 => blocks.iter().for_each(|block| sha1(state, block)),
+        HashKind::Md5 => {
+            let mut four = [*a, *b, *c, *d];
+            md5::block_api::compress(&mut four, blocks);
+            [*a, *b, *c, *d] = four;
+        }
+        HashKind::Sha1 => {
+            let mut five = [*a, *b, *c, *d, *e];
+            sha1::block_api::compress(&mut five, blocks);
+            [*a, *b, *c, *d, *e] = five;
+        }
         HashKind::Sha256 => compress256(state, blocks),
-    }
-}
-
-/// The first 32 bits of `|sin(n)|` for 1 to 64, n in radians.
-static MD5_SINES: LazyLock<[u32; 64]> = LazyLock::new(|| {
-    std::array::from_fn(|n| ((n as f64 + 1.0).sin().abs() * 4_294_967_296.0) as u32)
-});
-
-fn md5(state: &mut [u32; 8], block: &[u8; BLOCK_BYTES]) {
-    const SHIFTS: [[u32; 4]; 4] =
-        [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
-    let mut words = [0; 16];
-    for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-        *word = word_of(bytes, true);
-    }
-    let [mut a, mut b, mut c, mut d, ..] = *state;
-    for step in 0..64 {
-        let (mix, index) = match step / 16 {
-            0 => (b & c | !b & d, step),
-            1 => (b & d | c & !d, 5 * step + 1),
-            2 => (b ^ c ^ d, 3 * step + 5),
-            _ => (c ^ (b | !d), 7 * step),
-        };
-        let sum = a.wrapping_add(mix).wrapping_add(MD5_SINES[step]).wrapping_add(words[index % 16]);
-        let turned = sum.rotate_left(SHIFTS[step / 16][step % 4]);
-        (a, d, c, b) = (d, c, b, b.wrapping_add(turned));
-    }
-    for (word, add) in state.iter_mut().zip([a, b, c, d]) {
-        *word = word.wrapping_add(add);
-    }
-}
-
-fn sha1(state: &mut [u32; 8], block: &[u8; BLOCK_BYTES]) {
-    let mut words = [0; 80];
-    for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-        *word = word_of(bytes, false);
-    }
-    for t in 16..80 {
-        words[t] = (words[t - 3] ^ words[t - 8] ^ words[t - 14] ^ words[t - 16]).rotate_left(1);
-    }
-    let [mut a, mut b, mut c, mut d, mut e, ..] = *state;
-    for (t, word) in words.into_iter().enumerate() {
-        let (mix, constant) = match t / 20 {
-            0 => (b & c | !b & d, 0x5a82_7999),
-            1 => (b ^ c ^ d, 0x6ed9_eba1),
-            2 => (b & c | b & d | c & d, 0x8f1b_bcdc),
-            _ => (b ^ c ^ d, 0xca62_c1d6u32),
-        };
-        let sum = a.rotate_left(5).wrapping_add(mix).wrapping_add(e);
-        let sum = sum.wrapping_add(constant).wrapping_add(word);
-        (e, d, c, b, a) = (d, c, b.rotate_left(30), a, sum);
-    }
-    for (word, add) in state.iter_mut().zip([a, b, c, d, e]) {
-        *word = word.wrapping_add(add);
     }
 }

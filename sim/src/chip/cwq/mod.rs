@@ -6,36 +6,41 @@
 //! ([`Cwq::next_due`], [`Cwq::advance`]). It is a pure model: it knows no queue in
 //! guest memory, no interrupt and no hypervisor.
 //!
-//! **Shapes.** A chain is a word with SOB, words without, a word with EOB. The
-//! words of a chain end together, when the chain does. A block of a cipher may
-//! straddle two words of a chain. The destination is contiguous, unless it is in
-//! place.
+//! **Shapes.** A chain is a word with SOB, words without, a word with EOB; at most
+//! as many as a queue has entries. The words of a chain end together, when the chain does. A
+//! block of a cipher may straddle two words of a chain. The destination is
+//! contiguous, unless it is in place.
 //!
-//! **Time.** The unit runs at core clock, and how long an operation takes follows
-//! from the published peak of the whole chip (eight units at 1.4 GHz, Gbit/s):
-//! AES-128 44, AES-192 36, AES-256 31, MD5 41, SHA-1 32, SHA-256 41. A
-//! hash is charged for the blocks it compresses, padding and HMAC pads included. A
-//! copy moves eight bytes a cycle, which is what a port of the crossbar writes.
-//! No time is charged for fetching a control word: none was published.
+//! **Time.** See [`rate`]: published peaks for the bytes, and two reads of the level 2
+//! cache for each word before them.
 //!
 //! **Errors.** A *protocol error* for: a word with an operation, cipher or hash
-//! that this unit lacks; a first word inside a chain (both end) or a continuation
-//! outside one; ECB or CBC over broken blocks; a null address that the operation
-//! needs. All words of the operation are marked and nothing is written; the unit
-//! goes on behind its EOB. RC4, DES, CFB, checksums and SSL records are not
-//! modelled and end so.
+//! that has no known meaning, SSL's key block (0x10) and SSL with SHA-256 among them; a
+//! first word inside a chain (both end) or a continuation outside one; a chain
+//! that is too long; ECB, CBC or CFB over broken blocks; a null address that the
+//! operation needs. All words of the operation are marked and nothing is written; the
+//! unit goes on behind its EOB.
+//!
+//! **Uncertain.** Key block of RC4 (`rc4.rs`); results of CRC32c and TCP checksum
+//! (`checksum.rs`); CFB and counter mode where no driver uses them (`cipher.rs`); that
+//! the source of an SSL MAC is sequence number, type, length and content; that an HMAC
+//! key of more than 64 bytes is hashed first.
 //!
 //! **Source.** OpenSPARC hypervisor, `cwq.h` and `cwq.s`; Linux, `n2_core.c` for
 //! chains and in-place hashes; Sun, "Introduction to the UltraSPARC cryptographic
-//! accelerators", for the division of work; crossbar width from the T5220 white
-//! paper.
+//! accelerators", for the division of work.
 
+mod checksum;
 mod cipher;
 mod hash;
+mod operation;
+pub mod rate;
+mod rc4;
 
+use operation::Operation;
 use std::collections::VecDeque;
 use sun4v::addr::Pa;
-use sun4v::ncs::{CipherKind, Control, HashKind, Opcode};
+use sun4v::ncs::{CWQ_ENTRIES_MAX, Control};
 use sun4v::time::SimTime;
 
 /// A control word whose addresses are physical; zero is "none".
@@ -89,6 +94,8 @@ pub struct Counters {
     pub ciphered_bytes: u64,
     /// Bytes of source that were hashed, pads and padding left out.
     pub hashed_bytes: u64,
+    /// Bytes of source that were summed, by CRC32c or TCP checksum.
+    pub summed_bytes: u64,
     /// Bytes that were copied.
     pub copied_bytes: u64,
     /// Time spent on operations.
@@ -122,6 +129,7 @@ impl Cwq {
                 protocol_errors: 0,
                 ciphered_bytes: 0,
                 hashed_bytes: 0,
+                summed_bytes: 0,
                 copied_bytes: 0,
                 busy: SimTime::ZERO,
             },
@@ -135,7 +143,9 @@ impl Cwq {
                 self.close(now); // its EOB is missing: it ends where the next begins
             }
             self.open.push(word);
-            if word.control.has(Control::EOB) {
+            // A chain that fills a queue and has not ended never does.
+            let full = self.open.len() as u64 == CWQ_ENTRIES_MAX;
+            if word.control.has(Control::EOB) || full {
                 self.close(now);
             }
         }
@@ -143,7 +153,10 @@ impl Cwq {
 
     fn close(&mut self, now: SimTime) {
         let words = std::mem::take(&mut self.open);
-        let took = check(&words).map_or(0, |operation| operation.cycles(&words));
+        let took = match Operation::of(&words) {
+            Some(operation) => operation.cycles(&words),
+            None => words.len() as u64 * rate::refuse_cycles(),
+        };
         let span = SimTime::of_ticks(took, self.clock_hz);
         self.busy_until = self.busy_until.max(now).plus(span);
         self.counters.busy = self.counters.busy.plus(span);
@@ -162,11 +175,9 @@ impl Cwq {
         let mut ends = Vec::new();
         while self.next_due().is_some_and(|due| due <= now) {
             let Some((_, words)) = self.pending.pop_front() else { break };
-            let status = match check(&words).and_then(|operation| self.run(operation, &words, dma))
-            {
-                Some(()) => Status::Done,
-                None => Status::ProtocolError,
-            };
+            let done = Operation::of(&words)
+                .and_then(|operation| operation.run(&words, dma, &mut self.counters));
+            let status = if done.is_some() { Status::Done } else { Status::ProtocolError };
             self.counters.words += words.len() as u64;
             match status {
                 Status::Done => self.counters.operations += 1,
@@ -188,135 +199,6 @@ impl Cwq {
     #[must_use]
     pub const fn counters(&self) -> Counters {
         self.counters
-    }
-
-    fn run(&mut self, operation: Operation, words: &[ControlWord], dma: &dyn Dma) -> Option<()> {
-        let first = words.first()?;
-        let mut data = vec![0; source_bytes(words)];
-        let mut rest = data.as_mut_slice();
-        for word in words {
-            let (piece, after) = rest.split_at_mut(word.control.bytes());
-            dma.read(word.source, piece);
-            rest = after;
-        }
-        match operation {
-            Operation::Copy => {
-                self.counters.copied_bytes += data.len() as u64;
-                dma.write(first.destination, &data);
-            }
-            Operation::Cipher { kind, chaining } => {
-                let mut key = vec![0; kind.key_bytes()];
-                dma.read(first.key, &mut key);
-                let mut iv = [0; cipher::BLOCK_BYTES];
-                if first.iv != Pa(0) {
-                    dma.read(first.iv, &mut iv);
-                }
-                let encrypt = first.control.has(Control::ENCRYPT);
-                let params = cipher::Params { kind, chaining, encrypt, key: &key, iv };
-                cipher::run(&params, &mut data).ok()?;
-                self.counters.ciphered_bytes += data.len() as u64;
-                if first.control.has(Control::IN_PLACE) {
-                    let mut rest = data.as_slice();
-                    for word in words {
-                        let (piece, after) = rest.split_at(word.control.bytes());
-                        dma.write(word.source, piece);
-                        rest = after;
-                    }
-                } else {
-                    dma.write(first.destination, &data);
-                }
-            }
-            Operation::Hash { kind, keyed } => {
-                let mut initial = vec![0; kind.state_bytes()];
-                dma.read(first.auth_iv, &mut initial);
-                let state = if keyed {
-                    let mut key = vec![0; first.control.auth_key_bytes()];
-                    dma.read(first.auth_key, &mut key);
-                    hash::hmac(kind, &initial, &key, &data)
-                } else {
-                    hash::digest(kind, &initial, &data)
-                };
-                self.counters.hashed_bytes += data.len() as u64;
-                let digest_bytes = first.control.hash_bytes().min(state.len());
-                dma.write(first.destination, &state[..digest_bytes]);
-                if first.control.has(Control::STORE_STATE) {
-                    dma.write(first.auth_state, &state);
-                }
-            }
-        }
-        Some(())
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Operation {
-    Copy,
-    Cipher { kind: CipherKind, chaining: sun4v::ncs::Chaining },
-    Hash { kind: HashKind, keyed: bool },
-}
-
-fn source_bytes(words: &[ControlWord]) -> usize {
-    words.iter().map(|word| word.control.bytes()).sum()
-}
-
-/// What a whole chain asks for, or `None` when it breaks a rule.
-fn check(words: &[ControlWord]) -> Option<Operation> {
-    let (first, last) = (words.first()?, words.last()?);
-    let whole = first.control.has(Control::SOB) && last.control.has(Control::EOB);
-    if !whole || words.iter().any(|word| word.source == Pa(0)) {
-        return None;
-    }
-    let present = |pa: Pa| pa != Pa(0);
-    match first.control.opcode()? {
-        Opcode::Copy => present(first.destination).then_some(Operation::Copy),
-        Opcode::Cipher => {
-            let (kind, chaining) = first.control.cipher_kind()?;
-            let needs_iv = chaining != sun4v::ncs::Chaining::Ecb;
-            let whole_blocks = source_bytes(words).is_multiple_of(cipher::BLOCK_BYTES);
-            (present(first.key)
-                && (present(first.iv) || !needs_iv)
-                && (present(first.destination) || first.control.has(Control::IN_PLACE))
-                && (whole_blocks || chaining == sun4v::ncs::Chaining::Ctr))
-                .then_some(Operation::Cipher { kind, chaining })
-        }
-        Opcode::Hash => {
-            let (kind, keyed) = first.control.hash_kind()?;
-            (present(first.auth_iv)
-                && present(first.destination)
-                && (present(first.auth_key) || !keyed)
-                && (present(first.auth_state) || !first.control.has(Control::STORE_STATE)))
-            .then_some(Operation::Hash { kind, keyed })
-        }
-    }
-}
-
-impl Operation {
-    /// Cycles of core clock that the whole chain takes.
-    fn cycles(self, words: &[ControlWord]) -> u64 {
-        let bytes = source_bytes(words);
-        let (work_bytes, chip_gbit) = match self {
-            Self::Copy => return (bytes as u64).div_ceil(8),
-            Self::Cipher { kind, .. } => {
-                let chip_gbit = match kind {
-                    CipherKind::Aes128 => 44,
-                    CipherKind::Aes192 => 36,
-                    CipherKind::Aes256 => 31,
-                };
-                (bytes.next_multiple_of(cipher::BLOCK_BYTES), chip_gbit)
-            }
-            Self::Hash { kind, keyed } => {
-                let chip_gbit = match kind {
-                    HashKind::Md5 | HashKind::Sha256 => 41,
-                    HashKind::Sha1 => 32,
-                };
-                // Inner: the key's block before the data. Outer: the key's block and
-                // one with the inner digest.
-                let blocks = hash::blocks(bytes) + if keyed { 1 + 2 } else { 0 };
-                (blocks * hash::BLOCK_BYTES, chip_gbit)
-            }
-        };
-        // bytes × 8 bits over (Gbit/s ÷ 8 units ÷ 1.4 GHz) bits a cycle.
-        (work_bytes as u64 * 8 * 8 * 14).div_ceil(chip_gbit * 10)
     }
 }
 
