@@ -12,6 +12,7 @@
 //! guest that is served, so two threads never touch the same byte.
 
 use sun4v::addr::{Pa, RealMap};
+use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1};
@@ -175,6 +176,38 @@ pub struct ControlWord {
     pub destination: Pa,
 }
 
+/// A descriptor whose address was resolved, for a core's modular arithmetic unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MauOperation {
+    /// Length and operation, as the guest wrote them.
+    pub control: u64,
+    /// Where a load reads and a store writes.
+    pub memory: Pa,
+    /// Offsets in the unit's memory.
+    pub offsets: u64,
+    /// N′.
+    pub n_prime: u64,
+    /// Its address leads nowhere: it fails when its turn comes.
+    pub void: bool,
+    /// It is the last of its job.
+    pub last: bool,
+}
+
+/// How an operation of a modular arithmetic unit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MauEnd {
+    /// It was done.
+    Done,
+    /// The unit does not do this.
+    InvalidOperation,
+    /// The unit failed.
+    HardwareError,
+    /// It was void.
+    Void,
+    /// One before it in its job failed.
+    Skipped,
+}
+
 /// The whole chassis, at a slice boundary.
 pub trait Machine {
     /// Simulated time of the boundary.
@@ -197,6 +230,12 @@ pub trait Machine {
     /// Gives control words to a core's CWQ, behind those it has. When the unit
     /// has done each, the machine calls `Hypervisor::cwq_done`.
     fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]);
+    /// Gives operations to a core's MAU, behind those it has. When the unit has done each,
+    /// the machine calls `Hypervisor::mau_done`; with one that fails it tells what is left
+    /// of its job.
+    fn mau_submit(&mut self, core: CoreId, operations: &[MauOperation]);
+    /// A unit forgets what it was given and not yet done, and the numbers it keeps.
+    fn crypto_stop(&mut self, kind: CryptoKind, core: CoreId);
     /// A character for the service processor's console of `guest`.
     fn sp_console(&mut self, guest: GuestId, byte: u8);
     /// One line of the hypercall trace.

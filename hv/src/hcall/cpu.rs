@@ -68,6 +68,7 @@ impl Call<'_> {
         }
         vcpu.reset();
         self.guest.permanent.forget(id);
+        self.guest.forget_waiter(id);
         for endpoint in self.guest.endpoints.values_mut() {
             for intr in [&mut endpoint.rx_intr, &mut endpoint.tx_intr] {
                 if intr.target == Some(id) {

@@ -182,6 +182,7 @@ impl Call<'_> {
             // No region is ever mapped in, so every address is outside it.
             nr::ldc_unmap => End::Answer(Err(HvError::NoRaddr.into())),
             nr::ldc_revoke => End::Answer(Err(HvError::NotSupported.into())),
+            nr::ncs_request => self.ncs_request(a0, a1, a2),
             nr::ncs_qconf => self.ncs_qconf(a0, a1, a2).into(),
             nr::ncs_qinfo => self.ncs_qinfo(a0).into(),
             nr::ncs_gethead => self.ncs_gethead(a0).into(),
