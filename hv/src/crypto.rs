@@ -4,7 +4,8 @@
 //! those that the unit has; head and tail alike is an idle unit. The two kinds of unit have
 //! the same queue ([`CryptoQueue`]) and differ in what an entry is: a control word (`cwq.rs`)
 //! or a descriptor of modular arithmetic (`mau.rs`). A unit gets what a tail brings at
-//! once, resolved and checked, so what a guest writes to an entry later means nothing.
+//! once, resolved and checked, so what a guest writes to an entry later means nothing; of
+//! descriptors no more than [`mau::AHEAD`] at a time.
 //!
 //! **Source.** OpenSPARC hypervisor, `hcall_ncs.s` and `cwq.s`.
 
@@ -47,6 +48,9 @@ pub struct CryptoQueue {
     pub head: u64,
     /// Next entry that the guest fills, in bytes.
     pub tail: u64,
+    /// Next entry that the unit gets, in bytes: the tail, but for very long queues of
+    /// descriptors.
+    pub given: u64,
     /// Consumed by the guest up to here, in bytes.
     pub marker: u64,
     /// Who configured it and gets its interrupts.
@@ -72,6 +76,7 @@ impl CryptoQueue {
             entries: 0,
             head: 0,
             tail: 0,
+            given: 0,
             marker: 0,
             vcpu: VcpuId(0),
             fresh: true,
@@ -125,9 +130,9 @@ impl CryptoQueue {
         self.head != self.tail
     }
 
-    /// Offsets of the entries from its tail up to `tail`.
-    pub(crate) fn up_to(self, tail: u64) -> impl Iterator<Item = u64> {
-        let offsets = std::iter::successors(Some(self.tail), move |&at| Some(self.after(at)));
+    /// Offsets of the entries that the unit has not got, up to `tail`.
+    pub(crate) fn new_up_to(self, tail: u64) -> impl Iterator<Item = u64> {
+        let offsets = std::iter::successors(Some(self.given), move |&at| Some(self.after(at)));
         offsets.take_while(move |&at| at != tail)
     }
 }

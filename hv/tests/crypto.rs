@@ -459,3 +459,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_a_very_long_queue_the_unit_gets_a_part_at_a_time() {
+    let mut lab = Lab::new();
+    let entries = 4096;
+    assert_eq!(lab.call(nr::ncs_qconf, [MAU, BASE + 0x10_0000, entries, 0, 0]).status, 0);
+    let reduce = Descriptor { control: MaControl::new(MaOp::Reduce, 1), ..Default::default() };
+    for at in 0..entries {
+        let kind = if at == 3000 { Descriptor::END } else { Descriptor::CONTINUE };
+        lab.poke(BASE + 0x10_0000 + at * 64, &Descriptor { kind, ..reduce }.to_bytes());
+    }
+    let tail = (entries - 1) * 64;
+    assert_eq!(lab.call(nr::ncs_settail, [MAU_0, tail, 0, 0, 0]).status, 0);
+    lab.hv.boundary(&mut lab.board);
+    assert_eq!(lab.board.operations.len(), 1024);
+    let state =
+        |lab: &Lab, at: u64| Descriptor::from_bytes(&lab.peek(BASE + 0x10_0000 + at * 64)).state;
+    lab.run_mau(&[]);
+    assert_eq!((state(&lab, 1023), state(&lab, 1024), state(&lab, 1025)), (3, 2, 0));
+    lab.hv.boundary(&mut lab.board);
+    assert_eq!(lab.board.operations.len(), 1024);
+    // The rest of the job fails with one of its middle, as far as it goes.
+    let mut ends = vec![MauEnd::Done; 500];
+    ends.push(MauEnd::InvalidOperation);
+    lab.run_mau(&ends);
+    assert_eq!((state(&lab, 1523), state(&lab, 1524), state(&lab, 3000)), (3, 4, 4));
+    assert_eq!(state(&lab, 3001), 2);
+    lab.run_mau(&[]);
+    lab.run_mau(&[]);
+    assert_eq!(state(&lab, entries - 2), 3);
+    assert!(!lab.hv.guest(GuestId(0)).unwrap().crypto[&MAU_0].is_busy());
+}

@@ -35,7 +35,7 @@ impl Guest {
             memory.read(unit.pa.offset(at), &mut bytes);
             Entry::from_bytes(&bytes)
         };
-        let mut entries: Vec<Entry> = unit.up_to(tail).map(read).collect();
+        let mut entries: Vec<Entry> = unit.new_up_to(tail).map(read).collect();
         if let Some(last) = entries.last_mut() {
             last.control = last.control.with(Control::EOB);
         }

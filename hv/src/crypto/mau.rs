@@ -23,6 +23,10 @@ use sun4v::hvmd::CryptoKind;
 use sun4v::id::CoreId;
 use sun4v::ncs::{Descriptor, ENTRY_BYTES};
 
+/// Descriptors that a unit gets at a time: a guest with gigabytes of them does not have the
+/// hypervisor hold them all.
+pub const AHEAD: u64 = 1024;
+
 /// Operations for a core's unit, noted for the boundary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MauWork {
@@ -39,6 +43,11 @@ pub(crate) fn descriptor(unit: &CryptoQueue, at: u64, memory: &dyn Memory) -> De
     let mut bytes = [0; ENTRY_BYTES as usize];
     memory.read(unit.pa.offset(at), &mut bytes);
     Descriptor::from_bytes(&bytes)
+}
+
+/// Does the descriptor at byte `at` end its job?
+fn ends_job(unit: &CryptoQueue, at: u64, memory: &dyn Memory) -> bool {
+    descriptor(unit, at, memory).ends_job()
 }
 
 /// Writes the state of the descriptor at byte `at`.
@@ -61,29 +70,39 @@ impl Guest {
     /// Moves the tail of the unit at `handle`: what is new is noted for it. With `sync` all of
     /// it is one job, however it is marked.
     pub(crate) fn extend_mau(&mut self, handle: u64, tail: u64, sync: bool, memory: &dyn Memory) {
-        let Some(mut unit) = self.crypto.get(&handle).copied() else { return };
+        let Some(unit) = self.crypto.get_mut(&handle) else { return };
+        if !unit.is_busy() && tail != unit.head {
+            mark(unit, unit.head, Descriptor::BUSY, memory);
+        }
+        (unit.tail, unit.sync) = (tail, sync);
+        self.give_mau(handle, memory);
+    }
+
+    /// Notes for the unit at `handle` what it may have of its queue.
+    fn give_mau(&mut self, handle: u64, memory: &dyn Memory) {
+        let Some(unit) = self.crypto.get(&handle).copied() else { return };
+        let has = (unit.given + unit.bytes() - unit.head) % unit.bytes().max(1) / ENTRY_BYTES;
+        let room = AHEAD.saturating_sub(has) as usize;
         let mut operations: Vec<MauOperation> = Vec::new();
-        for at in unit.up_to(tail) {
+        let mut given = unit.given;
+        for at in unit.new_up_to(unit.tail).take(room) {
             let descriptor = descriptor(&unit, at, memory);
             let address = self.mau_address(&descriptor);
+            given = unit.after(at);
             operations.push(MauOperation {
                 control: descriptor.control.0,
                 memory: address.unwrap_or(Pa(0)),
                 offsets: descriptor.offsets.0,
                 n_prime: descriptor.n_prime,
                 void: address.is_err(),
-                last: descriptor.ends_job() && !sync,
+                last: if unit.sync { given == unit.tail } else { descriptor.ends_job() },
             });
         }
-        let Some(last) = operations.last_mut() else { return };
-        last.last |= sync;
-        if !unit.is_busy() {
-            mark(&unit, unit.head, Descriptor::BUSY, memory);
+        if operations.is_empty() {
+            return;
         }
-        let fresh = std::mem::replace(&mut unit.fresh, false);
-        (unit.tail, unit.sync) = (tail, sync);
-        self.crypto.insert(handle, unit);
-        self.mau_work.push(MauWork { core: unit.core, fresh, operations });
+        self.crypto.insert(handle, CryptoQueue { given, fresh: false, ..unit });
+        self.mau_work.push(MauWork { core: unit.core, fresh: unit.fresh, operations });
     }
 }
 
@@ -97,7 +116,7 @@ impl Hypervisor {
         let mut tells = false;
         let mut answer = None;
         for &end in ends {
-            let (at, memory) = (unit.head, machine.memory());
+            let (mut at, memory) = (unit.head, machine.memory());
             let (state, error) = match end {
                 MauEnd::Done => (Descriptor::DONE, Some(0)),
                 MauEnd::InvalidOperation => {
@@ -119,15 +138,23 @@ impl Hypervisor {
                     _ => HvError::Io,
                 };
                 answer = Some(Answer::error(why));
-                unit.tail = unit.head;
+                (unit.tail, unit.given) = (unit.head, unit.head);
                 break;
             }
             if let Some(error) = error {
                 memory.write_u64(unit.pa.offset(at + Descriptor::ERROR_AT), error);
             }
-            tells |= descriptor(&unit, at, memory).ends_job();
+            tells |= ends_job(&unit, at, memory);
             unit.head = unit.after(at);
-            if !unit.is_busy() {
+            if unit.head == unit.given {
+                // A job so long that the unit has not got all of it fails whole.
+                while end != MauEnd::Done && unit.is_busy() && !ends_job(&unit, at, memory) {
+                    at = unit.head;
+                    mark(&unit, at, Descriptor::ERROR, memory);
+                    unit.head = unit.after(at);
+                }
+                unit.given = unit.head;
+                tells |= ends_job(&unit, at, memory);
                 break;
             }
         }
@@ -143,6 +170,7 @@ impl Hypervisor {
             tells = true;
         }
         guest.crypto.insert(handle, unit);
+        guest.give_mau(handle, machine.memory());
         if tells {
             guest.raise_device(machine.cpus(id), unit.ino);
         }

@@ -116,7 +116,9 @@ impl Call<'_> {
             CryptoKind::Mau => self.guest.extend_mau(handle, tail, false, self.cpus.memory()),
             CryptoKind::Cwq => {
                 let words = self.guest.control_words(&unit, tail, self.cpus.memory())?;
-                self.unit(handle)?.tail = tail;
+                let unit = self.unit(handle)?;
+                (unit.tail, unit.given) = (tail, tail);
+                let unit = *unit;
                 if !words.is_empty() {
                     self.guest.crypto_words.push((unit.core, words));
                 }

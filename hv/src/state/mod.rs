@@ -310,7 +310,7 @@ fn save_console(console: &Console) -> ConsoleV1 {
 }
 
 fn save_crypto(unit: &CryptoQueue) -> CryptoV1 {
-    // Idle, so nobody waits; and its numbers stay behind.
+    // Idle, so nobody waits and nothing is given; and its numbers stay behind.
     let CryptoQueue { kind, core, ino, ra, pa: _, entries, head, tail: _, marker, vcpu, .. } =
         *unit;
     let kind = queue_type(kind) as u8;

@@ -279,7 +279,9 @@ impl Shape<'_> {
             let pa = self.resolve(ra, bytes, "a crypto queue outside memory")?;
             let vcpu = self.vcpu_id(vcpu)?;
             let empty = CryptoQueue::new(kind, core, ino);
-            let unit = CryptoQueue { ra, pa, entries, head, tail: head, marker, vcpu, ..empty };
+            let tail = head;
+            let unit =
+                CryptoQueue { ra, pa, entries, head, tail, given: head, marker, vcpu, ..empty };
             Ok((handle, unit))
         });
         let loaded: BTreeMap<_, _> = loaded.collect::<Checked<_>>()?;
