@@ -5,7 +5,7 @@
 //! the same queue ([`CryptoQueue`]) and differ in what an entry is: a control word (`cwq.rs`)
 //! or a descriptor of modular arithmetic (`mau.rs`). A unit gets what a tail brings at
 //! once, resolved and checked, so what a guest writes to an entry later means nothing; of
-//! descriptors no more than [`mau::AHEAD`] at a time.
+//! descriptors no more than a thousand at a time.
 //!
 //! **Source.** OpenSPARC hypervisor, `hcall_ncs.s` and `cwq.s`.
 
