@@ -15,10 +15,11 @@ use crate::platform::{Cpus, Queue};
 use crate::trace::Trace;
 use crate::trap::{Answer, Failure};
 use crate::vcpu::Vcpu;
+use crate::watchdog::Watchdog;
 use std::collections::{BTreeMap, BTreeSet};
 use sun4v::addr::{Pa, Ra, RealMap};
 use sun4v::hcall::HvError;
-use sun4v::hvmd::GuestConf;
+use sun4v::hvmd::{GuestConf, LdcTarget};
 use sun4v::id::{GuestId, LdcId, VcpuId};
 use sun4v::time::SimTime;
 
@@ -78,6 +79,27 @@ pub enum Pending {
     },
     /// `mach_sir`: the guest starts again.
     Reset,
+    /// A call about the chassis's random number generator.
+    Rng(crate::rng::Request),
+    /// A performance register of a DRAM controller.
+    Dram {
+        /// Its number, 1 to 8.
+        register: u64,
+        /// What to write; `None` reads.
+        value: Option<u64>,
+    },
+}
+
+/// The smallest place for a dump.
+pub const DUMP_BYTES_MIN: u64 = 8192;
+
+/// Where a guest would have its dump; nothing is written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DumpBuffer {
+    /// Where it is.
+    pub ra: Ra,
+    /// How long it is.
+    pub bytes: u64,
 }
 
 /// A piece of pending work and who waits for it.
@@ -124,6 +146,16 @@ pub struct Guest {
     pub state_news: bool,
     /// The manager has not been told of `soft_state`.
     pub soft_news: bool,
+    /// The manager has not been told of `tod_offset`.
+    pub tod_news: bool,
+    /// It has set its clock since the last boundary.
+    pub tod_set: bool,
+    /// Its watchdog.
+    pub watchdog: Watchdog,
+    /// Its trap trace buffers are frozen.
+    pub trace_frozen: bool,
+    /// Where it would have its dump.
+    pub dump: Option<DumpBuffer>,
     /// When it was suspended, and the machine's time of day then.
     pub suspended: Option<(SimTime, u64)>,
     /// Its `%tick` and `%stick` are the machine's plus this: a migration sets it.
@@ -136,9 +168,9 @@ pub struct Guest {
     pub figures: Figures,
     /// Seconds added to the machine's time of day.
     pub tod_offset: i64,
-    /// The machine's time of day at some boundary, and that boundary: see
-    /// [`Guest::set_tod`].
-    pub tod: (u64, SimTime),
+    /// The machine's time of day at some boundary, and that boundary, if the machine has a
+    /// clock: see [`Guest::set_tod`].
+    pub tod: Option<(u64, SimTime)>,
     /// Work for the boundary.
     pub deferred: Vec<Deferred>,
     /// Endpoints that the boundary must look at.
@@ -153,6 +185,8 @@ pub struct Guest {
     pub trace: Trace,
     /// Counts deferred work.
     pub sequence: u64,
+    /// Deferred work up to this number was asked for before the guest stopped.
+    pub forgotten: u64,
 }
 
 impl Guest {
@@ -222,20 +256,27 @@ impl Guest {
 
     /// The machine's time of day is `seconds` at `now`. What was noted before stays when
     /// it says the same: it knows better when that second began.
-    pub fn set_tod(&mut self, seconds: u64, now: SimTime) {
-        let (noted, at) = self.tod;
-        if noted.wrapping_add(now.since(at).0 / SimTime::secs(1).0) != seconds {
-            self.tod = (seconds, now);
+    pub fn set_tod(&mut self, seconds: Option<u64>, now: SimTime) {
+        let says =
+            |(noted, at): (u64, SimTime)| noted.wrapping_add(now.since(at).0 / SimTime::secs(1).0);
+        if self.tod.map(says) != seconds {
+            self.tod = seconds.map(|seconds| (seconds, now));
         }
     }
 
-    /// Seconds since 1970, UTC, as the guest sees them.
+    /// Seconds since 1970, UTC, as the guest sees them; `None` on a machine without a clock.
     #[must_use]
-    pub fn time_of_day(&self, now: SimTime) -> u64 {
-        let (seconds, at) = self.tod;
+    pub fn time_of_day(&self, now: SimTime) -> Option<u64> {
+        let (seconds, at) = self.tod?;
         let whole = |time: SimTime| time.0 / SimTime::secs(1).0;
         let since = whole(now).saturating_sub(whole(at));
-        (seconds + since).saturating_add_signed(self.tod_offset)
+        Some((seconds + since).wrapping_add_signed(self.tod_offset))
+    }
+
+    /// Does it hold the hypervisor's own channel?
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.endpoints.values().any(|end| end.conf.target == LdcTarget::Hypervisor)
     }
 }
 

@@ -4,9 +4,12 @@ use crate::figures::Figures;
 use crate::guest::{Deferred, Guest, GuestState, Pending, SoftState};
 use crate::hvctl::{HvMemory, Service};
 use crate::intr::Interrupt;
-use crate::platform::{Cpus, Machine, Queue, StartState};
-use crate::trap::{Answer, Outcome, Trap};
+use crate::perf::DramCounters;
+use crate::platform::{Cpus, Machine, Queue, SpMessage, StartState};
+use crate::rng::Rng;
+use crate::trap::{Answer, Failure, Outcome, Trap};
 use crate::vcpu::VcpuState;
+use crate::watchdog::Watchdog;
 use std::collections::BTreeMap;
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::HvError;
@@ -50,6 +53,10 @@ pub struct Hypervisor {
     /// `None` only while a guest is away with its strands.
     pub(crate) guests: BTreeMap<GuestId, Option<Box<Guest>>>,
     pub(crate) traced: bool,
+    /// The chassis's random number generator.
+    pub(crate) rng: Rng,
+    /// Performance registers of the chassis's DRAM controllers.
+    pub(crate) dram: DramCounters,
 }
 
 impl Hypervisor {
@@ -80,7 +87,7 @@ impl Hypervisor {
     /// Turns the hypercall trace on or off, for all guests.
     pub fn set_trace(&mut self, on: bool) {
         self.traced = on;
-        self.guests.values_mut().flatten().for_each(|guest| guest.trace.on = on);
+        self.guests.values_mut().flatten().for_each(|guest| guest.trace.set_text(on));
     }
 
     /// A guest that is not away.
@@ -104,17 +111,26 @@ impl Hypervisor {
         self.guests.insert(guest.id, Some(guest));
     }
 
-    /// Starts a stopped guest from its boot image: its memory is zeroed, the image
-    /// copied to its start, and its first virtual CPU enters at the image's power-on
+    /// Starts a stopped guest from its boot image, as at power-on: its memory is zeroed, the
+    /// image copied to its start, and its first virtual CPU enters at the image's power-on
     /// vector. A guest without an image is a native program, which is told.
     pub fn start(&mut self, id: GuestId, machine: &mut dyn Machine) -> Result<(), StartError> {
         self.check_start(id)?;
         let guest = self.guest_mut(id).ok_or(StartError::Missing(id))?;
-        let conf = guest.conf.clone().ok_or(StartError::Missing(id))?;
-        let base = guest.map.ranges().first().copied().ok_or(StartError::Memory(id))?;
         for range in guest.map.ranges() {
             machine.memory().zero(range.pa, range.size);
         }
+        guest.heal();
+        self.restart(id, machine)
+    }
+
+    /// The same after a reset that the guest has asked for: its memory stays as it is but for
+    /// the image, and virtual CPUs in error stay out.
+    fn restart(&mut self, id: GuestId, machine: &mut dyn Machine) -> Result<(), StartError> {
+        self.check_start(id)?;
+        let guest = self.guest_mut(id).ok_or(StartError::Missing(id))?;
+        let conf = guest.conf.clone().ok_or(StartError::Missing(id))?;
+        let base = guest.map.ranges().first().copied().ok_or(StartError::Memory(id))?;
         if conf.rom_bytes != 0 {
             machine.memory().copy(conf.rom_pa, base.pa, conf.rom_bytes);
         }
@@ -145,7 +161,16 @@ impl Hypervisor {
         let guest = self.guest_mut(id).ok_or(StartError::Missing(id))?;
         let base = guest.map.ranges().first().copied().ok_or(StartError::Memory(id))?;
         guest.check_startable()?;
+        guest.heal();
         guest.enter(pc.0, base.ra.0, true, machine)
+    }
+
+    /// When the next boundary must be at the latest: when the control domain's watchdog
+    /// ends. [`SimTime::NEVER`] if it has none.
+    #[must_use]
+    pub fn due(&self) -> SimTime {
+        let control = self.control_domain().and_then(|id| self.guest(id));
+        control.and_then(|guest| guest.watchdog.ends()).unwrap_or(SimTime::NEVER)
     }
 
     /// True when the next boundary has something to do.
@@ -158,11 +183,16 @@ impl Hypervisor {
     /// CPU and sequence; then channels, consoles and crypto units.
     pub fn boundary(&mut self, machine: &mut dyn Machine) {
         self.publish_trace(machine);
+        self.heartbeat(machine);
+        let control = self.control_domain();
         let mut deferred: Vec<(GuestId, Deferred)> = Vec::new();
         let mut changing: Vec<GuestId> = Vec::new();
         for guest in self.guests.values_mut().flatten() {
             let id = guest.id;
             guest.set_tod(machine.time_of_day(), machine.now());
+            if std::mem::take(&mut guest.tod_set) && control == Some(id) {
+                machine.sp_message(SpMessage::TodOffset(guest.tod_offset));
+            }
             deferred.extend(guest.deferred.drain(..).map(|work| (id, work)));
             match guest.state {
                 GuestState::Resetting | GuestState::Exiting => changing.push(id),
@@ -175,7 +205,10 @@ impl Hypervisor {
         }
         deferred.sort_by_key(|(id, work)| (work.at, *id, work.vcpu, work.sequence));
         for (id, work) in deferred {
-            self.complete_and_answer(id, work, machine);
+            // A guest that has ended meanwhile, and perhaps begun anew, waits for nothing.
+            if self.guest(id).is_some_and(|guest| work.sequence > guest.forgotten) {
+                self.complete_and_answer(id, work, machine);
+            }
         }
         for id in changing {
             self.change(id, machine);
@@ -184,6 +217,19 @@ impl Hypervisor {
         self.notify(machine);
         self.move_consoles(machine);
         self.guests.values_mut().flatten().for_each(|guest| guest.feed_units(machine));
+    }
+
+    /// The heart beats once a second: the control domain's watchdog ends when it was not set
+    /// again in time. What follows is for the service processor to say.
+    fn heartbeat(&mut self, machine: &mut dyn Machine) {
+        if self.due() > machine.now() {
+            return;
+        }
+        let control = self.control_domain().and_then(|id| self.guest_mut(id));
+        if let Some(guest) = control {
+            guest.watchdog = Watchdog::default();
+            machine.sp_message(SpMessage::WatchdogExpired);
+        }
     }
 
     /// Does one piece of deferred work and answers whoever waits for it.
@@ -255,18 +301,55 @@ impl Hypervisor {
                 }
             }
             Pending::Exit { code } => {
-                self.stop(id, machine);
-                machine.guest_exited(id, code);
-                self.reconfigure_delayed(id, machine);
+                self.exit(id, code, machine);
                 None
             }
             Pending::Reset => {
-                self.stop(id, machine);
-                self.reconfigure_delayed(id, machine);
-                // It was running a moment ago, so it has all that a start needs.
-                let _ = self.start(id, machine);
+                self.reset(id, machine);
                 None
             }
+            Pending::Rng(request) => {
+                let answer = self.rng_call(id, request, deferred.at, machine);
+                Some(answer.unwrap_or_else(|Failure(answer)| answer))
+            }
+            Pending::Dram { register, value: None } => Some(Answer::ok(&[self.dram.get(register)])),
+            Pending::Dram { register, value: Some(value) } => {
+                self.dram.set(register, value);
+                Some(Answer::default())
+            }
+        }
+    }
+
+    /// A guest has asked to end. One that is ending or starting already has nothing to ask:
+    /// its virtual CPU waits for what comes. The last guest takes the power with it, unless
+    /// a reconfiguration waits for its end; the control domain starts again.
+    fn exit(&mut self, id: GuestId, code: u64, machine: &mut dyn Machine) {
+        if !self.runs(id) {
+            return;
+        }
+        let delayed = self.service.delayed.as_ref().is_some_and(|delayed| delayed.guest == id);
+        let last = self.guests.len() == 1 && !delayed;
+        if self.control_domain() == Some(id) && !last {
+            self.reset(id, machine);
+            return;
+        }
+        self.stop(id, machine);
+        machine.guest_exited(id, code);
+        if last {
+            machine.sp_message(SpMessage::PowerOff);
+        }
+        self.reconfigure_delayed(id, machine);
+    }
+
+    /// A guest has asked to start again.
+    fn reset(&mut self, id: GuestId, machine: &mut dyn Machine) {
+        if !self.runs(id) {
+            return;
+        }
+        self.stop(id, machine);
+        self.reconfigure_delayed(id, machine);
+        if let Err(why) = self.restart(id, machine) {
+            machine.trace(&format!("{why}: it does not start again"));
         }
     }
 
@@ -278,9 +361,17 @@ impl Hypervisor {
         for vcpu in vcpus {
             machine.cpus(id).stop(vcpu);
             if let Some(vcpu) = guest.vcpus.get_mut(&vcpu) {
+                let failed = vcpu.state == VcpuState::Error;
                 vcpu.reset();
+                if failed {
+                    vcpu.state = VcpuState::Error;
+                }
             }
         }
+        guest.note_trap_traces();
+        guest.trace_frozen = false;
+        guest.dump = None;
+        guest.forgotten = guest.sequence;
         guest.permanent = Default::default();
         guest.deferred.clear();
         for endpoint in guest.endpoints.values_mut().filter(|end| !end.conf.private_console) {
@@ -295,7 +386,10 @@ impl Hypervisor {
         guest.suspended = None;
         guest.state_news = true;
         if self.control_domain() == Some(id) {
+            // What waits for a guest's end does not depend on who had asked for it.
+            let delayed = self.service.delayed.take();
             self.service = Service::default();
+            self.service.delayed = delayed;
         }
     }
 
@@ -376,6 +470,13 @@ impl Hypervisor {
 }
 
 impl Guest {
+    /// Virtual CPUs in error are sound again: their strands never were anything else.
+    fn heal(&mut self) {
+        for vcpu in self.vcpus.values_mut().filter(|vcpu| vcpu.state == VcpuState::Error) {
+            vcpu.state = VcpuState::Stopped;
+        }
+    }
+
     fn check_startable(&self) -> Result<(), StartError> {
         match (self.state, self.vcpus.is_empty()) {
             (GuestState::Stopped, false) => Ok(()),
@@ -393,7 +494,9 @@ impl Guest {
         machine: &mut dyn Machine,
     ) -> Result<(), StartError> {
         let id = self.id;
-        let (&first, vcpu) = self.vcpus.iter_mut().next().ok_or(StartError::NoCpus(id))?;
+        let mut vcpus = self.vcpus.iter_mut();
+        let first = vcpus.find(|(_, vcpu)| vcpu.state != VcpuState::Error);
+        let (&first, vcpu) = first.ok_or(StartError::NoCpus(id))?;
         let base = self.map.ranges().first().copied().ok_or(StartError::Memory(id))?;
         vcpu.state = VcpuState::Running;
         vcpu.rtba = rtba;
@@ -430,6 +533,8 @@ impl Guest {
             || self.console_stirred
             || self.state_news
             || self.soft_news
+            || self.tod_news
+            || self.tod_set
             || matches!(self.state, GuestState::Resetting | GuestState::Exiting)
             || !self.crypto_words.is_empty()
             || !self.mau_work.is_empty()

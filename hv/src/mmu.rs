@@ -20,7 +20,7 @@ pub const PERMANENT_MAX: usize = 8;
 pub struct Permanent {
     /// Virtual address of the page.
     pub va: u64,
-    /// Its translation.
+    /// Its translation, whose address is that of the page's first byte.
     pub tte: Tte,
     /// Where the page is.
     pub pa: Pa,
@@ -28,6 +28,14 @@ pub struct Permanent {
     pub instruction: BTreeSet<VcpuId>,
     /// Who registered it for data.
     pub data: BTreeSet<VcpuId>,
+}
+
+impl Permanent {
+    /// Has one of these registered it, for whichever TLB?
+    #[must_use]
+    pub fn is_used_by(&self, vcpus: &[VcpuId]) -> bool {
+        vcpus.iter().any(|vcpu| self.instruction.contains(vcpu) || self.data.contains(vcpu))
+    }
 }
 
 /// The permanent mappings of a guest, at most [`PERMANENT_MAX`].
@@ -83,14 +91,10 @@ impl Guest {
                     cpus.tlb_insert(vcpu, tlbs, slot.va, 0, slot.tte, slot.pa);
                     return Outcome::Resumed;
                 }
-                let class = usize::from(context != 0);
-                let walked = self.vcpus.get(&vcpu).is_some_and(|v| !v.tsbs[class].is_empty());
-                let (kind, tt) = match (walked, instruction) {
-                    (true, true) => (Some(fault::MISS), tt::INSTRUCTION_ACCESS_MMU_MISS),
-                    (true, false) => (Some(fault::MISS), tt::DATA_ACCESS_MMU_MISS),
-                    (false, true) => (None, tt::FAST_INSTRUCTION_ACCESS_MMU_MISS),
-                    (false, false) => (None, tt::FAST_DATA_ACCESS_MMU_MISS),
-                };
+                let tt = self.miss_type(vcpu, instruction, context);
+                let walked =
+                    matches!(tt, tt::INSTRUCTION_ACCESS_MMU_MISS | tt::DATA_ACCESS_MMU_MISS);
+                let kind = walked.then_some(fault::MISS);
                 {
                     let address = va & !0x1fff;
                     self.report(cpus, vcpu, Report { instruction, kind, address, context, tt })
@@ -109,6 +113,18 @@ impl Guest {
             }
             Trap::Plain { tt } => self.reflect(cpus, vcpu, tt),
             Trap::Watchdog | Trap::Hypercall { .. } => self.watchdog(cpus, vcpu),
+        }
+    }
+
+    /// The trap of a miss: another one where the table walk has looked before.
+    pub(crate) fn miss_type(&self, vcpu: VcpuId, instruction: bool, context: u16) -> u16 {
+        let class = usize::from(context != 0);
+        let walked = self.vcpus.get(&vcpu).is_some_and(|v| !v.tsbs[class].is_empty());
+        match (walked, instruction) {
+            (true, true) => tt::INSTRUCTION_ACCESS_MMU_MISS,
+            (true, false) => tt::DATA_ACCESS_MMU_MISS,
+            (false, true) => tt::FAST_INSTRUCTION_ACCESS_MMU_MISS,
+            (false, false) => tt::FAST_DATA_ACCESS_MMU_MISS,
         }
     }
 

@@ -153,6 +153,10 @@ pub trait Cpus {
     fn set_stick_offset(&mut self, ticks: i64);
     /// The guest's `%stick` now.
     fn stick(&self) -> u64;
+    /// The performance control register of a strand.
+    fn pcr(&self, vcpu: VcpuId) -> u64;
+    /// Sets it, the hypervisor's own bit too; what T2 lacks is left out.
+    fn set_pcr(&mut self, vcpu: VcpuId, value: u64);
 }
 
 /// A control word whose addresses were resolved, for a core's crypto unit.
@@ -208,12 +212,38 @@ pub enum MauEnd {
     Skipped,
 }
 
+/// What the hypervisor tells the service processor.
+///
+/// **Source.** The OpenSPARC hypervisor's `svc_vbsc.h`, guest state and time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpMessage {
+    /// The last guest has ended: power may go off.
+    PowerOff,
+    /// The control domain has not set its watchdog again in time.
+    WatchdogExpired,
+    /// The control domain has set its clock: seconds ahead of the machine's.
+    TodOffset(i64),
+}
+
+impl SpMessage {
+    /// The command word on the wire.
+    #[must_use]
+    pub const fn command(self) -> u64 {
+        let (class, code) = match self {
+            Self::PowerOff => (b'P', 0),
+            Self::WatchdogExpired => (b'P', 4),
+            Self::TodOffset(_) => (b'O', 0),
+        };
+        0x80 << 56 | (class as u64) << 8 | code
+    }
+}
+
 /// The whole chassis, at a slice boundary.
 pub trait Machine {
     /// Simulated time of the boundary.
     fn now(&self) -> SimTime;
-    /// Seconds since 1970, UTC, of the service processor's clock.
-    fn time_of_day(&self) -> u64;
+    /// Seconds since 1970, UTC, of the service processor's clock; `None` if it has none.
+    fn time_of_day(&self) -> Option<u64>;
     /// Physical memory.
     fn memory(&self) -> &dyn Memory;
     /// The strands of a guest.
@@ -236,6 +266,10 @@ pub trait Machine {
     fn mau_submit(&mut self, core: CoreId, operations: &[MauOperation]);
     /// A unit forgets what it was given and not yet done, and the numbers it keeps.
     fn crypto_stop(&mut self, kind: CryptoKind, core: CoreId);
+    /// A message for the service processor, whose policy decides what follows.
+    fn sp_message(&mut self, message: SpMessage);
+    /// 64 bits of noise from the random number generator's cells.
+    fn entropy(&mut self) -> u64;
     /// A character for the service processor's console of `guest`.
     fn sp_console(&mut self, guest: GuestId, byte: u8);
     /// One line of the hypercall trace.

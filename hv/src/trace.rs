@@ -9,15 +9,51 @@ use sun4v::hcall::{HvError, Row};
 use sun4v::id::VcpuId;
 use sun4v::time::SimTime;
 
-/// Lines of one guest since the last boundary.
+/// Lines of one guest since the last boundary, and what is traced of it at all.
 #[derive(Debug, Default)]
 pub struct Trace {
-    /// Off: nothing is kept.
-    pub on: bool,
+    /// [`TEXT`] and [`TRAPS`]; zero is the usual case, which costs one look.
+    kinds: u8,
     lines: Vec<(SimTime, VcpuId, String)>,
 }
 
+/// Lines are kept.
+const TEXT: u8 = 1;
+/// A virtual CPU's traps are recorded in the guest's memory.
+const TRAPS: u8 = 2;
+
 impl Trace {
+    /// Is anything traced?
+    #[must_use]
+    #[inline]
+    pub const fn any(&self) -> bool {
+        self.kinds != 0
+    }
+
+    /// Are lines kept?
+    #[must_use]
+    #[inline]
+    pub const fn text(&self) -> bool {
+        self.kinds & TEXT != 0
+    }
+
+    /// Are traps recorded in the guest's memory?
+    #[must_use]
+    #[inline]
+    pub const fn traps(&self) -> bool {
+        self.kinds & TRAPS != 0
+    }
+
+    /// Turns the lines on or off.
+    pub fn set_text(&mut self, on: bool) {
+        self.kinds = self.kinds & !TEXT | if on { TEXT } else { 0 };
+    }
+
+    /// Says whether traps are recorded.
+    pub fn set_traps(&mut self, on: bool) {
+        self.kinds = self.kinds & !TRAPS | if on { TRAPS } else { 0 };
+    }
+
     /// Notes a call; a `None` answer is one that waits for the boundary.
     pub fn call(
         &mut self,
@@ -26,7 +62,7 @@ impl Trace {
         args: &[u64],
         answer: Option<&Answer>,
     ) {
-        if !self.on {
+        if !self.text() {
             return;
         }
         let name = row.map_or("unknown", |row| row.name);
@@ -57,7 +93,7 @@ impl Trace {
 
     /// Notes a line of another kind, which begins with the time.
     pub fn note(&mut self, at: SimTime, vcpu: VcpuId, text: &str) {
-        if self.on {
+        if self.text() {
             self.lines.push((at, vcpu, format!("{:>17} {text}", at.0)));
         }
     }

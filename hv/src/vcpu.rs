@@ -2,6 +2,7 @@
 
 use crate::figures::Figures;
 use crate::platform::Queue;
+use crate::ttrace::TrapBuffer;
 use sun4v::addr::{Pa, Ra};
 use sun4v::id::StrandId;
 use sun4v::mmu::Tsb;
@@ -17,6 +18,8 @@ pub enum VcpuState {
     Running = 2,
     /// In error.
     Error = 3,
+    // T2 also has 0 invalid, 4 suspended, 5 not configured, 6 stopping, 7 starting: here a
+    // whole guest is suspended, and starts and stops are done at once.
 }
 
 /// A queue in guest memory.
@@ -55,6 +58,8 @@ pub struct Vcpu {
     pub tsbs: [Vec<Tsb>; 2],
     /// A mondo that found the CPU mondo queue full.
     pub mailbox: Option<[u8; 64]>,
+    /// Its trap trace buffer.
+    pub trap_trace: Option<TrapBuffer>,
     /// How long it has run, and how busy it was.
     pub figures: Figures,
 }
@@ -68,12 +73,22 @@ impl Vcpu {
 
     /// What a stop takes away.
     pub fn reset(&mut self) {
-        let Self { strand: _, state, rtba: _, fault_area, queues, tsbs, mailbox, figures: _ } =
-            self;
+        let Self {
+            strand: _,
+            state,
+            rtba: _,
+            fault_area,
+            queues,
+            tsbs,
+            mailbox,
+            trap_trace,
+            figures: _,
+        } = self;
         *state = VcpuState::Stopped;
         *fault_area = None;
         *queues = [None; 4];
         *tsbs = [Vec::new(), Vec::new()];
         *mailbox = None;
+        *trap_trace = None;
     }
 }

@@ -80,6 +80,11 @@ fn busy(pa: u64) -> Chassis {
         (nr::intr_settarget, [0x111, 0, 0, 0, 0]),
         (nr::intr_setenabled, [0x111, 1, 0, 0, 0]),
         (nr::tod_set, [1_400_000_000, 0, 0, 0, 0]),
+        (nr::mach_set_watchdog, [5000, 0, 0, 0, 0]),
+        (nr::dump_buf_update, [at(0xa000), 0x4000, 0, 0, 0]),
+        (nr::ttrace_buf_conf, [at(0x1800), 4, 0, 0, 0]),
+        (nr::ttrace_enable, [1, 0, 0, 0, 0]),
+        (nr::ttrace_freeze, [1, 0, 0, 0, 0]),
     ] {
         chassis.rover(0, nr, args);
     }
@@ -201,6 +206,13 @@ fn a_guest_arrives_as_it_left() {
     }
     assert_eq!(there.migrate(Request::Resume(1)), Ok(0));
     assert!(there.lab.hv.runs(ROVER));
+    let kept = |chassis: &Chassis| {
+        let guest = chassis.lab.hv.guest(ROVER).unwrap();
+        let trace = guest.vcpus[&VcpuId(0)].trap_trace.unwrap();
+        (guest.dump.unwrap(), guest.trace_frozen, (trace.ra, trace.entries, trace.next, trace.on))
+    };
+    assert_eq!(kept(&there), kept(&here));
+    assert_eq!(there.rover(0, nr::mach_set_watchdog, [0; 5])[0], 6000);
     here.ask(hvctl::Request::GuestStop(1));
     here.boundary();
     there.boundary();
@@ -511,6 +523,7 @@ fn a_record_that_breaks_a_rule_is_refused_and_changes_nothing() {
         |_, s| s[0].tsbs[1][0].index_size = 2,
         |_, s| s[0].tsbs[1][0].size_mask = 0,
         |_, s| s[0].tsbs[0] = vec![TsbV1 { ra: Ra(0x6000_0000), ..s[0].tsbs[1][0] }],
+        |_, s| s[0].tsbs[1][0].context = 0,
         |_, s| s[1].pc = 2,
         |g, _| g.permanent[0].tte &= !(1 << 63),
         |g, _| g.permanent[0].tte |= 2,
@@ -550,6 +563,17 @@ fn a_record_that_breaks_a_rule_is_refused_and_changes_nothing() {
         |g, _| g.console.as_mut().unwrap().output = vec![vec![1; 57]],
         |g, _| g.crypto.push(hv::CryptoV1 { kind: 2, core: 1, entries: 2, ..Default::default() }),
         |g, _| g.crypto.push(hv::CryptoV1 { kind: 0, core: 1, entries: 2, ..Default::default() }),
+        |g, _| g.watchdog = 365 * 24 * 60 * 60 + 2,
+        |g, _| g.dump = Some((Ra(BASE), 8191)),
+        |g, _| g.dump = Some((Ra(BASE + 32), 8192)),
+        |g, _| g.dump = Some((Ra(BASE + 0x1_f000), 8192)),
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().entries = 1,
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().entries = 1 << 58 | 2,
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().ra = Ra(BASE + 32),
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().ra = Ra(BASE + 0x1_ffc0),
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().next = 0,
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().next = 0x60,
+        |g, _| g.vcpus[0].trap_trace.as_mut().unwrap().next = 0x100,
     ];
     let before = format!("{:?}", there.lab.hv.guest(ROVER).unwrap());
     for (index, change) in changes.iter().enumerate() {

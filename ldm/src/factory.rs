@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealRange};
 use sun4v::hvmd::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, Inventory, LdcConf, LdcTarget,
-    MblockConf, VcpuConf,
+    MblockConf, Privileges, VcpuConf,
 };
 use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId, VcpuId};
 use thiserror::Error;
@@ -265,6 +265,7 @@ fn configuration(primary: &Primary, range: RealRange, md_pa: Pa) -> HvConfig {
             rom_pa: Pa(0),
             rom_bytes: 0,
             tod_offset: 0,
+            privileges: Privileges::ALL,
         }],
         vcpus: (0..primary.vcpus)
             .map(|n| VcpuConf { strand: StrandId(n), guest, vid: VcpuId(n) })

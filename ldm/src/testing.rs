@@ -142,6 +142,11 @@ impl Board {
         }
     }
 
+    /// Is there such an endpoint?
+    pub(crate) fn has(&self, (domain, channel): (usize, u16)) -> bool {
+        self.domains[domain].ldc.contains_key(&channel)
+    }
+
     pub(crate) fn ports(&mut self, me: usize) -> FakePorts<'_> {
         FakePorts { board: self, me }
     }

@@ -64,6 +64,7 @@ impl Chassis {
             rom_pa: ROM,
             rom_bytes,
             tod_offset: 0,
+            privileges: Default::default(),
         };
         let vcpu = |strand, guest, vid| VcpuConf {
             strand: StrandId(strand),

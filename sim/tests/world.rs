@@ -51,6 +51,7 @@ fn prepare(inventory: &Inventory, vcpus: u8, mb: u64) -> PowerOn {
         rom_pa: inventory.rom_pa,
         rom_bytes: inventory.rom_bytes,
         tod_offset: 0,
+        privileges: Default::default(),
     });
     config.vcpus.extend((0..vcpus).map(|n| {
         let (vid, strand) = strand(n);

@@ -9,6 +9,7 @@
 
 pub mod addr;
 mod code;
+pub mod ereport;
 pub mod hcall;
 pub mod hvctl;
 pub mod hvmd;
@@ -20,5 +21,7 @@ pub mod mmu;
 pub mod native;
 pub mod ncs;
 pub mod record;
+pub mod rng;
 pub mod time;
+pub mod ttrace;
 pub mod vio;

@@ -50,6 +50,14 @@ impl Tte {
     pub const fn ra(self) -> Ra {
         Ra(self.0 & 0x00ff_ffff_ffff_e000)
     }
+    /// The same with the address of its page's first byte; of a size that T2 lacks, itself.
+    #[must_use]
+    pub const fn on_page(self) -> Self {
+        match self.size() {
+            Some(size) => Self(self.0 & !(0x00ff_ffff_ffff_e000 & (size.bytes() - 1))),
+            None => self,
+        }
+    }
 }
 
 /// The tag of a TSB entry: context in bits 60:48, VA bits 63:22 in 41:0.

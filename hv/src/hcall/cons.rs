@@ -1,4 +1,11 @@
 //! Console services.
+//!
+//! **Differences.** T2's hypervisor makes a packet of each call; here characters of several
+//! calls share one, and leave at the boundary. So more characters find room before a call is
+//! EWOULDBLOCK: 128 full packets behind what the concentrator's queue holds.
+//!
+//! **Source.** sun4v hypervisor API, console services; the OpenSPARC hypervisor's
+//! `vdev_console.s` for the order of tests.
 
 use crate::console::{Console, Input, PACKET_CHARS};
 use crate::guest::{Call, CallResult};
@@ -34,13 +41,16 @@ impl Call<'_> {
         Ok(Answer::ok(&[value]))
     }
 
-    /// 61: one character.
+    /// 61: one character, of which the low eight bits count. -1, which the specification
+    /// calls a break, is a character as on T2. Without a console, or where nobody listens
+    /// at the other end, it is gone, and EOK.
     pub(super) fn cons_putchar(&mut self, character: u64) -> CallResult {
         self.output(&[character as u8])?;
         Ok(Answer::default())
     }
 
-    /// 62: characters into a buffer; break and hang-up come alone.
+    /// 62: characters into a buffer; break and hang-up come alone. Where nothing waits, no
+    /// buffer is looked at.
     pub(super) fn cons_read(&mut self, buffer: u64, bytes: u64) -> CallResult {
         if bytes == 0 {
             return Ok(Answer::ok(&[0]));
@@ -68,7 +78,8 @@ impl Call<'_> {
         Ok(Answer::ok(&[read.len() as u64]))
     }
 
-    /// 63: characters from a buffer, 56 a call at most.
+    /// 63: characters from a buffer, 56 a call at most and one at least. The buffer is
+    /// looked at first of all; without a console all of it counts as written.
     pub(super) fn cons_write(&mut self, buffer: u64, bytes: u64) -> CallResult {
         if bytes == 0 {
             return Ok(Answer::ok(&[0]));

@@ -1,8 +1,17 @@
 //! Virtual CPU services.
+//!
+//! **Differences.** T2's hypervisor starts, stops and wakes other strands by messages
+//! between strands, and so has virtual CPUs that are starting or stopping. Here both are
+//! done when the call is: nobody ever sees those states, and the EWOULDBLOCK that T2 gives
+//! for them does not occur. A guest that is ending or starting anew does not execute, but
+//! the calls test for it all the same.
+//!
+//! **Source.** sun4v hypervisor API, CPU services; the OpenSPARC hypervisor's `hcall_cpu.s`
+//! for the order of tests.
 
 use super::End;
 use crate::figures::Figures;
-use crate::guest::{Call, CallResult, GuestState};
+use crate::guest::{Call, CallResult, GuestState, Pending};
 use crate::platform::{Queue, StartState};
 use crate::trap::{Answer, Failure};
 use crate::vcpu::{QueueMemory, VcpuState};
@@ -22,7 +31,8 @@ const fn queue(number: u64) -> Option<Queue> {
 }
 
 impl Call<'_> {
-    /// 10: starts a stopped virtual CPU at a real address.
+    /// 10: starts a stopped virtual CPU at a real address. Both ranges are looked at before
+    /// both alignments. A mondo that waited in its mailbox is forgotten.
     pub(super) fn cpu_start(&mut self, id: u64, pc: u64, rtba: u64, arg: u64) -> CallResult {
         if id >= 64 {
             return Err(HvError::NoCpu.into());
@@ -50,7 +60,11 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// 11: stops another virtual CPU.
+    /// 11: stops another virtual CPU: its translations, queues, TSBs, fault area and share
+    /// in permanent mappings go, and channels' interrupts no longer have it as target (they
+    /// stay valid, and in their state). T2 also notes RTBA + 0x20 as the place where it
+    /// would begin; no call shows that, for `cpu_start` says where. A copy for which it waits
+    /// is given up: started again, it must not get that answer to another call.
     pub(super) fn cpu_stop(&mut self, id: u64) -> CallResult {
         if id >= 64 {
             return Err(HvError::NoCpu.into());
@@ -69,6 +83,9 @@ impl Call<'_> {
         vcpu.reset();
         self.guest.permanent.forget(id);
         self.guest.forget_waiter(id);
+        let waits =
+            |work: &Pending| matches!(work, Pending::LdcCopy { .. } | Pending::NcsTail { .. });
+        self.guest.deferred.retain(|it| it.vcpu != id || !waits(&it.work));
         for endpoint in self.guest.endpoints.values_mut() {
             for intr in [&mut endpoint.rx_intr, &mut endpoint.tx_intr] {
                 if intr.target == Some(id) {
@@ -80,7 +97,8 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// 12: parks the caller, unless something waits for it.
+    /// 12: parks the caller, unless something waits for it. The queue of non-resumable
+    /// errors is not looked at, and neither is PSTATE.IE.
     pub(super) fn cpu_yield(&mut self) -> End {
         let waits = [Queue::CpuMondo, Queue::DevMondo, Queue::Resumable].iter().any(|&queue| {
             let (head, tail) = self.cpus.queue(self.vcpu, queue);
@@ -119,7 +137,8 @@ impl Call<'_> {
         Ok(Answer::ok(&[base, entries]))
     }
 
-    /// 17: 1 stopped, 2 running, 3 in error.
+    /// 17: 1 stopped, 2 running, 3 in error. One that was just started reads running; on T2
+    /// it may read stopped for a moment.
     pub(super) fn cpu_state(&mut self, id: u64) -> CallResult {
         let id = self.guest.vcpu_id(id)?;
         let state = self.guest.vcpus.get(&id).map_or(VcpuState::Error, |vcpu| vcpu.state);
@@ -140,7 +159,12 @@ impl Call<'_> {
     }
 
     /// 42: a mondo to each virtual CPU of a list. Entries that were served become
-    /// 0xffff, also when the call fails.
+    /// 0xffff, also when the call fails. The first entry that is no CPU, the caller or in
+    /// error ends the walk; one that is busy does not.
+    ///
+    /// A mondo goes to the queue at once, or to a mailbox of one when that is full or
+    /// missing; on T2 every mondo goes through the mailbox, which the receiver empties a
+    /// moment later.
     pub(super) fn cpu_mondo_send(&mut self, count: u64, list: u64, data: u64) -> CallResult {
         if !list.is_multiple_of(2) || !data.is_multiple_of(64) {
             return Err(HvError::BadAlign.into());

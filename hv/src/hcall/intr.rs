@@ -1,7 +1,17 @@
 //! Interrupt services, by sysino and by cookie.
 //!
 //! Console and crypto units are under cfg handle 0x100 and have sysinos; LDC
-//! endpoints are under 0x200 and have cookies.
+//! endpoints are under 0x200 and have cookies. A source is looked at again when the guest
+//! writes IDLE to it or makes it valid.
+//!
+//! **Differences.** Four places where T2 does what no guest relies on: it takes any number
+//! as a new state of a virtual device, which then never fires again, where this is EINVAL;
+//! it answers the level of a crypto unit's source for its state, where this is the state;
+//! it does not look at a console again; and it calls an endpoint's interrupt delivered that
+//! has packets and no target, where this one waits for a target and for the next occasion.
+//!
+//! **Source.** sun4v hypervisor API, interrupt services; the OpenSPARC hypervisor's
+//! `vdev_intr.s` and `ldc.s`.
 
 use crate::guest::{Call, CallResult, Guest, GuestState};
 use crate::intr::{Interrupt, IntrState};
@@ -73,13 +83,13 @@ impl Call<'_> {
         Ok(Answer::ok(&[sysino]))
     }
 
-    /// a1.
+    /// a1: 1 enabled.
     pub(super) fn intr_getenabled(&mut self, sysino: u64) -> CallResult {
         let enabled = self.sysino(sysino)?.1.valid;
         Ok(Answer::ok(&[u64::from(enabled)]))
     }
 
-    /// a2.
+    /// a2: enabling a source that is idle and active fires it.
     pub(super) fn intr_setenabled(&mut self, sysino: u64, enabled: u64) -> CallResult {
         if enabled > 1 {
             return Err(HvError::Inval.into());
@@ -91,13 +101,13 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// a3.
+    /// a3: 0 idle, 1 received, 2 delivered.
     pub(super) fn intr_getstate(&mut self, sysino: u64) -> CallResult {
         let state = self.sysino(sysino)?.1.state;
         Ok(Answer::ok(&[state as u64]))
     }
 
-    /// a4.
+    /// a4: the same; IDLE fires a source that is active and enabled.
     pub(super) fn intr_setstate(&mut self, sysino: u64, state: u64) -> CallResult {
         let (ino, intr) = self.sysino(sysino)?;
         intr.state = IntrState::from_number(state).ok_or(HvError::Inval)?;
@@ -105,13 +115,13 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// a5.
+    /// a5: 0 before anybody said.
     pub(super) fn intr_gettarget(&mut self, sysino: u64) -> CallResult {
         let target = self.sysino(sysino)?.1.target;
         Ok(Answer::ok(&[target.map_or(0, |vcpu| u64::from(vcpu.0))]))
     }
 
-    /// a6.
+    /// a6: by itself fires nothing.
     pub(super) fn intr_settarget(&mut self, sysino: u64, vcpu: u64) -> CallResult {
         self.sysino(sysino)?;
         let vcpu = self.guest.vcpu_id(vcpu)?;
@@ -133,7 +143,12 @@ impl Call<'_> {
         found.ok_or(HvError::Inval)
     }
 
-    /// a7 to ae: the cookie interface.
+    /// a7 to ae: the cookie interface. A target's virtual CPU is looked for before the
+    /// interrupt number is. Without a target, `vintr_gettarget` answers 0.
+    ///
+    /// IDLE written to a valid receive interrupt, or making an idle one valid, fires it while
+    /// packets wait in the receive queue. T2 also looks into the peer's transmit queue; here
+    /// the boundary has moved those, or moves them and rings.
     pub(super) fn vintr(&mut self, call: u64, handle: u64, ino: u64, value: u64) -> CallResult {
         let too_large = match call {
             nr::vintr_setvalid => value > 1,

@@ -1,4 +1,15 @@
 //! Logical domain channels.
+//!
+//! **Differences.** Where T2's hypervisor looks at the other domain inside the call, these
+//! see what the last boundary published, and what they change is seen from the next one on:
+//! a link state is that of the boundary; `ldc_rx_get_state` finds packets that a boundary
+//! has moved, 128 a channel at most, instead of pulling them itself; and `ldc_copy` returns
+//! when the boundary has copied. So packets leave the sender's queue without a call of the
+//! receiver, as far as its queue has room. `ldc_mapin` finds no region to map into, since
+//! on T2 nobody could use one.
+//!
+//! **Source.** sun4v hypervisor API, logical domain channels; the OpenSPARC hypervisor's
+//! `ldc.s` for the order of tests.
 
 use super::End;
 use crate::guest::{Call, CallResult, Pending};
@@ -29,7 +40,7 @@ impl Call<'_> {
         self.guest.resolve(Ra(base), bytes).map(Some)
     }
 
-    /// e0: transmit queue. Tells the peer nothing.
+    /// e0: transmit queue. Tells the peer nothing. Packets that were in it are gone.
     pub(super) fn ldc_tx_qconf(&mut self, channel: u64, base: u64, entries: u64) -> CallResult {
         self.endpoint(channel)?;
         let place = self.queue_place(base, entries)?;
@@ -41,7 +52,8 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// e4: receive queue. The peer is told; a queue configured again reads as RESET.
+    /// e4: receive queue. The peer is told, unless a queue without memory loses it; a queue
+    /// that had memory before reads as RESET.
     pub(super) fn ldc_rx_qconf(&mut self, channel: u64, base: u64, entries: u64) -> CallResult {
         self.endpoint(channel)?;
         let place = self.queue_place(base, entries)?;
@@ -58,15 +70,14 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// e1, e5.
+    /// e1, e5: of a queue that lost its memory the old address, as on T2, and no entries.
     pub(super) fn ldc_qinfo(&mut self, channel: u64, transmit: bool) -> CallResult {
         let end = self.endpoint(channel)?;
         let queue = if transmit { &end.tx } else { &end.rx };
-        let ra = if queue.is_configured() { queue.ra.0 } else { 0 };
-        Ok(Answer::ok(&[ra, queue.entries]))
+        Ok(Answer::ok(&[queue.ra.0, queue.entries]))
     }
 
-    /// e2, e6: offsets and link state.
+    /// e2, e6: offsets and link state. Either uses up a RESET, also while the link is down.
     pub(super) fn ldc_get_state(&mut self, channel: u64, transmit: bool) -> CallResult {
         let end = self.endpoint(channel)?;
         let queue = if transmit { end.tx } else { end.rx };
@@ -112,7 +123,7 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// eb.
+    /// eb: zeros without a table.
     pub(super) fn ldc_get_map_table(&mut self, channel: u64) -> CallResult {
         let table = self.endpoint(channel)?.table;
         let (ra, entries) = table.map_or((0, 0), |table| (table.ra.0, table.entries));

@@ -1,4 +1,11 @@
 //! MMU services: TSBs, demaps, mappings, fault areas.
+//!
+//! A demap reaches the caller's core and no other; the strands of a core share its TLBs.
+//! Real addresses of I/O, which T2 takes in `mmu_map_addr` and in TSBs, are ENORADDR here
+//! like any other that is not memory: no guest has any.
+//!
+//! **Source.** sun4v hypervisor API, MMU services; the OpenSPARC hypervisor's `hcall_mmu.s`
+//! for T2 for the order of tests.
 
 use super::End;
 use crate::guest::{Call, CallResult};
@@ -7,6 +14,7 @@ use crate::platform::Tlbs;
 use crate::trap::{Answer, Failure};
 use sun4v::addr::{PageSize, Ra};
 use sun4v::hcall::HvError;
+use sun4v::id::VcpuId;
 use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 
 const CONTEXTS: u64 = 8192;
@@ -30,6 +38,10 @@ fn check_flags(flags: u64) -> Result<Tlbs, HvError> {
 }
 
 /// A TSB descriptor: 32 bytes.
+///
+/// Context index 0 and 1 say whose context a hit gets; the tags' own context is not
+/// compared. The specification's -1, which would compare it, is EINVAL as on T2, whose test
+/// for it never succeeds.
 fn descriptor(bytes: &[u8; 32]) -> Result<Tsb, HvError> {
     let half = |at: usize| u64::from(bytes[at]) << 8 | u64::from(bytes[at + 1]);
     let word = |at: usize| half(at) << 16 | half(at + 2);
@@ -96,7 +108,8 @@ impl Call<'_> {
         Ok(tsbs)
     }
 
-    /// 29, 2a: gives the descriptors back.
+    /// 29, 2a: gives the descriptors back, of the mask bits 7:0. Their number comes with
+    /// every error.
     pub(super) fn mmu_tsb_info(&mut self, class: usize, max: u64, buffer: u64) -> CallResult {
         let tsbs = self.me().tsbs[class].clone();
         let count = tsbs.len() as u64;
@@ -106,10 +119,11 @@ impl Call<'_> {
         if count > max {
             return Err(Failure::with(HvError::Inval, &[count]));
         }
+        let failed = |status| Failure::with(status, &[count]);
         if !buffer.is_multiple_of(8) {
-            return Err(HvError::BadAlign.into());
+            return Err(failed(HvError::BadAlign));
         }
-        let pa = self.guest.resolve(Ra(buffer), count * 32)?;
+        let pa = self.guest.resolve(Ra(buffer), count * 32).map_err(failed)?;
         for (index, tsb) in (0..).zip(&tsbs) {
             let mut bytes = [0; 32];
             bytes[1] = tsb.index_size as u8;
@@ -152,7 +166,10 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// 25: a mapping that outlives demaps.
+    /// 25: a mapping that outlives demaps. Everything of context 0 leaves the caller's core
+    /// first, also when the guest's table then refuses; so the mapping is loaded for both
+    /// TLBs, whichever the caller registered for, unless another strand of the core has it:
+    /// then the next miss does.
     pub(super) fn mmu_map_perm_addr(
         &mut self,
         [va, context, tte, flags, _]: [u64; 5],
@@ -170,11 +187,12 @@ impl Call<'_> {
         if va & (size.bytes() - 1) != 0 {
             return Err(HvError::Inval.into());
         }
-        let ra = Ra(tte.ra().0 & !(size.bytes() - 1));
-        let pa = self.guest.resolve(ra, size.bytes())?;
+        let tte = tte.on_page();
+        let pa = self.guest.resolve(tte.ra(), size.bytes())?;
         let both = Tlbs { data: true, instruction: true };
         self.cpus.demap_context(self.vcpu, both, 0);
         let me = self.vcpu;
+        let core = self.core_mates();
         let slots = &mut self.guest.permanent.slots;
         let index = match slots.iter().position(|slot| slot.va == va) {
             Some(index) => {
@@ -194,17 +212,28 @@ impl Call<'_> {
             }
         };
         let slot = &mut slots[index];
+        let held = slot.is_used_by(&core);
         if tlbs.instruction {
             slot.instruction.insert(me);
         }
         if tlbs.data {
             slot.data.insert(me);
         }
-        self.cpus.tlb_insert(me, both, va, 0, tte, pa);
+        if !held {
+            self.cpus.tlb_insert(me, both, va, 0, tte, pa);
+        }
         Ok(Answer::default())
     }
 
-    /// 28: gives such a mapping up.
+    /// The virtual CPUs of the guest on the caller's core, the caller among them.
+    fn core_mates(&mut self) -> Vec<VcpuId> {
+        let core = self.me().strand.core();
+        let all = self.guest.vcpus.iter();
+        all.filter(|(_, vcpu)| vcpu.strand.core() == core).map(|(&id, _)| id).collect()
+    }
+
+    /// 28: gives such a mapping up; one that only others have registered is left to them,
+    /// and EOK. It leaves the core's TLBs with its last user there.
     pub(super) fn mmu_unmap_perm_addr(&mut self, [va, context, flags, ..]: [u64; 5]) -> CallResult {
         check_va(va, context)?;
         if context != 0 {
@@ -212,6 +241,7 @@ impl Call<'_> {
         }
         let tlbs = check_flags(flags)?;
         let me = self.vcpu;
+        let core = self.core_mates();
         let slots = &mut self.guest.permanent.slots;
         let index = slots.iter().position(|slot| slot.va == va).ok_or(HvError::NoMap)?;
         let slot = &mut slots[index];
@@ -221,10 +251,13 @@ impl Call<'_> {
         if tlbs.data {
             slot.data.remove(&me);
         }
+        let used = slot.is_used_by(&core);
         if slot.instruction.is_empty() && slot.data.is_empty() {
             slots.remove(index);
         }
-        self.cpus.demap_page(me, Tlbs { data: true, instruction: true }, va, 0);
+        if !used {
+            self.cpus.demap_page(me, Tlbs { data: true, instruction: true }, va, 0);
+        }
         Ok(Answer::default())
     }
 
@@ -257,14 +290,14 @@ impl Call<'_> {
         End::Resume
     }
 
-    /// Trap 0x83: loads a translation.
+    /// Trap 0x83: loads a translation, valid or not; it is not remembered. Address bits
+    /// inside the page count for nothing.
     pub(super) fn mmu_map_addr(&mut self, [va, context, tte, flags, _]: [u64; 5]) -> CallResult {
         let context = check_va(va, context)?;
         let tlbs = check_flags(flags)?;
         let tte = Tte(tte);
         let size = tte.size().ok_or(HvError::BadPgsz)?;
-        let ra = Ra(tte.ra().0 & !(size.bytes() - 1));
-        let pa = self.guest.resolve(ra, size.bytes())?;
+        let pa = self.guest.resolve(tte.on_page().ra(), size.bytes())?;
         self.cpus.tlb_insert(self.vcpu, tlbs, va & !(size.bytes() - 1), context, tte, pa);
         Ok(Answer::default())
     }

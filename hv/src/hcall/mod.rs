@@ -5,17 +5,22 @@
 
 mod cons;
 mod cpu;
+mod diag;
 mod intr;
 mod ldc;
 mod mach;
 mod mmu;
 mod ncs;
+mod perf;
+mod rng;
 mod softstate;
+mod ttrace;
 
-use crate::guest::{Call, CallResult, Guest};
+use crate::guest::{Call, CallResult, Guest, Pending};
 use crate::platform::Cpus;
 use crate::trap::{Answer, Failure, Outcome, Trap};
 use sun4v::hcall::{HvError, nr, row_of};
+use sun4v::hvmd::Privileges;
 use sun4v::id::VcpuId;
 use sun4v::time::SimTime;
 
@@ -23,6 +28,7 @@ use sun4v::time::SimTime;
 const FAST_TRAP: u8 = 0x80;
 const MMU_MAP_ADDR: u8 = 0x83;
 const MMU_UNMAP_ADDR: u8 = 0x84;
+const TTRACE_ADDENTRY: u8 = 0x85;
 const CORE_TRAP: u8 = 0xff;
 
 /// How a call ends when it is not simply answered.
@@ -48,14 +54,23 @@ impl Guest {
     pub fn htrap(&mut self, vcpu: VcpuId, trap: Trap, cpus: &mut dyn Cpus) -> Outcome {
         // Arguments stay where they are: a copy of what was just written waits for it.
         let Trap::Hypercall { number, args: ref args @ [.., function] } = trap else {
+            if self.trace.traps() {
+                self.trace_trap(vcpu, &trap, cpus);
+            }
             return self.fault(vcpu, trap, cpus);
         };
-        let at = if self.trace.on { cpus.now() } else { SimTime::ZERO };
+        let at = if self.trace.any() {
+            self.trace_call(vcpu, number, args, cpus);
+            cpus.now()
+        } else {
+            SimTime::ZERO
+        };
         let mut call = Call { guest: self, vcpu, cpus };
         let end = match number {
             FAST_TRAP if call.guest.api.opens(function) => call.fast(function, args),
             MMU_MAP_ADDR if call.core_open() => call.mmu_map_addr(five(args)).into(),
             MMU_UNMAP_ADDR if call.core_open() => call.mmu_unmap_addr(five(args)).into(),
+            TTRACE_ADDENTRY if call.core_open() => call.ttrace_addentry(five(args)).into(),
             CORE_TRAP => call.core(function, five(args)),
             _ => End::Answer(Err(HvError::BadTrap.into())),
         };
@@ -65,7 +80,7 @@ impl Guest {
             End::Resume => Outcome::Resumed,
             End::Block => Outcome::Blocked,
         };
-        if self.trace.on {
+        if self.trace.text() {
             let answer = match &outcome {
                 Outcome::Done(answer) | Outcome::Parked(answer) => Some(*answer),
                 Outcome::Resumed => Some(Answer::default()),
@@ -89,6 +104,18 @@ impl Call<'_> {
     /// Is the group open that the traps without a function number belong to?
     fn core_open(&self) -> bool {
         self.guest.api.opens(nr::cpu_start)
+    }
+
+    /// What the guest may do beyond what every guest may.
+    fn privileges(&self) -> Privileges {
+        self.guest.conf.as_ref().map(|conf| conf.privileges).unwrap_or_default()
+    }
+
+    /// Leaves the rest of a call to the boundary.
+    fn wait(&mut self, work: Pending) -> End {
+        let now = self.cpus.now();
+        self.guest.defer(now, self.vcpu, work);
+        End::Block
     }
 
     /// A core trap: always open.
@@ -118,6 +145,7 @@ impl Call<'_> {
             nr::mach_exit => self.mach_exit(a0),
             nr::mach_desc => self.mach_desc(a0, a1).into(),
             nr::mach_sir => self.mach_sir(),
+            nr::mach_set_watchdog => self.mach_set_watchdog(a0).into(),
             nr::cpu_start => self.cpu_start(a0, a1, a2, a3).into(),
             nr::cpu_stop => self.cpu_stop(a0).into(),
             nr::cpu_yield => self.cpu_yield(),
@@ -145,13 +173,10 @@ impl Call<'_> {
                 let area = self.me().fault_area.map_or(0, |(ra, _)| ra.0);
                 Ok(Answer::ok(&[area])).into()
             }
-            nr::mem_scrub => self.mem_scrub(a0, a1, 64).into(),
+            nr::mem_scrub => self.mem_scrub(a0, a1).into(),
             nr::mem_sync => self.mem_sync(a0, a1).into(),
             nr::cpu_mondo_send => self.cpu_mondo_send(a0, a1, a2).into(),
-            nr::tod_get => {
-                let seconds = self.guest.time_of_day(self.cpus.now());
-                Ok(Answer::ok(&[seconds])).into()
-            }
+            nr::tod_get => self.tod_get().into(),
             nr::tod_set => self.tod_set(a0).into(),
             nr::cons_getchar => self.cons_getchar().into(),
             nr::cons_putchar => self.cons_putchar(a0).into(),
@@ -182,6 +207,21 @@ impl Call<'_> {
             // No region is ever mapped in, so every address is outside it.
             nr::ldc_unmap => End::Answer(Err(HvError::NoRaddr.into())),
             nr::ldc_revoke => End::Answer(Err(HvError::NotSupported.into())),
+            nr::ttrace_buf_conf => self.ttrace_buf_conf(a0, a1).into(),
+            nr::ttrace_buf_info => self.ttrace_buf_info().into(),
+            nr::ttrace_enable => self.ttrace_enable(a0).into(),
+            nr::ttrace_freeze => self.ttrace_freeze(a0).into(),
+            nr::dump_buf_update => self.dump_buf_update(a0, a1).into(),
+            nr::dump_buf_info => self.dump_buf_info().into(),
+            nr::rng_get_diag_control => self.rng_get_diag_control(),
+            nr::rng_ctl_read => self.rng_ctl_read(a0),
+            nr::rng_ctl_write => self.rng_ctl_write(a0, a1, a2),
+            nr::rng_data_read_diag => self.rng_data_read_diag(a0, a1),
+            nr::rng_data_read => self.rng_data_read(a0),
+            nr::niagara2_getperf => self.niagara2_getperf(a0),
+            nr::niagara2_setperf => self.niagara2_setperf(a0, a1),
+            nr::diag_ra2pa => self.diag_ra2pa(a0).into(),
+            nr::diag_hexec => self.diag_hexec().into(),
             nr::ncs_request => self.ncs_request(a0, a1, a2),
             nr::ncs_qconf => self.ncs_qconf(a0, a1, a2).into(),
             nr::ncs_qinfo => self.ncs_qinfo(a0).into(),

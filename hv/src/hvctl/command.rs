@@ -2,21 +2,16 @@
 
 use super::Message;
 use crate::Hypervisor;
-use crate::guest::{Guest, GuestState};
+use crate::guest::GuestState;
 use crate::hypervisor::StartError;
-use crate::platform::{Cpus, Machine, Queue};
+use crate::platform::Machine;
 use crate::reconf::Refusal;
-use crate::vcpu::VcpuState;
 use sun4v::addr::Pa;
 use sun4v::hvctl::{Body, Detail, HvInfo, INVALID_GUEST, Op, Request, Status};
-use sun4v::id::{GuestId, VcpuId};
-use sun4v::isa::tt;
+use sun4v::id::GuestId;
 
 /// How a command about a guest's life ends.
 type Ended = Result<(), (Status, Detail)>;
-
-/// An error report that asks the guest to panic: descriptor 5 at 0x10, no address.
-const FORCED_PANIC: u32 = 5;
 
 impl Hypervisor {
     /// Serves a command; `None` when its reply comes later.
@@ -124,36 +119,12 @@ impl Hypervisor {
             GuestState::Suspended => return Err((Status::Illegal, Detail::NotInState)),
             GuestState::Resetting => return Err((Status::Invalid, Detail::GuestInvalidId)),
         }
-        let mut running = guest.vcpus.iter().filter(|(_, v)| v.state == VcpuState::Running);
-        let vcpu = running.next().map(|(&id, _)| id);
+        let vcpu = guest.first_running();
         let vcpu = vcpu.ok_or((Status::Invalid, Detail::GuestNoCpus))?;
         if guest.state == GuestState::Normal {
             guest.force_panic(vcpu, machine.cpus(id));
         }
         Ok(())
-    }
-}
-
-impl Guest {
-    /// Reports a forced panic to `vcpu`. Without a queue for it the virtual CPU is in
-    /// error; a full one puts it in error too, and the report goes to its other queue.
-    fn force_panic(&mut self, vcpu: VcpuId, cpus: &mut dyn Cpus) {
-        self.sequence += 1;
-        let (tl, _) = cpus.levels(vcpu);
-        let handle = u64::from(vcpu.0) << 56 | u64::from(tl) << 52 | self.sequence;
-        let mut report = [0; 64];
-        report[..8].copy_from_slice(&handle.to_be_bytes());
-        report[8..16].copy_from_slice(&cpus.stick().to_be_bytes());
-        report[16..20].copy_from_slice(&FORCED_PANIC.to_be_bytes());
-        if self.enqueue(cpus, vcpu, Queue::NonResumable, &report) {
-            self.reflect(cpus, vcpu, tt::NONRESUMABLE_ERROR);
-            return;
-        }
-        self.enqueue(cpus, vcpu, Queue::Resumable, &report);
-        if let Some(entry) = self.vcpus.get_mut(&vcpu) {
-            entry.state = VcpuState::Error;
-        }
-        cpus.stop(vcpu);
     }
 }
 

@@ -247,7 +247,7 @@ impl Hypervisor {
         guest.feed_units(machine);
         guest.state = GuestState::Suspended;
         guest.state_news = true;
-        guest.suspended = Some((machine.now(), machine.time_of_day()));
+        guest.suspended = Some((machine.now(), machine.time_of_day().unwrap_or_default()));
         self.republish(id, machine);
         Ok(())
     }
@@ -327,7 +327,7 @@ impl Hypervisor {
         }
         let mut bytes = vec![0; from.bytes as usize];
         machine.memory().read(place, &mut bytes);
-        let clock = (machine.now(), machine.time_of_day());
+        let clock = (machine.now(), machine.time_of_day().unwrap_or_default());
         if let Err(error) = guest.load(&bytes, clock, machine.cpus(id)) {
             // It may quote the bytes.
             let why = error.to_string();

@@ -39,6 +39,11 @@ fn soft_state(guest: &Guest) -> ResData {
     ResData::SoftState(soft.unwrap_or(hvctl::SoftState::Transition), guest.soft_state.text)
 }
 
+/// The offset is told, not the time.
+fn tod(guest: &Guest) -> ResData {
+    ResData::Tod(guest.tod_offset.cast_unsigned())
+}
+
 impl Hypervisor {
     /// `get_res_stat`: the item, and it may be told again.
     pub(super) fn res_stat(
@@ -81,7 +86,6 @@ impl Hypervisor {
         item: ResInfo,
         machine: &mut dyn Machine,
     ) -> Option<ResData> {
-        let now = machine.now();
         let Some(guest) = self.guest_mut(id) else {
             let unconfigured = ResData::GuestState(hvctl::GuestState::Unconfigured);
             return (item == ResInfo::GuestState).then_some(unconfigured);
@@ -89,7 +93,7 @@ impl Hypervisor {
         Some(match item {
             ResInfo::GuestState => ResData::GuestState(state(guest)),
             ResInfo::SoftState => soft_state(guest),
-            ResInfo::Tod => ResData::Tod(guest.time_of_day(now)),
+            ResInfo::Tod => tod(guest),
             ResInfo::Utilisation | ResInfo::VcpuState => {
                 ResData::Utilisation(guest.utilisation(machine))
             }
@@ -139,6 +143,7 @@ impl Hypervisor {
             let news = [
                 (ResInfo::GuestState, std::mem::take(&mut guest.state_news)),
                 (ResInfo::SoftState, std::mem::take(&mut guest.soft_news)),
+                (ResInfo::Tod, std::mem::take(&mut guest.tod_news)),
             ];
             for (item, changed) in news {
                 if !changed || !open || control == Some(guest.id) {
@@ -149,6 +154,7 @@ impl Hypervisor {
                 }
                 let data = match item {
                     ResInfo::SoftState => soft_state(guest),
+                    ResInfo::Tod => tod(guest),
                     _ => ResData::GuestState(state(guest)),
                 };
                 let (res, info) = item.codes();

@@ -104,7 +104,9 @@ impl Endpoint {
         }
     }
 
-    /// What an exit of its guest leaves of it: the peer will see it DOWN.
+    /// What an exit of its guest leaves of it: the peer will see it DOWN, and RESET once if it
+    /// does not look before the guest is back. T2 keeps the map table and the interrupts'
+    /// set-up, of memory and by a program that are no more; here both are gone.
     pub fn close(&mut self) {
         let receiving = self.rx.is_configured();
         let conf = self.conf;

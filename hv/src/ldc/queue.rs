@@ -90,15 +90,12 @@ impl PacketQueue {
         Ok(())
     }
 
-    /// The receiver moves the head: forward, at most to the tail.
+    /// The receiver moves the head: forward, at most to the tail; onto the tail always. T2
+    /// takes any offset while the queue is empty, and then shows packets that are none.
     pub fn set_head(&mut self, head: u64) -> Result<(), HvError> {
         self.check(head)?;
-        if self.is_empty() {
-            (self.head, self.tail) = (head, head);
-            return Ok(());
-        }
         let taken = head.wrapping_sub(self.head) & (self.bytes() - 1);
-        if taken == 0 || taken / 64 > self.len() {
+        if head != self.tail && (taken == 0 || taken / 64 > self.len()) {
             return Err(HvError::Inval);
         }
         self.head = head;
@@ -158,6 +155,9 @@ mod test {
         assert_eq!(queue.set_head(192), Err(HvError::Inval));
         assert_eq!(queue.set_head(128), Ok(()));
         assert!(queue.is_empty());
+        assert_eq!(queue.set_head(128), Ok(()), "nothing to flush");
+        assert_eq!(queue.set_head(64), Err(HvError::Inval));
+        assert_eq!(queue.set_head(192), Err(HvError::Inval));
     }
 
     #[test]

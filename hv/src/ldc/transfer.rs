@@ -6,6 +6,7 @@ use crate::Hypervisor;
 use crate::console::Console;
 use crate::guest::GuestState;
 use crate::platform::Machine;
+use std::collections::BTreeSet;
 use sun4v::hcall::HvError;
 use sun4v::hvmd::LdcTarget;
 use sun4v::id::{GuestId, LdcId};
@@ -23,13 +24,14 @@ impl Hypervisor {
     }
 
     /// Publishes receive queues that changed and moves packets, for every endpoint
-    /// that was touched since the last boundary, in order.
+    /// that was touched since the last boundary, in order; [`PACKETS_A_STEP`] each way.
     pub(crate) fn move_packets(&mut self, machine: &mut dyn Machine) {
         let mut touched: Vec<End> = Vec::new();
         for guest in self.guests.values_mut().flatten() {
             let id = guest.id;
             touched.extend(std::mem::take(&mut guest.stirred).into_iter().map(|end| (id, end)));
         }
+        let mut forwarded: BTreeSet<End> = BTreeSet::new();
         for end in touched {
             if self.control == Some(end) {
                 self.serve(machine);
@@ -37,9 +39,10 @@ impl Hypervisor {
             }
             self.publish(end, machine);
             // A sender has new packets; a receiver has new room.
-            self.forward(end, machine);
-            if let Some(peer) = self.peer(end) {
-                self.forward(peer, machine);
+            for end in [Some(end), self.peer(end)].into_iter().flatten() {
+                if forwarded.insert(end) {
+                    self.forward(end, machine);
+                }
             }
         }
     }
@@ -69,7 +72,7 @@ impl Hypervisor {
             if let Some(own) = self.guest_mut(end.0).and_then(|own| own.endpoints.get_mut(&end.1)) {
                 own.peer.receives = true;
             }
-        } else if other.rx.is_empty() {
+        } else {
             guest.raise_ldc(machine.cpus(peer.0), peer.1);
         }
     }

@@ -32,7 +32,7 @@ impl Hypervisor {
             };
             guest.conf = Some(conf.clone());
             guest.md_room = self.memory.map_or(u64::MAX, |memory| memory.room(conf.md_pa));
-            guest.trace.on = self.traced;
+            guest.trace.set_text(self.traced);
             let before = (guest.map.clone(), strands(guest));
             guest.configure(&config);
             guest.set_tod(machine.time_of_day(), machine.now());

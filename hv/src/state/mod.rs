@@ -22,17 +22,19 @@ mod rule;
 
 pub use record::{
     ClockV1, ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, PacketQueueV1, PermanentV1,
-    VcpuV1,
+    TrapTraceV1, VcpuV1,
 };
 
 use crate::console::{Console, Input};
 use crate::crypto::{CryptoQueue, queue_type};
-use crate::guest::{Guest, SoftState};
+use crate::guest::{DumpBuffer, Guest, SoftState};
 use crate::intr::Interrupt;
 use crate::ldc::{Endpoint, PacketQueue};
 use crate::mmu::Permanent;
 use crate::platform::Cpus;
+use crate::ttrace::TrapBuffer;
 use crate::vcpu::{Vcpu, VcpuState};
+use crate::watchdog::Watchdog;
 use rule::Shape;
 use std::collections::BTreeMap;
 use sun4v::id::VcpuId;
@@ -86,6 +88,9 @@ impl Guest {
             console_stirred: _,
             state_news: _,
             soft_news: _,
+            tod_news: _,
+            tod_set: _,
+            forgotten: _,
             vcpus,
             api,
             permanent,
@@ -95,6 +100,9 @@ impl Guest {
             crypto,
             soft_state: SoftState { state: soft_state, text: soft_text },
             tod_offset,
+            watchdog,
+            trace_frozen,
+            dump,
             suspended,
             stick_offset,
             sequence,
@@ -117,6 +125,10 @@ impl Guest {
             console: console.as_ref().map(save_console),
             crypto: crypto.values().filter(|unit| unit.entries != 0).map(save_crypto).collect(),
             sequence: *sequence,
+            // Nobody but the control domain has a watchdog that runs, and it does not move.
+            watchdog: watchdog.left(at, false),
+            trace_frozen: *trace_frozen,
+            dump: dump.map(|DumpBuffer { ra, bytes }| (ra, bytes)),
         }
     }
 
@@ -156,6 +168,11 @@ impl Guest {
         self.vcpus = std::mem::take(vcpus);
         self.permanent.slots = std::mem::take(permanent);
         self.sequence = *sequence;
+        self.forgotten = *sequence;
+        self.watchdog = Watchdog::new(new.watchdog, now);
+        self.trace_frozen = new.trace_frozen;
+        self.dump = new.dump;
+        self.note_trap_traces();
         self.interrupts = new.interrupts;
         self.endpoints.extend(new.endpoints);
         self.crypto.extend(new.crypto);
@@ -198,6 +215,9 @@ struct Loaded {
     console: Option<Console>,
     crypto: BTreeMap<u64, CryptoQueue>,
     sequence: u64,
+    watchdog: u64,
+    trace_frozen: bool,
+    dump: Option<DumpBuffer>,
 }
 
 /// How the clocks of a guest go on.
@@ -244,7 +264,17 @@ fn note_compares(strand: &mut StrandV1, from: u64, to: u64) {
 
 fn save_vcpu(id: VcpuId, vcpu: &Vcpu) -> VcpuV1 {
     // The TSBs are in the strand's record; the strand and the figures are the chassis's.
-    let Vcpu { strand: _, tsbs: _, figures: _, state, rtba, fault_area, queues, mailbox } = vcpu;
+    let Vcpu {
+        strand: _,
+        tsbs: _,
+        figures: _,
+        state,
+        rtba,
+        fault_area,
+        queues,
+        mailbox,
+        trap_trace,
+    } = vcpu;
     VcpuV1 {
         id: id.0,
         state: *state as u8,
@@ -256,6 +286,12 @@ fn save_vcpu(id: VcpuId, vcpu: &Vcpu) -> VcpuV1 {
                 let bytes = &entry[word * 8..word * 8 + 8];
                 bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
             })
+        }),
+        trap_trace: trap_trace.map(|TrapBuffer { ra, pa: _, entries, next, on }| TrapTraceV1 {
+            ra,
+            entries,
+            next,
+            on,
         }),
     }
 }

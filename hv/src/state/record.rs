@@ -32,6 +32,12 @@ pub struct GuestV1 {
     pub crypto: Vec<CryptoV1>,
     /// How often it has asked for something across domains.
     pub sequence: u64,
+    /// Beats that its watchdog was set to.
+    pub watchdog: u64,
+    /// Its trap trace buffers are frozen.
+    pub trace_frozen: bool,
+    /// Where it would have its dump: address and bytes.
+    pub dump: Option<(Ra, u64)>,
 }
 
 impl Schema for GuestV1 {
@@ -67,6 +73,21 @@ pub struct VcpuV1 {
     pub queues: [Option<(Ra, u64)>; 4],
     /// A mondo that found the queue full.
     pub mailbox: Option<[u64; 8]>,
+    /// Its trap trace buffer.
+    pub trap_trace: Option<TrapTraceV1>,
+}
+
+/// A trap trace buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrapTraceV1 {
+    /// Where it is.
+    pub ra: Ra,
+    /// Slots, the header among them.
+    pub entries: u64,
+    /// Offset of the next record.
+    pub next: u64,
+    /// Traps are recorded.
+    pub on: bool,
 }
 
 /// A permanent mapping.

@@ -2,22 +2,25 @@
 
 use super::{
     ConsoleV1, CryptoV1, EndpointV1, GuestV1, InterruptV1, Loaded, PacketQueueV1, PermanentV1,
-    VcpuV1, broken, check,
+    TrapTraceV1, VcpuV1, broken, check,
 };
 use crate::api::Api;
 use crate::console::{Console, IN_CHARS, Input, OUT_PACKETS, PACKET_CHARS};
 use crate::crypto::{CryptoQueue, WORD_BYTES, entries_max, queue_type};
-use crate::guest::{Guest, SoftState};
+use crate::guest::{DUMP_BYTES_MIN, DumpBuffer, Guest, SoftState};
 use crate::intr::{Interrupt, IntrState};
 use crate::ldc::{Endpoint, MapTable, PacketQueue};
 use crate::mmu::{PERMANENT_MAX, Permanent};
+use crate::ttrace::TrapBuffer;
 use crate::vcpu::{QueueMemory, Vcpu, VcpuState};
+use crate::watchdog::TIMEOUT_SECS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use sun4v::addr::{Pa, PageSize, Ra};
 use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CoreId, LdcId, VcpuId};
 use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
+use sun4v::ttrace::{SLOT_BYTES, SLOTS_MIN};
 
 type Checked<T> = Result<T, LoadError>;
 
@@ -39,7 +42,11 @@ impl Shape<'_> {
             console,
             crypto,
             sequence,
+            watchdog,
+            trace_frozen,
+            dump,
         } = record;
+        check(watchdog <= TIMEOUT_SECS_MAX + 1, "a watchdog of more than a year")?;
         let soft_state = SoftState { state: soft_state, text: soft_text };
         check(matches!(soft_state.state, 1 | 2), "no such soft state")?;
         check(soft_state.text.contains(&0), "a soft state text without an end")?;
@@ -53,11 +60,31 @@ impl Shape<'_> {
             console: self.console(console)?,
             crypto: self.crypto(&crypto)?,
             sequence,
+            watchdog,
+            trace_frozen,
+            dump: dump.map(|(ra, bytes)| self.dump(ra, bytes)).transpose()?,
         })
     }
 
     fn resolve(&self, ra: Ra, bytes: u64, why: &'static str) -> Checked<Pa> {
         self.0.map.resolve(ra, bytes).ok_or(broken(why))
+    }
+
+    fn dump(&self, ra: Ra, bytes: u64) -> Checked<DumpBuffer> {
+        check(bytes >= DUMP_BYTES_MIN && ra.is_aligned(64), "a dump buffer out of shape")?;
+        self.resolve(ra, bytes, "a dump buffer outside memory")?;
+        Ok(DumpBuffer { ra, bytes })
+    }
+
+    fn trap_buffer(&self, record: &TrapTraceV1) -> Checked<TrapBuffer> {
+        let TrapTraceV1 { ra, entries, next, on } = *record;
+        let bytes = entries.checked_mul(SLOT_BYTES).filter(|_| entries >= SLOTS_MIN);
+        let bytes = bytes.ok_or(broken("a trap trace buffer out of shape"))?;
+        check(ra.is_aligned(SLOT_BYTES), "a trap trace buffer that is not aligned")?;
+        let inside = next.is_multiple_of(SLOT_BYTES) && (SLOT_BYTES..bytes).contains(&next);
+        check(inside, "a trap trace buffer's next record")?;
+        let pa = self.resolve(ra, bytes, "a trap trace buffer outside memory")?;
+        Ok(TrapBuffer { ra, pa, entries, next, on })
     }
 
     fn vcpu_id(&self, id: u8) -> Checked<VcpuId> {
@@ -74,7 +101,7 @@ impl Shape<'_> {
     }
 
     fn vcpu(&self, record: &VcpuV1, strand: &StrandV1) -> Checked<Vcpu> {
-        let VcpuV1 { id, state, rtba, fault_area, queues, mailbox } = record;
+        let VcpuV1 { id, state, rtba, fault_area, queues, mailbox, trap_trace } = record;
         let old = self.0.vcpus.get(&VcpuId(*id));
         let state = match state {
             1 => VcpuState::Stopped,
@@ -90,6 +117,7 @@ impl Shape<'_> {
             self.resolve(Ra(*rtba), 256, "a trap base outside memory")?;
         }
         let empty = fault_area.is_none() && queues.iter().all(Option::is_none);
+        let empty = empty && trap_trace.is_none();
         check(state != VcpuState::Stopped || empty, "a stopped virtual CPU with queues")?;
         let fault_area = match *fault_area {
             None => None,
@@ -119,6 +147,7 @@ impl Shape<'_> {
             tsbs: [class(&strand.tsbs[0])?, class(&strand.tsbs[1])?],
             mailbox: mailbox
                 .map(|words| std::array::from_fn(|at| words[at / 8].to_be_bytes()[at % 8])),
+            trap_trace: trap_trace.map(|buffer| self.trap_buffer(&buffer)).transpose()?,
             figures: Default::default(),
         })
     }
@@ -133,7 +162,8 @@ impl Shape<'_> {
         let index_size = size.ok_or(broken("a TSB of a page size that T2 lacks"))?;
         let own = 1u8 << index_size as u8;
         check(size_mask & own != 0 && size_mask & (own - 1) == 0, "a TSB's sizes")?;
-        let context = TagContext::from_code(context);
+        // No call makes one whose contexts are compared.
+        let context = TagContext::from_code(context).filter(|&c| c != TagContext::Compared);
         let context = context.ok_or(broken("a TSB of unknown contexts"))?;
         Ok(Tsb { ra, entries, index_size, size_mask, context })
     }
@@ -153,8 +183,8 @@ impl Shape<'_> {
         let bytes = bytes.ok_or(broken("a permanent mapping of a page size that T2 lacks"))?;
         let canonical = (va.cast_signed() << 16 >> 16).cast_unsigned() == va;
         check(canonical && va & (bytes - 1) == 0, "a permanent mapping out of shape")?;
-        let ra = Ra(tte.ra().0 & !(bytes - 1));
-        let pa = self.resolve(ra, bytes, "a permanent mapping outside memory")?;
+        check(tte == tte.on_page(), "a permanent mapping from within a page")?;
+        let pa = self.resolve(tte.ra(), bytes, "a permanent mapping outside memory")?;
         let users = |ids: &[u8]| -> Checked<BTreeSet<VcpuId>> {
             let sorted = ids.is_sorted_by(|a, b| a < b);
             check(sorted, "users of a permanent mapping out of order")?;

@@ -1,7 +1,7 @@
 //! The machine of a test: memory, and virtual CPUs that execute nothing.
 
 use crate::platform::{
-    ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, Queue, StartState, Tlbs,
+    ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, Queue, SpMessage, StartState, Tlbs,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,6 +129,8 @@ pub struct Seen {
     pub answers: Vec<(u64, Vec<u64>)>,
     /// Registers that were loaded.
     pub registers: Option<StrandV1>,
+    /// The performance control register.
+    pub pcr: u64,
     queues: BTreeMap<Queue, (u64, u64)>,
     tsbs: [Vec<Tsb>; 2],
 }
@@ -258,6 +260,12 @@ impl Cpus for Seats {
     fn stick(&self) -> u64 {
         self.now.ticks(T2_HZ).wrapping_add_signed(self.stick_offset)
     }
+    fn pcr(&self, vcpu: VcpuId) -> u64 {
+        self.seen.get(&vcpu).map_or(0, |seen| seen.pcr)
+    }
+    fn set_pcr(&mut self, vcpu: VcpuId, value: u64) {
+        self.at(vcpu).pcr = value;
+    }
 }
 
 fn tsb_record(tsb: &Tsb) -> TsbV1 {
@@ -289,6 +297,12 @@ pub struct Board {
     pub stopped: Vec<(CryptoKind, CoreId)>,
     /// The hypercall trace.
     pub trace: String,
+    /// What the service processor was told.
+    pub told: Vec<SpMessage>,
+    /// There is no clock.
+    pub clockless: bool,
+    /// Doublewords of noise that were taken.
+    pub noise: u64,
 }
 
 impl Board {
@@ -303,8 +317,8 @@ impl Machine for Board {
     fn now(&self) -> SimTime {
         self.now
     }
-    fn time_of_day(&self) -> u64 {
-        1_308_301_456 + self.now.0 / SimTime::secs(1).0
+    fn time_of_day(&self) -> Option<u64> {
+        (!self.clockless).then(|| 1_308_301_456 + self.now.0 / SimTime::secs(1).0)
     }
     fn memory(&self) -> &dyn Memory {
         &self.memory
@@ -331,6 +345,14 @@ impl Machine for Board {
     }
     fn crypto_stop(&mut self, kind: CryptoKind, core: CoreId) {
         self.stopped.push((kind, core));
+    }
+    fn sp_message(&mut self, message: SpMessage) {
+        self.told.push(message);
+    }
+    fn entropy(&mut self) -> u64 {
+        self.noise += 1;
+        // No noise at all, but no two alike: multiples of an odd number.
+        self.noise.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
     fn sp_console(&mut self, _: GuestId, byte: u8) {
         self.console.push(char::from(byte));

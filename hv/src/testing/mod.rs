@@ -27,7 +27,7 @@ use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::{Group, VERSIONS};
 use sun4v::hvmd::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    VcpuConf,
+    Privileges, VcpuConf,
 };
 use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 
@@ -74,6 +74,7 @@ impl Lab {
                 rom_pa: Pa(0),
                 rom_bytes: 0,
                 tod_offset: 0,
+                privileges: if id == 0 { Privileges::ALL } else { Privileges::default() },
             });
             for vcpu in 0..2 {
                 let strand = StrandId(id * 8 + vcpu);
@@ -171,7 +172,12 @@ impl Lab {
     /// A call by any software trap number; `None` when it does not return.
     fn make(&mut self, number: u8, nr: u64, [a, b, c, d, e]: [u64; 5]) -> Option<Answer> {
         match self.trap(Trap::Hypercall { number, args: [a, b, c, d, e, nr] }) {
-            Outcome::Done(answer) | Outcome::Parked(answer) => Some(answer),
+            Outcome::Done(answer) => Some(answer),
+            Outcome::Parked(answer) => {
+                let (id, vcpu) = self.caller;
+                self.board.cpus(id).park(vcpu);
+                Some(answer)
+            }
             Outcome::Resumed => Some(Answer::default()),
             Outcome::Blocked => {
                 self.hv.boundary(&mut self.board);

@@ -36,7 +36,7 @@ fn every_row_is_served_once_it_is_open_and_not_before() {
 #[test]
 fn an_unknown_call_is_ebadtrap() {
     refused(0x13, &[], HvError::BadTrap);
-    refused(0x201, &[], HvError::BadTrap);
+    refused(0x202, &[], HvError::BadTrap);
     refused(u64::MAX, &[], HvError::BadTrap);
 }
 
@@ -259,6 +259,31 @@ fn a_copy_goes_through_the_exporters_table_page_by_page() {
     ] {
         assert_eq!(copy(&mut lab, args).status, status.code(), "{args:x?}");
     }
+}
+
+#[test]
+fn a_copy_of_a_cpu_that_is_stopped_is_given_up() {
+    let mut lab = Lab::new();
+    lab.caller.0 = GuestId(1);
+    assert_eq!(lab.call(nr::ldc_set_map_table, [0, BASE, 2, 0, 0]).status, 0);
+    lab.poke(BASE, &((BASE + 0x6000) | 1 << 9).to_be_bytes());
+    lab.poke(BASE + 0x6000, b"hello, neighbour");
+    lab.caller = (GuestId(0), VcpuId(0));
+    let start = [1, BASE, BASE, 0, 0];
+    let copy = |ra| Trap::Hypercall { number: 0x80, args: [0, 0, 0, ra, 8, nr::ldc_copy] };
+    assert_eq!(lab.call(nr::cpu_start, start).status, 0);
+    lab.caller.1 = VcpuId(1);
+    assert_eq!(lab.trap(copy(BASE + 0x8000)), Outcome::Blocked);
+    lab.caller.1 = VcpuId(0);
+    assert_eq!(lab.call(nr::cpu_stop, [1, 0, 0, 0, 0]).status, 0);
+    assert_eq!(lab.call(nr::cpu_start, start).status, 0);
+    lab.caller.1 = VcpuId(1);
+    assert_eq!(lab.trap(copy(BASE + 0x9000)), Outcome::Blocked);
+    lab.hv.boundary(&mut lab.board);
+    let answers = &lab.board.seats[&GuestId(0)].seen[&VcpuId(1)].answers;
+    assert_eq!(answers[..], [(0, vec![8, 0, 0, 0])], "one call, one answer");
+    assert_eq!(lab.peek::<8>(BASE + 0x8000), [0; 8]);
+    assert_eq!(&lab.peek::<8>(BASE + 0x9000), b"hello, n");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a case is.
 
+use hv::Guest;
 use hv::testing::{Lab, Shown};
 use sun4v::hcall::HvError;
+use sun4v::id::GuestId;
 
 /// How a case must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,13 @@ pub struct Never {
     pub end: End,
     /// Why.
     pub why: &'static str,
+}
+
+/// Changes a guest behind its back.
+pub fn change(lab: &mut Lab, id: GuestId, how: impl FnOnce(&mut Guest)) {
+    let Some(mut guest) = lab.hv.take(id) else { panic!("no guest {id}") };
+    how(&mut guest);
+    lab.hv.put(guest);
 }
 
 /// The call succeeds.

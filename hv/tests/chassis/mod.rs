@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::nr;
 use sun4v::hvctl::{Body, Op, Reply, Request, Status, VERSION, migrate, response};
-use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
+use sun4v::hvmd::{
+    ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, Privileges, VcpuConf,
+};
 use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
 
 /// Real address of every guest's first byte.
@@ -40,6 +42,7 @@ pub fn guest(id: u8, name: &str, rom_bytes: u64) -> GuestConf {
         rom_pa: ROM,
         rom_bytes,
         tod_offset: 0,
+        privileges: Privileges::default(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod moves;
 mod network;
+pub mod record;
 mod running;
 mod services;
 mod start;
@@ -22,11 +23,13 @@ use crate::cost::Cost;
 use crate::memory::Arena;
 use crate::migrate;
 use crate::service::host::Host;
+use record::Recalled;
 use running::Running;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::hvmd::Inventory;
 use sun4v::native::{Event, Ports, Program, Reply};
+use sun4v::record::LoadError;
 
 /// Cookie of the channel to the hypervisor.
 const HVCTL_COOKIE: u64 = 1;
@@ -82,23 +85,43 @@ impl Kit {
 pub struct ControlDomain {
     conf: ControlConf,
     running: Option<Box<Running>>,
+    /// What it goes on from, until it begins.
+    recalled: Option<Box<Recalled>>,
 }
 
 impl ControlDomain {
     /// One that waits for its domain to start.
     #[must_use]
     pub fn new(conf: ControlConf) -> Self {
-        Self { conf, running: None }
+        Self { conf, running: None, recalled: None }
+    }
+
+    /// One whose domain goes on and whose software is yet to begin again, from what
+    /// [`Program::save`] gave.
+    ///
+    /// # Errors
+    /// Bytes that are damaged, of another domain, or that break a rule.
+    pub fn restored(conf: ControlConf, bytes: &[u8]) -> Result<Self, LoadError> {
+        let recalled = record::load(&conf, bytes)?;
+        Ok(Self { conf, running: None, recalled: Some(Box::new(recalled)) })
+    }
+
+    fn begin(&mut self, ports: &mut dyn Ports) {
+        let begun = match self.recalled.take() {
+            None => Running::begin(&self.conf, ports),
+            Some(recalled) => Running::begin_again(&self.conf, ports, *recalled),
+        };
+        match begun {
+            Ok(running) => self.running = Some(Box::new(running)),
+            Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
+        }
     }
 }
 
 impl Program for ControlDomain {
     fn event(&mut self, event: Event, ports: &mut dyn Ports) {
         match (&mut self.running, event) {
-            (_, Event::Start) => match Running::begin(&self.conf, ports) {
-                Ok(running) => self.running = Some(Box::new(running)),
-                Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
-            },
+            (_, Event::Start | Event::Restarted) => self.begin(ports),
             (Some(running), event) => running.event(ports, event),
             (None, Event::Command { id, .. }) => {
                 let stderr = "Failed to connect to logical domain manager: it is not running\n";
@@ -108,4 +131,17 @@ impl Program for ControlDomain {
             (None, _) => {}
         }
     }
+
+    fn save(&self) -> Result<Vec<u8>, String> {
+        let Self { conf, running, recalled } = self;
+        let host = &conf.inventory.host;
+        match (running, recalled) {
+            (Some(running), _) => record::save(conf, running.save(host)?),
+            (None, Some(recalled)) => record::save(conf, recalled.save(host)?),
+            (None, None) => Err("the control domain's software does not run".to_owned()),
+        }
+    }
 }
+
+#[cfg(test)]
+mod testing;

@@ -11,6 +11,7 @@
 
 use super::network::Network;
 use crate::crypto::Units;
+use crate::manager::record::MIGRATION;
 use crate::migrate::codec::{Frames, Hello};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
@@ -163,6 +164,41 @@ impl Moves {
             own_tags: OWN_TAGS,
             source_tags: BTreeSet::new(),
         }
+    }
+
+    /// How often randomness was drawn: what must outlive it, or some would come twice.
+    ///
+    /// # Errors
+    /// Something moves.
+    pub fn save(&self) -> Result<u64, String> {
+        let Self {
+            // Told again.
+            conf: _,
+            fresh,
+            outgoing,
+            incoming,
+            // Whoever has connected connects again.
+            listener: _,
+            callers: _,
+            notes,
+            waiting,
+            // Names what is under way; nothing is.
+            own_tags: _,
+            source_tags,
+        } = self;
+        // A target that has finished answers a source that asks again; that source
+        // does not let its own domain be saved.
+        let comes = incoming.as_ref().is_some_and(|incoming| !incoming.target.is_finished());
+        let idle = notes.is_empty() && source_tags.is_empty();
+        if outgoing.is_some() || comes || waiting.is_some() || !idle {
+            return Err(MIGRATION.to_owned());
+        }
+        Ok(*fresh)
+    }
+
+    /// Goes on as one that drew so often.
+    pub fn go_on_at(&mut self, fresh: u64) {
+        self.fresh = fresh;
     }
 
     fn entropy(&mut self) -> [u8; 32] {

@@ -18,6 +18,8 @@ use sun4v::time::SimTime;
 
 /// Bytes of datagrams that wait for relay, either way.
 const RELAY_BYTES: usize = 256 << 10;
+/// Between the seeds of two lives of a stack: odd, so that none comes twice.
+const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A network interface of the control domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +48,16 @@ pub struct Network {
 }
 
 impl Network {
-    /// Interfaces, by number, without any switch.
-    pub fn new(nics: &[NicConf]) -> Self {
+    /// Interfaces, by number, without any switch, of a domain whose software has begun
+    /// again so often: what is under way for an earlier life fits no connection of a
+    /// later one.
+    pub fn new(nics: &[NicConf], restarts: u64) -> Self {
         let nic = |conf: &NicConf| Nic {
             name: conf.name.clone(),
-            stack: Stack::new(conf.stack),
+            stack: Stack::new(StackConf {
+                seed: conf.stack.seed.wrapping_add(restarts.wrapping_mul(SEED_STEP)),
+                ..conf.stack
+            }),
             stirred: true,
             next_poll: SimTime::ZERO,
         };

@@ -2,12 +2,14 @@
 
 use super::moves::{Ends, Moves, MovesConf, Note, Order};
 use super::network::Network;
+use super::record::{ControlV1, Recalled};
 use super::services::{self, Services};
 use super::start::{self, StartError};
 use super::{ControlConf, HVCTL_COOKIE, Kit, timer};
 use crate::crypto::Units;
 use crate::hvctl::Calls;
 use crate::hvctl::{self, Command, Hvctl, Session};
+use crate::manager::record::REQUEST;
 use crate::manager::{Change, Manager, Port, Settings};
 use crate::migrate::Buffers;
 use sha2::{Digest, Sha256};
@@ -43,6 +45,20 @@ pub struct Running {
     leaving: Option<GuestId>,
     /// When the timer for work was set to.
     timer_at: SimTime,
+    /// How often it has begun again.
+    restarts: u64,
+}
+
+/// What the manager is told.
+pub fn settings(conf: &ControlConf) -> Settings {
+    let seed = [conf.inventory.host.as_bytes(), &conf.seed.to_be_bytes()].concat();
+    Settings {
+        hostname: conf.inventory.host.clone(),
+        password: conf.password.clone(),
+        files: conf.files.clone(),
+        entropy: Sha256::digest([b"manager", seed.as_slice()].concat()).into(),
+        cost: conf.cost,
+    }
 }
 
 /// The session, for two who use it in turns.
@@ -61,11 +77,89 @@ impl Hvctl for Shared<'_, '_> {
 }
 
 impl Running {
-    /// Begins.
+    /// Begins as at power-on.
     ///
     /// # Errors
     /// See [`StartError`].
     pub fn begin(conf: &ControlConf, ports: &mut dyn Ports) -> Result<Self, StartError> {
+        let manager = Manager::new(conf.inventory.clone(), settings(conf));
+        let mut running = Self::set_up(conf, ports, manager, 0)?;
+        running.settle(ports);
+        Ok(running)
+    }
+
+    /// Begins again with what it remembers. Guests, whatever they do, are told by their
+    /// channels alone.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn begin_again(
+        conf: &ControlConf,
+        ports: &mut dyn Ports,
+        recalled: Recalled,
+    ) -> Result<Self, StartError> {
+        let Recalled { restarts, migrations, manager, remembered } = recalled;
+        let mut running = Self::set_up(conf, ports, manager, restarts + 1)?;
+        running.moves.go_on_at(migrations);
+        let changes = running.manager.all_changes();
+        let Self { kit, services, network, .. } = &mut running;
+        services.begin_again(kit, ports, network, changes, remembered);
+        // Their frames wait for them until they have found their switch again.
+        for guest in running.manager.active() {
+            let channels = running.manager.service_channels(guest);
+            let keys: Vec<_> = channels.into_iter().map(services::key).collect();
+            running.network.expect(&keys);
+        }
+        running.settle(ports);
+        Ok(running)
+    }
+
+    /// What must outlive its software.
+    ///
+    /// # Errors
+    /// Why it cannot be stopped now, for a person.
+    pub fn save(&self, host: &str) -> Result<ControlV1, String> {
+        let Self {
+            // Memory is given out anew.
+            kit: _,
+            // Connections, frames and what was learnt of addresses: lost.
+            network: _,
+            services,
+            units,
+            closing,
+            // Another session begins.
+            session: _,
+            calls,
+            manager,
+            moves,
+            hosts: _,
+            // Of migrations under way; there is none.
+            moving: _,
+            leaving: _,
+            timer_at: _,
+            restarts,
+        } = self;
+        let migrations = moves.save()?;
+        let manager = manager.save()?;
+        if !calls.is_empty() {
+            return Err(REQUEST.to_owned());
+        }
+        if *closing || !units.is_done() {
+            return Err("crypto units are at work".to_owned());
+        }
+        let (disks, consoles) = services.save()?;
+        let (host, restarts) = (host.to_owned(), *restarts);
+        Ok(ControlV1 { host, restarts, migrations, manager, disks, consoles })
+    }
+
+    /// API groups, queues, the channel to the hypervisor, crypto units; nobody has
+    /// worked yet.
+    fn set_up(
+        conf: &ControlConf,
+        ports: &mut dyn Ports,
+        manager: Manager,
+        restarts: u64,
+    ) -> Result<Self, StartError> {
         let mut kit = start::begin(conf, ports)?;
         let channel = start::hvctl_channel(&mut kit, ports)?;
         let session = Session::open(ports, &mut kit.arena, channel, HVCTL_COOKIE)?;
@@ -75,16 +169,8 @@ impl Running {
             Ok::<_, StartError>(Buffers { ra: block.ra })
         };
         let buffers = [buffers()?, buffers()?];
-        let network = Network::new(&conf.nics);
+        let network = Network::new(&conf.nics, restarts);
         let services = Services::new(conf.hosts.clone(), &conf.inventory.host, &network);
-        let seed = [conf.inventory.host.as_bytes(), &conf.seed.to_be_bytes()].concat();
-        let settings = Settings {
-            hostname: conf.inventory.host.clone(),
-            password: conf.password.clone(),
-            files: conf.files.clone(),
-            entropy: Sha256::digest([b"manager", seed.as_slice()].concat()).into(),
-            cost: conf.cost,
-        };
         let moves = Moves::new(MovesConf {
             config: conf.migrate,
             host: conf.inventory.host.clone(),
@@ -94,7 +180,7 @@ impl Running {
             buffers,
             nic: 0,
         });
-        let mut running = Self {
+        Ok(Self {
             kit,
             network,
             services,
@@ -102,15 +188,14 @@ impl Running {
             closing: false,
             session,
             calls: Calls::default(),
-            manager: Manager::new(conf.inventory.clone(), settings),
+            manager,
             moves,
             hosts: conf.hosts.clone(),
             moving: BTreeMap::new(),
             leaving: None,
             timer_at: SimTime::NEVER,
-        };
-        running.settle(ports);
-        Ok(running)
+            restarts,
+        })
     }
 
     /// Something happened.

@@ -5,8 +5,10 @@ use super::network::Network;
 use crate::channel::OpenError;
 use crate::manager::Change;
 use crate::service::nfs::Storage;
+use crate::service::vcc::record::{ConsolePortV1, Recalled};
 use crate::service::vcc::{ConsoleConf, ConsoleServer};
 use crate::service::vds::DiskServer;
+use crate::service::vds::record::{Disk, DiskV1};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::id::LdcId;
@@ -23,8 +25,29 @@ pub const fn key(channel: LdcId) -> u64 {
     PORT_COOKIES + channel.0 as u64
 }
 
+/// What ports had to remember, by channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Disks'.
+    pub disks: BTreeMap<LdcId, Disk>,
+    /// Consoles'.
+    pub consoles: BTreeMap<LdcId, Recalled>,
+}
+
+impl Remembered {
+    /// The records again.
+    pub fn save(&self) -> (Vec<DiskV1>, Vec<ConsolePortV1>) {
+        let Self { disks, consoles } = self;
+        let disks = disks.iter().map(|(&channel, disk)| disk.save(channel));
+        let consoles = consoles.iter().map(|(&channel, console)| console.save(channel));
+        (disks.collect(), consoles.collect())
+    }
+}
+
 /// Disks and consoles.
 pub struct Services {
+    /// What ports that are yet to be opened again go on from.
+    remembered: Remembered,
     disks: DiskServer,
     consoles: ConsoleServer,
     storage: Storage,
@@ -41,12 +64,47 @@ impl Services {
         let hosts =
             hosts.into_iter().filter(|(_, at)| network.nic_towards(*at) == Some(nic)).collect();
         Self {
+            remembered: Remembered::default(),
             disks: DiskServer::default(),
             consoles: ConsoleServer::default(),
             storage: Storage::new(hosts, machine),
             nic,
             asked: false,
         }
+    }
+
+    /// What disks' and consoles' ports must remember.
+    ///
+    /// # Errors
+    /// Why they cannot be stopped now.
+    pub fn save(&self) -> Result<(Vec<DiskV1>, Vec<ConsolePortV1>), String> {
+        let Self {
+            // Only while it begins.
+            remembered: _,
+            disks,
+            consoles,
+            // Its connections; what it holds for a disk, the disk says.
+            storage,
+            nic: _,
+            asked: _,
+        } = self;
+        Ok((disks.save(storage)?, consoles.save()))
+    }
+
+    /// Opens all ports again: `changes` say which there are.
+    pub fn begin_again(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        network: &mut Network,
+        changes: Vec<Change>,
+        remembered: Remembered,
+    ) {
+        self.remembered = remembered;
+        for change in changes {
+            self.change(kit, ports, network, change);
+        }
+        self.remembered = Remembered::default();
     }
 
     /// Does what the manager says.
@@ -69,14 +127,22 @@ impl Services {
             }
             Change::AttachDisk(conf) => {
                 self.asked = true;
-                self.disks.attach(&mut host, &mut self.storage, key(conf.channel.id), conf)
+                let (key, storage) = (key(conf.channel.id), &mut self.storage);
+                match self.remembered.disks.remove(&conf.channel.id) {
+                    Some(disk) => self.disks.attach_again(&mut host, storage, key, conf, disk),
+                    None => self.disks.attach(&mut host, storage, key, conf),
+                }
             }
             Change::AttachNet { switch, port } => {
                 network.attach(&mut host, &switch, key(port.channel.id), port)
             }
             Change::AttachConsole { domain, channel, tcp_port } => {
                 let conf = ConsoleConf { domain, channel, tcp_port };
-                self.consoles.attach(&mut host, key(channel.id), conf)
+                let key = key(channel.id);
+                match self.remembered.consoles.remove(&channel.id) {
+                    Some(own) => self.consoles.attach_again(&mut host, key, conf, own),
+                    None => self.consoles.attach(&mut host, key, conf),
+                }
             }
             Change::Detach(channel) => {
                 self.asked = true;

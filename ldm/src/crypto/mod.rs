@@ -171,6 +171,13 @@ impl Units {
         self.waiting.is_empty() && self.units.iter().all(|unit| unit.outstanding() == 0)
     }
 
+    /// Is nothing under way or waiting to be taken, by units or in software?
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let unsettled = self.done.0.is_empty() && self.hashes.is_empty();
+        self.is_idle() && unsettled && self.soft.is_idle() && self.soft_tickets.is_empty()
+    }
+
     /// Takes the units' queues from them and gives all memory back. False when they
     /// still work, and nothing has changed: it is worth another try once
     /// [`Units::is_idle`].

@@ -54,6 +54,12 @@ impl Calls {
         Ok(())
     }
 
+    /// Is no request out, and no answer waiting to be taken?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// The hypervisor, as a migration reaches it. Lists lie in `arena`.
     pub fn on<'a>(&'a mut self, hvctl: &'a mut dyn Hvctl, arena: &'a mut Arena) -> MigrateHv<'a> {
         MigrateHv { calls: self, hvctl, arena }

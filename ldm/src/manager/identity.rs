@@ -23,6 +23,17 @@ impl Entropy {
         Self { seed, drawn: 0 }
     }
 
+    /// How often it was drawn from.
+    #[must_use]
+    pub const fn drawn(&self) -> u64 {
+        self.drawn
+    }
+
+    /// Goes on as one that was drawn from so often.
+    pub const fn go_on_at(&mut self, drawn: u64) {
+        self.drawn = drawn;
+    }
+
     /// The next 32 bytes.
     pub fn draw(&mut self) -> [u8; 32] {
         let digest = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_be_bytes());
@@ -45,6 +56,18 @@ impl Entropy {
 pub struct Freed(Vec<[u8; 6]>);
 
 impl Freed {
+    /// These, oldest first.
+    #[must_use]
+    pub const fn of(macs: Vec<[u8; 6]>) -> Self {
+        Self(macs)
+    }
+
+    /// All, oldest first.
+    #[must_use]
+    pub fn all(&self) -> &[[u8; 6]] {
+        &self.0
+    }
+
     /// One comes back; only addresses of the automatic pool are kept.
     pub fn put(&mut self, mac: [u8; 6]) {
         if is_automatic(mac) && !self.0.contains(&mac) {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use sun4v::addr::Pa;
 use sun4v::hvmd::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    VcpuConf,
+    Privileges, VcpuConf,
 };
 use sun4v::id::{CoreId, GuestId, LdcId, VcpuId};
 
@@ -66,6 +66,7 @@ impl Model {
             rom_pa: self.inventory.rom_pa,
             rom_bytes: self.inventory.rom_bytes,
             tod_offset: 0,
+            privileges: Privileges::default(),
         });
         config.mblocks.extend(given.memory.iter().map(|&range| MblockConf { guest, range }));
         for link in &given.links {

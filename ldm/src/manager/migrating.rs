@@ -47,10 +47,10 @@ pub struct Cancellation {
 /// Migrations under way.
 #[derive(Debug, Default)]
 pub(super) struct Migrating {
-    outgoing: BTreeMap<u64, Outgoing>,
-    new: Vec<Outgoing>,
-    cancellations: Vec<Cancellation>,
-    status: BTreeMap<String, Status>,
+    pub(super) outgoing: BTreeMap<u64, Outgoing>,
+    pub(super) new: Vec<Outgoing>,
+    pub(super) cancellations: Vec<Cancellation>,
+    pub(super) status: BTreeMap<String, Status>,
 }
 
 impl Migrating {

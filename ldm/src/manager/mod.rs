@@ -29,6 +29,8 @@ mod offer;
 pub mod offered;
 mod place;
 mod port;
+pub mod recall;
+pub mod record;
 mod run;
 mod steps;
 mod tell;
@@ -38,7 +40,7 @@ mod work;
 #[cfg(test)]
 mod test;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use change::Change;
 pub use migrating::{Cancellation, Outgoing};
@@ -59,7 +61,7 @@ use sun4v::hvmd::{HvConfig, Inventory};
 use sun4v::id::{GuestId, LdcId, StrandId};
 use sun4v::md::Md;
 use sun4v::native::{Ports, Reply};
-use work::Job;
+use work::{Client, Job, Step};
 
 /// What a manager is told about where it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +106,8 @@ pub struct Manager {
     settings: Settings,
     inventory: Inventory,
     knows: Knows,
+    /// What it remembers of a life before, until the hypervisor has confirmed it.
+    recalled: Option<Box<Model>>,
     runs: BTreeMap<GuestId, Run>,
     meter: Meter,
     asked: BTreeMap<Command, Asked>,
@@ -129,6 +133,7 @@ impl Manager {
             settings,
             inventory,
             knows: Knows::Nothing,
+            recalled: None,
             runs: BTreeMap::new(),
             meter: Meter::default(),
             asked: BTreeMap::new(),
@@ -236,7 +241,16 @@ impl Manager {
                 reply.status
             )),
         };
+        let again = learnt.is_ok() && self.recalled.take().is_some();
         self.knows = match learnt {
+            Ok(machine) if again => {
+                // How they are now, before anybody is answered.
+                let guests = machine.model.bound().map(|(_, given)| given.guest);
+                let guests = guests.filter(|guest| *guest != PRIMARY_ID);
+                let figures = guests.flat_map(work::state_of).collect();
+                self.queue.push_front(Job::new(Client::Nobody, [Step::Look(figures)]));
+                Knows::Machine(Box::new(machine))
+            }
             Ok(machine) => {
                 let mut run = Run::stopped();
                 run.state = sun4v::hvctl::GuestState::Normal;
@@ -260,6 +274,9 @@ impl Manager {
     ) -> Result<InForce, String> {
         let (_, md) = read_md(ports, hv, info.md)?;
         let config = HvConfig::from_md(&md).map_err(|error| format!("hypervisor MD: {error}"))?;
+        if let Some(model) = &self.recalled {
+            return confirmed((**model).clone(), config, info.md, ports, hv);
+        }
         let primary = config.guests.iter().find(|guest| guest.id == PRIMARY_ID);
         let primary = primary.ok_or("the hypervisor has no control domain")?.md_pa;
         let (bytes, md) = read_md(ports, hv, primary)?;
@@ -274,11 +291,17 @@ impl Manager {
     }
 
     fn model(&self) -> Option<&Model> {
-        self.machine().map(|machine| &machine.model)
+        self.machine().map(|machine| &machine.model).or(self.recalled.as_deref())
+    }
+
+    /// What services that begin anew are to be told.
+    #[must_use]
+    pub fn all_changes(&self) -> Vec<Change> {
+        self.model().map(tell::all).unwrap_or_default()
     }
 
     /// Guests that run.
-    fn active(&self) -> BTreeSet<GuestId> {
+    pub fn active(&self) -> BTreeSet<GuestId> {
         let runs = self.runs.iter().filter(|(_, run)| run.is_active());
         runs.map(|(&guest, _)| guest).collect()
     }
@@ -325,6 +348,28 @@ impl Manager {
             run.take(data, strand, vcpus);
         }
     }
+}
+
+/// What a manager remembers, with what the hypervisor knows: they must agree.
+fn confirmed(
+    mut model: Model,
+    config: HvConfig,
+    hvmd: sun4v::addr::Pa,
+    ports: &mut dyn Ports,
+    hv: &mut dyn Hvctl,
+) -> Result<InForce, String> {
+    model.base = model::base(&config);
+    let places = config.guests.iter().map(|guest| (guest.id, guest.md_pa)).collect();
+    // The same in the order in which it is written here.
+    let own = model.configuration(&places);
+    if model::sorted(own.clone()) != model::sorted(config) {
+        return Err("the hypervisor has other domains than are remembered here".to_owned());
+    }
+    let mut mds = commit::Mds::new();
+    for (guest, pa) in places {
+        mds.insert(guest, (pa, read_md(ports, hv, pa)?.0));
+    }
+    Ok(InForce { model, config: own, hvmd, mds })
 }
 
 /// A machine description in hypervisor memory: its length is in its header.

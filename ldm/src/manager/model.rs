@@ -9,7 +9,7 @@ use super::offered::Services;
 use crate::factory::{MdSlots, PRIMARY, PRIMARY_ID};
 use crate::mdgen::hostid;
 use std::collections::BTreeSet;
-use sun4v::hvmd::{HvConfig, Inventory};
+use sun4v::hvmd::{HvConfig, Inventory, LdcConf, LdcTarget};
 use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId};
 use sun4v::md::Md;
 
@@ -181,6 +181,43 @@ impl Model {
         }
         Some(gone)
     }
+}
+
+/// What of a configuration is the control domain's alone.
+#[must_use]
+pub fn base(config: &HvConfig) -> HvConfig {
+    let HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto } = config;
+    let own = |guest: GuestId| guest == PRIMARY_ID;
+    // Channels to guests come and go with them.
+    let fixed = |end: &&LdcConf| own(end.guest) && end.target == LdcTarget::Hypervisor;
+    HvConfig {
+        guests: guests.iter().filter(|one| own(one.id)).cloned().collect(),
+        vcpus: vcpus.iter().filter(|one| own(one.guest)).copied().collect(),
+        mblocks: mblocks.iter().filter(|one| own(one.guest)).copied().collect(),
+        ldc_endpoints: ldc_endpoints.iter().filter(fixed).copied().collect(),
+        consoles: consoles.iter().filter(|one| own(one.guest)).copied().collect(),
+        crypto: crypto.iter().filter(|one| own(one.guest)).copied().collect(),
+    }
+}
+
+/// A configuration whose lists, which are sets, are in ascending order.
+#[must_use]
+pub fn sorted(config: HvConfig) -> HvConfig {
+    let HvConfig {
+        mut guests,
+        mut vcpus,
+        mut mblocks,
+        mut ldc_endpoints,
+        mut consoles,
+        mut crypto,
+    } = config;
+    guests.sort_by_key(|one| one.id);
+    vcpus.sort_by_key(|one| (one.guest, one.vid));
+    mblocks.sort_by_key(|one| (one.guest, one.range));
+    ldc_endpoints.sort_by_key(|one| (one.guest, one.channel));
+    consoles.sort_by_key(|one| one.guest);
+    crypto.sort_by_key(|one| (one.core, one.kind));
+    HvConfig { guests, vcpus, mblocks, ldc_endpoints, consoles, crypto }
 }
 
 /// No such domain.

@@ -85,7 +85,10 @@ pub fn place(model: &Model, name: &str, exact: Option<&Exact>) -> Result<Given, 
 }
 
 /// The services that its devices name must be there.
-fn check_devices(model: &Model, domain: &Domain) -> Result<(), Refused> {
+///
+/// # Errors
+/// Those that are not, and volumes that another bound domain has.
+pub fn check_devices(model: &Model, domain: &Domain) -> Result<(), Refused> {
     let mut refused = Refused::new();
     for disk in &domain.wish.disks {
         let others = model.bound().filter(|(other, _)| other.name != domain.name);
@@ -333,7 +336,8 @@ pub fn is_layout(blocks: &[RealRange]) -> bool {
 // Channels and consoles.
 
 /// Devices that need a channel, in the order in which they get one.
-fn devices(domain: &Domain) -> Vec<Device> {
+#[must_use]
+pub fn devices(domain: &Domain) -> Vec<Device> {
     let disks = domain.wish.disks.iter().map(|disk| Device::Disk(disk.name.clone()));
     let nets = domain.wish.nets.iter().map(|net| Device::Net(net.name.clone()));
     [Device::Console].into_iter().chain(disks).chain(nets).collect()

@@ -99,8 +99,10 @@ pub fn tenths(part: u128, whole: u128) -> Option<u64> {
 /// The control domain's own strands, by what they say of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
-    at: SimTime,
-    busy: Vec<SimTime>,
+    /// When it looked last.
+    pub at: SimTime,
+    /// How long each virtual CPU had been busy then.
+    pub busy: Vec<SimTime>,
     /// Busy tenths of a percent, by virtual CPU.
     pub vcpus: Vec<u64>,
 }

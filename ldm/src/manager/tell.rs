@@ -3,6 +3,7 @@
 use super::Change;
 use super::domain::{Device, Domain, Given};
 use super::model::Model;
+use super::offered::Services;
 use crate::channel::ChannelConf;
 use crate::mdgen::{rx_ino, tx_ino};
 use crate::service::vds::DiskConf;
@@ -31,6 +32,13 @@ pub fn changes(old: &Model, new: &Model) -> Vec<Change> {
     let come = has.into_iter().filter(|(channel, port)| had.get(channel) != Some(port));
     changes.extend(come.map(|(_, port)| port));
     changes
+}
+
+/// All that there is: services that begin anew are told it.
+#[must_use]
+pub fn all(model: &Model) -> Vec<Change> {
+    let nothing = Model { domains: Vec::new(), services: Services::default(), ..model.clone() };
+    changes(&nothing, model)
 }
 
 /// Ports of services, by the control domain's endpoint.

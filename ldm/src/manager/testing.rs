@@ -105,7 +105,7 @@ pub(crate) struct FakeHv {
     pub(crate) config: HvConfig,
     pub(crate) guests: BTreeMap<u8, Guest>,
     queue: VecDeque<(Command, Request)>,
-    events: VecDeque<Event>,
+    pub(crate) events: VecDeque<Event>,
     next: u64,
     pub(crate) requests: Vec<Request>,
     /// Refuse the next reconfiguration.
@@ -141,6 +141,30 @@ impl Hvctl for FakeHv {
 }
 
 impl FakeHv {
+    /// As the service processor starts it.
+    pub(crate) fn new(inventory: &Inventory, factory: &Factory) -> Self {
+        let mut memory = vec![0; inventory.md_bytes as usize];
+        for (pa, bytes) in &factory.writes {
+            let at = (pa.0 - inventory.md_pa.0) as usize;
+            memory[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        let primary = Guest { state: GuestState::Normal, soft: None, busy: 0 };
+        Self {
+            base: inventory.md_pa,
+            memory,
+            hvmd: factory.hvmd,
+            config: factory.config.clone(),
+            guests: [(0, primary)].into(),
+            queue: VecDeque::new(),
+            events: [Event::Up].into(),
+            next: 0,
+            requests: Vec::new(),
+            refuse: false,
+            broken: false,
+            loses: None,
+        }
+    }
+
     fn md(&self, pa: Pa) -> Md {
         let at = (pa.0 - self.base.0) as usize;
         let sizes = self.memory[at + 4..at + 16].chunks(4);
@@ -179,7 +203,8 @@ impl FakeHv {
         self.notice(guest, ResInfo::SoftState, &data);
     }
 
-    fn serve(&mut self, request: Request) -> (Status, Body) {
+    /// Carries out a request.
+    pub(crate) fn serve(&mut self, request: Request) -> (Status, Body) {
         let code = |status, code: Detail| (status, Body::Code(code.code()));
         let fine = (Status::Ok, Body::Code(0));
         match request {
@@ -341,6 +366,7 @@ pub(crate) struct Server {
     pub(crate) desk: Desk,
     pub(crate) hv: FakeHv,
     pub(crate) manager: Manager,
+    pub(crate) inventory: Inventory,
     pub(crate) changes: Vec<Change>,
     /// How crypto units are closed; `None` is not yet.
     pub(crate) closes: Option<Result<(), String>>,
@@ -355,26 +381,7 @@ impl Server {
 
     pub(crate) fn of(inventory: Inventory) -> Self {
         let factory = Factory::new(&inventory, &Primary::default()).unwrap();
-        let mut memory = vec![0; inventory.md_bytes as usize];
-        for (pa, bytes) in &factory.writes {
-            let at = (pa.0 - inventory.md_pa.0) as usize;
-            memory[at..at + bytes.len()].copy_from_slice(bytes);
-        }
-        let primary = Guest { state: GuestState::Normal, soft: None, busy: 0 };
-        let hv = FakeHv {
-            base: inventory.md_pa,
-            memory,
-            hvmd: factory.hvmd,
-            config: factory.config,
-            guests: [(0, primary)].into(),
-            queue: VecDeque::new(),
-            events: [Event::Up].into(),
-            next: 0,
-            requests: Vec::new(),
-            refuse: false,
-            broken: false,
-            loses: None,
-        };
+        let hv = FakeHv::new(&inventory, &factory);
         let peer = if inventory.host == "t5120" { "t5220" } else { "t5120" };
         let settings = Settings {
             hostname: inventory.host.clone(),
@@ -388,11 +395,30 @@ impl Server {
             cost: Cost::default(),
         };
         let desk = Desk { busy: vec![SimTime::ZERO; 16], ..Desk::default() };
-        let manager = Manager::new(inventory, settings);
-        let mut server =
-            Self { desk, hv, manager, changes: Vec::new(), closes: Some(Ok(())), next: 0 };
+        let manager = Manager::new(inventory.clone(), settings);
+        let mut server = Self {
+            desk,
+            hv,
+            manager,
+            inventory,
+            changes: Vec::new(),
+            closes: Some(Ok(())),
+            next: 0,
+        };
         server.pump();
         server
+    }
+
+    /// The manager begins again from what it saved; the hypervisor stays as it is.
+    pub(crate) fn restart(&mut self) {
+        let record = self.manager.save().unwrap();
+        let inventory = self.inventory.clone();
+        let settings = self.manager.settings().clone();
+        self.manager = Manager::recall(inventory, settings, record.clone()).unwrap();
+        assert_eq!(self.manager.save(), Ok(record), "before anything happens");
+        self.hv.queue.clear();
+        self.hv.requests.clear();
+        self.hv.events = [Event::Up].into();
     }
 
     /// Until nothing is left to do. Guests start and stop at once.

@@ -25,6 +25,8 @@ pub(super) enum Client {
     Operator(u64),
     /// A migration.
     Migration(Tag),
+    /// Nobody: the manager itself wants to know.
+    Nobody,
 }
 
 /// Part of a request.
@@ -117,6 +119,16 @@ impl Job {
     pub(super) fn new(client: Client, steps: impl Into<VecDeque<Step>>) -> Self {
         let (wait, reply) = (Wait::Nothing, Reply::default());
         Self { client, steps: steps.into(), wait, reply, arrived: None }
+    }
+
+    /// Does a migration wait for it?
+    pub(super) fn is_for_migration(&self) -> bool {
+        matches!(self.client, Client::Migration(_))
+    }
+
+    /// Does nobody but the manager want it?
+    pub(super) fn is_own(&self) -> bool {
+        self.client == Client::Nobody
     }
 
     /// A figure has come.
@@ -261,6 +273,7 @@ impl Manager {
                 }
                 ports.reply(id, job.reply);
             }
+            Client::Nobody => {}
             Client::Migration(tag) => {
                 let reply = job.arrived.map_or(ManagerReply::Done, ManagerReply::Prepared);
                 self.answers.push((tag, result.map(|()| reply).map_err(|why| why.join("; "))));

@@ -24,6 +24,12 @@ impl SoftCipher {
         Self { cost, ..Self::default() }
     }
 
+    /// Is no job under way?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
     /// A job has ended: true when it was one of these.
     pub fn job_done(&mut self, job: JobId, output: &[u8]) -> bool {
         let Some(ticket) = self.jobs.remove(&job) else { return false };

@@ -54,6 +54,27 @@ pub enum Completion {
     },
 }
 
+/// What whoever reaches a volume must remember of it: writes that were answered and
+/// that its server may yet lose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// In the order in which they were done.
+    pub writes: Vec<KeptWrite>,
+    /// Others are lost for certain: the next flush tells.
+    pub lost: Option<Errno>,
+}
+
+/// A write that is not durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptWrite {
+    /// First byte.
+    pub offset: u64,
+    /// What.
+    pub data: Vec<u8>,
+    /// The life of the server that has it: another one has lost it.
+    pub life: u64,
+}
+
 /// Something that keeps volumes.
 pub trait Backend {
     /// Opens what lies at `path`; [`Completion::Opened`] follows.
@@ -62,4 +83,11 @@ pub trait Backend {
     fn close(&mut self, volume: VolumeId);
     /// Submits a request.
     fn submit(&mut self, volume: VolumeId, token: u64, request: Request);
+    /// What would be lost if it were forgotten; requests under way are not in it.
+    ///
+    /// # Errors
+    /// Why that cannot be said now, for a person.
+    fn kept(&self, volume: VolumeId) -> Result<Kept, String>;
+    /// Gives a volume that was just opened what was kept of it.
+    fn keep(&mut self, volume: VolumeId, kept: Kept);
 }

@@ -19,7 +19,7 @@ use ldm::mdgen::GuestMd;
 use std::sync::Arc;
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::Group;
-use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, MblockConf, VcpuConf};
+use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, MblockConf, Privileges, VcpuConf};
 use sun4v::id::{GuestId, STRANDS, StrandId, VcpuId};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -121,6 +121,7 @@ impl Bare {
             rom_pa: ROM_PA,
             rom_bytes: rom.len() as u64,
             tod_offset: 0,
+            privileges: Privileges::ALL,
         });
         config.vcpus =
             strands.iter().map(|&(vid, strand)| VcpuConf { strand, guest: GUEST, vid }).collect();

@@ -19,10 +19,11 @@ use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
 use crate::chip::cwq::{self, Cwq, Dma, Status};
 use crate::chip::mau::{self, Mau};
+use crate::chip::noise::Noise;
 use crate::engine::{Choice, Engine};
 use crate::mem::Ram;
 use hv::Hypervisor;
-use hv::platform::{ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory};
+use hv::platform::{ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, SpMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{Pa, RealMap};
@@ -94,6 +95,8 @@ pub enum Notice {
     Started(GuestId),
     /// A guest ended by itself with this code.
     Exited(GuestId, u64),
+    /// Something for the service processor.
+    Sp(SpMessage),
 }
 
 /// The two crypto units of a core, and whose control words one has.
@@ -113,6 +116,7 @@ pub struct Board {
     units: Vec<Unit>,
     notices: Vec<Notice>,
     trace: Vec<String>,
+    noise: Noise,
     console: BTreeMap<GuestId, Vec<u8>>,
     choice: Choice,
     next_engine: Option<Box<dyn Engine + Send>>,
@@ -135,6 +139,7 @@ impl Board {
             units: (0..CORES).map(unit).collect(),
             notices: Vec::new(),
             trace: Vec::new(),
+            noise: Noise::default(),
             console: BTreeMap::new(),
             choice: Choice::default(),
             next_engine: None,
@@ -142,6 +147,11 @@ impl Board {
             stopwatch: None,
             retired: Vec::new(),
         }
+    }
+
+    /// Gives the random number generator its noise.
+    pub fn set_noise(&mut self, noise: Noise) {
+        self.noise = noise;
     }
 
     /// Says by which engine and timing model guests are run, those to come too.
@@ -371,8 +381,8 @@ impl Machine for Board {
     fn now(&self) -> SimTime {
         self.now
     }
-    fn time_of_day(&self) -> u64 {
-        TOD_AT_ZERO + self.now.0 / SimTime::secs(1).0
+    fn time_of_day(&self) -> Option<u64> {
+        Some(TOD_AT_ZERO + self.now.0 / SimTime::secs(1).0)
     }
     fn memory(&self) -> &dyn Memory {
         &*self.ram
@@ -428,6 +438,12 @@ impl Machine for Board {
                 unit.user = None;
             }
         }
+    }
+    fn sp_message(&mut self, message: SpMessage) {
+        self.notices.push(Notice::Sp(message));
+    }
+    fn entropy(&mut self) -> u64 {
+        self.noise.draw()
     }
     fn sp_console(&mut self, guest: GuestId, byte: u8) {
         self.console.entry(guest).or_default().push(byte);
@@ -505,7 +521,7 @@ mod test {
     fn the_clock_of_the_service_processor_counts_seconds() {
         let mut board = board();
         board.set_now(SimTime::ms(3_999));
-        assert_eq!(board.time_of_day(), TOD_AT_ZERO + 3);
+        assert_eq!(board.time_of_day(), Some(TOD_AT_ZERO + 3));
         assert_eq!(board.cpus(ME).now(), SimTime::ms(3_999));
     }
 

@@ -97,4 +97,8 @@ impl<M: Memory> Cpus for Desk<M> {
     fn stick(&self) -> u64 {
         self.now.ticks(T2_HZ).wrapping_add_signed(self.stick_offset)
     }
+    fn pcr(&self, _: VcpuId) -> u64 {
+        0
+    }
+    fn set_pcr(&mut self, _: VcpuId, _: u64) {}
 }

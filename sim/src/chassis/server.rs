@@ -16,18 +16,20 @@ use super::groups::Groups;
 use super::native::NativeHost;
 use super::pool::Pool;
 use super::slice::DomainSlice;
+use crate::chip::noise::Noise;
 use crate::engine::Choice;
 use crate::gdb::View;
 use crate::lab::Outlet;
 use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
 use crate::mem::Ram;
-use hv::platform::Machine;
-use hv::{GuestState, HvMemory, Hypervisor, StartError};
+use hv::platform::{Machine, SpMessage};
+use hv::{Delivery, GuestState, HvMemory, Hypervisor, ReportError, StartError};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
+use sun4v::ereport::ErrorReport;
 use sun4v::hvmd::Inventory;
 use sun4v::id::{CORES, CoreId, GuestId, STRANDS, VcpuId};
 use sun4v::native::{Event, Program, Reply};
@@ -354,7 +356,7 @@ impl Server {
     #[must_use]
     pub fn next_time(&self, grid: SimTime) -> SimTime {
         let work = if self.hv.has_work() { grid } else { SimTime::NEVER };
-        work.min(self.native.next_time()).min(self.board.crypto_due())
+        work.min(self.native.next_time()).min(self.board.crypto_due()).min(self.hv.due())
     }
 
     /// The boundary at `now`: crypto units, then the hypervisor. `ran` says that a
@@ -365,7 +367,7 @@ impl Server {
         if crypto {
             self.board.end_crypto(&mut self.hv);
         }
-        let work = self.hv.has_work();
+        let work = self.hv.has_work() || self.hv.due() <= now;
         if work || crypto {
             self.native.publish(&mut self.board);
             self.stirred = true;
@@ -402,6 +404,43 @@ impl Server {
     /// The operator has typed a command line.
     pub fn command(&mut self, id: u64, line: &str) {
         self.native.put(Event::Command { id, line: line.to_owned() });
+    }
+
+    /// Gives the random number generator the noise of a run.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.board.set_noise(Noise::new(seed, &self.name));
+    }
+
+    /// The service processor asks the control domain to shut down within `grace` seconds.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
+    pub fn sp_shutdown(&mut self, grace: u16) -> Result<Delivery, ReportError> {
+        self.stirred = true;
+        self.hv.sp_shutdown(grace, &mut self.board)
+    }
+
+    /// The service processor asks a guest to panic.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
+    pub fn sp_panic(&mut self, guest: GuestId) -> Result<Delivery, ReportError> {
+        self.stirred = true;
+        self.hv.sp_panic(guest, &mut self.board)
+    }
+
+    /// Lets a virtual CPU have an error, as hardware would.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
+    pub fn inject(
+        &mut self,
+        guest: GuestId,
+        vcpu: VcpuId,
+        report: ErrorReport,
+    ) -> Result<Delivery, ReportError> {
+        self.stirred = true;
+        self.hv.inject(guest, vcpu, report, &mut self.board)
     }
 
     /// Characters for the service processor's console of a guest.
@@ -446,6 +485,14 @@ impl Server {
             let (guest, what, code) = match notice {
                 Notice::Started(guest) => (guest, "started", None),
                 Notice::Exited(guest, code) => (guest, "exited", Some(code)),
+                Notice::Sp(message) => {
+                    let fact = Fact::service_processor(now, &self.name, message.command());
+                    self.facts.push(match message {
+                        SpMessage::TodOffset(ahead) => fact.with("seconds", ahead as u64),
+                        SpMessage::PowerOff | SpMessage::WatchdogExpired => fact,
+                    });
+                    continue;
+                }
             };
             if notice == Notice::Started(self.native.guest()) {
                 self.native.put(Event::Start);

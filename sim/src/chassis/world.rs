@@ -204,8 +204,9 @@ impl World {
             for (nic, outlet) in (0..).zip(&nics) {
                 world.nics.insert(*outlet, (world.servers.len(), nic));
             }
-            let server = Server::power_on(&inventory, &rom, given, nics)
+            let mut server = Server::power_on(&inventory, &rom, given, nics)
                 .map_err(|why| WorldError::PowerOn { chassis: name.clone(), why })?;
+            server.set_seed(scenario.seed);
             let vcpus = server.control_vcpus() as u64;
             world.note(Fact::power_on(world.now, name, &inventory.banner, T2_HZ, vcpus));
             world.servers.push(server);

@@ -112,6 +112,13 @@ impl Strand {
         self.signal_overflow();
     }
 
+    /// Writes PCR for the hypervisor, whose own bit is set as the data say.
+    pub fn set_pcr(&mut self, value: u64) {
+        self.pcr = self.pcr & !PCR_HT | value & PCR_HT;
+        self.write_pcr(value);
+        self.attention = true;
+    }
+
     /// Counts what has happened, as `pcr` selected it beforehand. True when a counter
     /// has wrapped.
     pub fn count(&mut self, pcr: u64, events: Events) -> bool {
@@ -194,8 +201,12 @@ mod test {
         let mut strand = Strand::default();
         strand.write_pcr(u64::MAX >> 2);
         assert_eq!(strand.pcr, 0xffff_fff7);
-        strand.pcr = 1 << 3;
+        strand.set_pcr(PCR_ST | 1 << 3);
+        assert_eq!(strand.pcr, PCR_ST | 1 << 3);
+        assert_eq!(strand.counting, strand.counts_events());
         strand.write_pcr(0);
         assert_eq!(strand.pcr, 1 << 3);
+        strand.set_pcr(0);
+        assert_eq!(strand.pcr, 0);
     }
 }

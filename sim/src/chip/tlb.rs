@@ -97,11 +97,15 @@ impl Tlb {
     }
 
     /// Loads a translation; those of the same addresses and context go, and then the
-    /// answer is true: the software cache may hold one of them.
+    /// answer is true: the software cache may hold one of them. One that is not valid
+    /// translates nothing.
     pub fn insert(&mut self, new: Entry) -> bool {
         let before = self.entries.len();
         self.entries.retain(|(entry, _)| !entry.overlaps(&new));
         let replaced = self.entries.len() != before;
+        if !new.flags.contains(TteFlags::V) {
+            return replaced;
+        }
         if self.entries.len() < self.capacity {
             self.entries.push((new, true));
             return replaced;
@@ -350,6 +354,16 @@ mod test {
         tlb.insert(Entry::new(0x40_0000, 5, Tte(TTE | 3), Pa(0x80_0000)).unwrap());
         assert_eq!(tlb.lookup(0x40_2000, [5, 5]).map(|e| e.shift), Some(22));
         assert_eq!(tlb.lookup(0x40_2000, [6, 6]).map(|e| e.shift), Some(13));
+    }
+
+    #[test]
+    fn one_that_is_not_valid_only_removes() {
+        let mut tlb = Tlb::new(4);
+        tlb.insert(entry(0x40_2000, 5));
+        let invalid = Entry::new(0x40_2000, 5, Tte(TTE & !(1 << 63)), Pa(0x80_0000)).unwrap();
+        assert!(tlb.insert(invalid));
+        assert_eq!(tlb.lookup(0x40_2000, [5, 5]), None);
+        assert!(!tlb.insert(invalid));
     }
 
     #[test]

@@ -73,6 +73,19 @@ impl Fact {
         self
     }
 
+    /// A message of the hypervisor to its service processor, by its command word: class and
+    /// code are its low bytes. What the service processor makes of it is nothing so far.
+    #[must_use]
+    pub fn service_processor(time: SimTime, place: &str, command: u64) -> Self {
+        let what = match command & 0xffff {
+            0x5000 => "power off",
+            0x5004 => "watchdog expired",
+            0x4f00 => "time of day offset",
+            _ => "message",
+        };
+        Self::new(time, place, "service processor", what, "").with("command", command)
+    }
+
     /// What a program of a chassis observed.
     #[must_use]
     pub fn observed(time: SimTime, place: &str, observation: Observation) -> Self {

@@ -314,7 +314,8 @@ pub enum ResData {
     GuestState(GuestState),
     /// For [`ResInfo::SoftState`]: and its text, filled up with NULs.
     SoftState(SoftState, [u8; 32]),
-    /// For [`ResInfo::Tod`], in seconds.
+    /// For [`ResInfo::Tod`]: seconds that the guest's clock is ahead of the machine's, as a
+    /// number of 64 bits that wraps.
     Tod(u64),
     /// For [`ResInfo::Utilisation`].
     Utilisation(Utilisation),

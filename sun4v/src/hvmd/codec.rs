@@ -12,7 +12,7 @@
 
 use super::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    VcpuConf,
+    Privileges, VcpuConf,
 };
 use crate::addr::{Pa, Ra, RealRange};
 use crate::hvctl::{Detail, ResKind, SVC_HVCTL, Status};
@@ -29,6 +29,11 @@ const TARGET_HYPERVISOR: u64 = 1;
 const SVC_CONSOLE: u64 = 2;
 /// Where the service processor's console is; a guest console has an endpoint.
 const SP_UARTBASE: u64 = 0xff_f0c2_c000;
+/// Properties of a guest with a privilege.
+const DIAG: &str = "diagpriv";
+const PERF: &str = "perfctraccess";
+const PERF_HT: &str = "perfctrhtaccess";
+const RNG: &str = "rngctlaccessible";
 /// Endpoints of a guest.
 const LDCS: u64 = 512;
 /// Interrupt numbers.
@@ -115,6 +120,11 @@ impl HvConfig {
             md.val(node, "mdpa", guest.md_pa.0);
             md.val(node, "rombase", guest.rom_pa.0).val(node, "romsize", guest.rom_bytes);
             md.val(node, "tod-offset", guest.tod_offset.cast_unsigned());
+            let Privileges { diag, perf, perf_ht, rng } = guest.privileges;
+            let granted = [(DIAG, diag), (PERF, perf), (PERF_HT, perf_ht), (RNG, rng)];
+            for (name, _) in granted.iter().filter(|(_, granted)| *granted) {
+                md.val(node, name, 1);
+            }
             nodes.push((guest.id, node));
         }
         nodes
@@ -274,6 +284,7 @@ fn guest(at: At<'_>) -> Result<GuestConf, HvmdError> {
     let gid = at.below(res, "gid", ids, STRANDS as u64)?;
     let number = |property| at.number(res, property, Detail::GuestMissingProperty);
     let name = at.node.text("name");
+    let granted = |property| at.node.number(property).is_some_and(|value| value != 0);
     Ok(GuestConf {
         id: GuestId(gid as u8),
         name: name.ok_or_else(|| at.error(res, Detail::GuestMissingProperty, "name"))?.to_owned(),
@@ -281,6 +292,12 @@ fn guest(at: At<'_>) -> Result<GuestConf, HvmdError> {
         rom_pa: Pa(number("rombase")?),
         rom_bytes: number("romsize")?,
         tod_offset: at.node.number("tod-offset").unwrap_or(0).cast_signed(),
+        privileges: Privileges {
+            diag: granted(DIAG),
+            perf: granted(PERF),
+            perf_ht: granted(PERF_HT),
+            rng: granted(RNG),
+        },
     })
 }
 

@@ -48,6 +48,27 @@ pub struct GuestConf {
     pub rom_bytes: u64,
     /// Seconds added to the machine's time of day (`tod-offset`).
     pub tod_offset: i64,
+    /// What it may do beyond what every guest may.
+    pub privileges: Privileges,
+}
+
+/// What a guest may do beyond what every guest may. A hypervisor MD that does not say grants
+/// nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Privileges {
+    /// See physical addresses (`diagpriv`).
+    pub diag: bool,
+    /// Set performance registers (`perfctraccess`).
+    pub perf: bool,
+    /// Count hyperprivileged events (`perfctrhtaccess`).
+    pub perf_ht: bool,
+    /// Set up the random number generator (`rngctlaccessible`).
+    pub rng: bool,
+}
+
+impl Privileges {
+    /// Those of a control domain.
+    pub const ALL: Self = Self { diag: true, perf: true, perf_ht: true, rng: true };
 }
 
 /// A virtual CPU.

@@ -2,8 +2,8 @@
 //!
 //! **Shape.** A cipher has a *key block*, of [`CipherKind::key_bytes`]: the key
 //! itself, or for RC4 the state that software has made of it. Three DES keys lie one
-//! behind the other. An authentication has a state, in memory before
-//! and after, and a result not longer than that.
+//! behind the other. An authentication has a state, in memory before and after, and a
+//! result not longer than that.
 //!
 //! **Source.** Linux, `n2_core.c` and `n2_core.h`, for the ciphers, their key blocks
 //! and the states of MD5, SHA-1 and SHA-256; OpenSPARC hypervisor, `cwq.h`, for the

@@ -1,9 +1,9 @@
 //! How far the pointers of an operation reach: what a hypervisor has to find inside a
 //! guest's memory before the unit, which knows physical addresses only, may have it.
 //!
-//! **Shape.** Bytes from each pointer on; zero is "not followed". Only the
-//! first word of a chain has pointers other than its source, and its destination
-//! takes what the whole chain brings.
+//! **Shape.** Bytes from each pointer on; zero is "not followed". Only the first word
+//! of a chain has pointers other than its source, and its destination takes what the
+//! whole chain brings.
 //!
 //! **Source.** Follows from [`Control`] and the lengths of the algorithms.
 

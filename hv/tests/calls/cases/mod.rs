@@ -7,6 +7,7 @@ mod diag;
 mod intr;
 mod ldc;
 mod mach;
+mod memory;
 mod mmu;
 mod ncs;
 mod niu;
@@ -26,13 +27,16 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         mach::CASES,
         cpu::CASES,
         mmu::CASES,
+        memory::CASES,
         console::CASES,
         trace::CASES,
         intr::CASES,
         vintr::CASES,
+        vintr::REFUSALS,
         softstate::CASES,
         pci::CASES,
         ldc::CASES,
+        ldc::REFUSALS,
         ncs::CASES,
         rng::CASES,
         perf::CASES,
@@ -50,6 +54,7 @@ pub fn nevers() -> impl Iterator<Item = &'static Never> {
         mach::NEVERS,
         cpu::NEVERS,
         mmu::NEVERS,
+        memory::NEVERS,
         console::NEVERS,
         trace::NEVERS,
         intr::NEVERS,

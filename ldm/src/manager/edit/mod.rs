@@ -207,6 +207,13 @@ pub(super) fn is_sane(wish: &Wish) -> bool {
         && wish.variables.keys().all(|name| variable_is_good(name))
 }
 
+/// Are these properties that a virtual switch can have?
+pub(super) fn switch_is_sane(id: u64, mtu: u64, vlans: [u64; 2], vids: &[u64]) -> bool {
+    device::IDS.contains(&id)
+        && device::MTU.contains(&mtu)
+        && vlans.iter().chain(vids).all(|vlan| device::VLANS.contains(vlan))
+}
+
 /// A number from a property; an empty value is the default.
 fn number(
     props: &Props,

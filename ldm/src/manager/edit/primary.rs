@@ -124,7 +124,7 @@ mod test {
     fn crypto_units_come_and_go_with_the_cores() {
         let mut server = lab();
         assert_eq!(server.out("ldm set-mau 0 primary"), "");
-        assert_eq!(own(&server, 0).1, []);
+        assert!(own(&server, 0).1.is_empty());
         assert_eq!(server.hv.guest_md(0).named("exec-unit").count(), 2 + 4);
         server.out("ldm add-crypto 1 primary");
         assert_eq!(own(&server, 0).1, [0]);
@@ -176,7 +176,7 @@ mod test {
         server.manager.units_closed(&mut server.desk, &mut server.hv, Ok(()));
         server.pump();
         assert_eq!(server.changes, brackets);
-        assert_eq!(own(&server, 0).1, []);
+        assert!(own(&server, 0).1.is_empty());
         assert!(server.desk.replies.contains_key(&id) && server.desk.replies.contains_key(&list));
         // Said once more, it means nothing.
         server.manager.units_closed(&mut server.desk, &mut server.hv, Ok(()));

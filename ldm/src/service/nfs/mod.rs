@@ -24,7 +24,7 @@ pub mod xdr;
 
 pub use storage::Storage;
 
-use super::volume::Request;
+use super::volume::{Kept, KeptWrite, Request};
 use crate::stack::{Stack, TcpId, TcpState};
 use rpc::{Answer, Call, FILE_SYNC, Handle, Records, Reply, UNSTABLE, Verifier};
 use std::collections::{BTreeMap, VecDeque};
@@ -230,6 +230,49 @@ impl NfsClient {
             Some(record) => record.queue.push_back((Some(token), request)),
             None => self.events.push(NfsEvent::Done(token, Err(Errno::Nxio))),
         }
+    }
+
+    /// Writes of a file that were answered and that the server may yet lose.
+    ///
+    /// # Errors
+    /// The server has lost some, and they are just being repeated.
+    pub fn kept(&self, file: FileId) -> Result<Kept, String> {
+        let Some(record) = self.files.get(&file) else { return Ok(Kept::default()) };
+        let File {
+            // Asked for anew by whoever opens it again.
+            folder: _,
+            name: _,
+            open: _,
+            // Not answered: whoever asked asks again.
+            queue: _,
+            active: _,
+            committing,
+            unstable,
+            unstable_bytes: _,
+            lost,
+        } = record;
+        // A COMMIT covers some; afterwards there are some again only to be repeated.
+        if *committing && unstable.is_empty() {
+            return Err("writes that a server has lost are being repeated".to_owned());
+        }
+        let writes = unstable.iter().map(|write| {
+            let Unstable { offset, data, verifier } = write;
+            KeptWrite { offset: *offset, data: data.clone(), life: *verifier }
+        });
+        Ok(Kept { writes: writes.collect(), lost: *lost })
+    }
+
+    /// Remembers writes of a file that was just opened: the next flush makes them
+    /// durable, or finds that they must be repeated.
+    pub fn keep(&mut self, file: FileId, kept: Kept) {
+        let Some(file) = self.files.get_mut(&file) else { return };
+        let Kept { writes, lost } = kept;
+        file.lost = lost;
+        file.unstable_bytes = writes.iter().map(|write| write.data.len()).sum();
+        file.unstable = writes
+            .into_iter()
+            .map(|KeptWrite { offset, data, life }| Unstable { offset, data, verifier: life })
+            .collect();
     }
 
     /// What happened since the last call.

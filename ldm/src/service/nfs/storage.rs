@@ -6,7 +6,7 @@
 //! **Errors.** Any other path, and a host that is not in the table, is ENXIO.
 
 use super::{Effort, FileId, NfsClient, NfsConf, NfsEvent};
-use crate::service::volume::{Backend, Completion, Request, VolumeId};
+use crate::service::volume::{Backend, Completion, Kept, Request, VolumeId};
 use crate::stack::Stack;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -37,6 +37,11 @@ impl Storage {
             next: 0,
             completions: Vec::new(),
         }
+    }
+
+    fn client_of(&mut self, volume: VolumeId) -> Option<&mut NfsClient> {
+        let host = self.volumes.get(&volume)?;
+        self.clients.get_mut(host)
     }
 
     /// Moves bytes and requests; call it before and after the stack's poll.
@@ -111,10 +116,20 @@ impl Backend for Storage {
     }
 
     fn submit(&mut self, volume: VolumeId, token: u64, request: Request) {
-        let client = self.volumes.get(&volume).and_then(|host| self.clients.get_mut(host));
-        match client {
+        match self.client_of(volume) {
             Some(client) => client.submit(FileId(volume.0), token, request),
             None => self.completions.push(Completion::Done { token, result: Err(Errno::Nxio) }),
+        }
+    }
+
+    fn kept(&self, volume: VolumeId) -> Result<Kept, String> {
+        let client = self.volumes.get(&volume).and_then(|host| self.clients.get(host));
+        client.map_or_else(|| Ok(Kept::default()), |client| client.kept(FileId(volume.0)))
+    }
+
+    fn keep(&mut self, volume: VolumeId, kept: Kept) {
+        if let Some(client) = self.client_of(volume) {
+            client.keep(FileId(volume.0), kept);
         }
     }
 }

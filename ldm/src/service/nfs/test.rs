@@ -3,7 +3,7 @@
 use super::rpc::Records;
 use super::xdr::{Reader, Writer};
 use super::{FileId, NfsClient, NfsConf, NfsEvent};
-use crate::service::volume::Request;
+use crate::service::volume::{Kept, Request};
 use crate::stack::test::{exchange, stack};
 use crate::stack::{Stack, TcpId, TcpState};
 use std::net::Ipv4Addr;
@@ -273,6 +273,82 @@ fn writes_that_a_crash_lost_are_repeated_in_order_before_the_flush_ends() {
     world.client.submit(FILE, 3, Request::Flush);
     assert_eq!(world.run(), [done(3)]);
     assert_eq!(world.server.disk[..1024], [[1; 512], [2; 512]].concat());
+}
+
+/// A client that has forgotten everything but what it must not.
+fn forgetful(world: &mut World) {
+    let kept = world.client.kept(FILE).unwrap();
+    world.stack = stack(20);
+    world.server.stack = stack(2);
+    world.server.listener = world.server.stack.tcp_listen(2049, 1 << 20);
+    world.server.records = Records::default();
+    world.client = NfsClient::new(world.client.conf.clone());
+    world.client.open(FILE, "/export/rover-a.img");
+    world.client.keep(FILE, kept.clone());
+    assert_eq!(world.client.kept(FILE), Ok(kept));
+}
+
+#[test]
+fn what_was_answered_is_not_forgotten_with_the_client() {
+    for crash in [false, true] {
+        let mut world = World::open(1 << 16);
+        world.write(1, 0, vec![1; 40_000], false);
+        world.write(2, 512, vec![2; 512], false);
+        assert_eq!(world.run(), [done(1), done(2)]);
+        // Not answered: whoever asked asks again.
+        world.write(3, 1024, vec![3; 512], false);
+        forgetful(&mut world);
+        if crash {
+            world.server.crash();
+        }
+        world.client.submit(FILE, 4, Request::Flush);
+        let opened = NfsEvent::Opened(FILE, Ok(1 << 16));
+        assert_eq!(world.run(), [opened, done(4)]);
+        assert_eq!(world.server.disk[..512], [1; 512]);
+        assert_eq!(world.server.disk[512..1024], [2; 512]);
+        assert_eq!(world.server.disk[1024..1536], [1; 512]);
+        assert_eq!(world.client.kept(FILE), Ok(Kept::default()));
+    }
+}
+
+#[test]
+fn what_is_lost_for_certain_is_told_by_the_next_flush_of_a_later_life() {
+    let mut world = World::open(1 << 16);
+    world.client.keep(FILE, Kept { lost: Some(Errno::NoSpc), ..Kept::default() });
+    forgetful(&mut world);
+    world.client.submit(FILE, 1, Request::Flush);
+    world.client.submit(FILE, 2, Request::Flush);
+    let lost = NfsEvent::Done(1, Err(Errno::NoSpc));
+    assert_eq!(world.run(), [NfsEvent::Opened(FILE, Ok(1 << 16)), lost, done(2)]);
+}
+
+#[test]
+fn a_client_that_repeats_lost_writes_cannot_be_saved_until_it_is_done() {
+    let mut world = World::open(1 << 16);
+    world.write(1, 0, vec![1; 8192], false);
+    world.write(2, 8192, vec![2; 8192], false);
+    assert_eq!(world.run(), [done(1), done(2)]);
+    world.server.verifier += 1;
+    world.client.submit(FILE, 3, Request::Flush);
+    let (mut refused, mut events) = (0, Vec::new());
+    while events.is_empty() {
+        world.client.poll(&mut world.stack, world.now);
+        exchange(&mut world.stack, &mut world.server.stack, world.now);
+        world.server.poll();
+        exchange(&mut world.stack, &mut world.server.stack, world.now);
+        world.client.poll(&mut world.stack, world.now);
+        events = world.client.take_events();
+        world.now = world.now.plus(SimTime::ms(5));
+        match world.client.kept(FILE) {
+            // Before the server has said that it knows nothing of them.
+            Ok(kept) => assert!(kept.writes.len() == 2 && refused == 0 || !events.is_empty()),
+            Err(why) => {
+                refused += 1;
+                assert_eq!(why, "writes that a server has lost are being repeated");
+            }
+        }
+    }
+    assert!(refused > 0 && events == [done(3)], "{refused} {events:?}");
 }
 
 #[test]

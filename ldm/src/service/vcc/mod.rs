@@ -18,8 +18,11 @@
 //! **Source.** illumos `vcc.c`; Linux `vcc.c`; OpenSPARC hypervisor, console
 //! packets.
 
+pub mod record;
+
 use super::host::Host;
 use crate::channel::{ChannelConf, Endpoint, OpenError};
+use record::{ConsolePortV1, Recalled};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::id::LdcId;
 use sun4v::ldc::{PACKET_BYTES, State};
@@ -77,6 +80,9 @@ struct ConsolePort {
     endpoint: Endpoint,
     typed: VecDeque<Typed>,
     line: Vec<u8>,
+    /// It goes on with a line of its life before: the RESET that its own beginning
+    /// causes does not end that.
+    again: bool,
 }
 
 /// The concentrator.
@@ -98,10 +104,35 @@ impl ConsoleServer {
         key: PortKey,
         conf: ConsoleConf,
     ) -> Result<(), OpenError> {
+        self.open(host, key, conf, None)
+    }
+
+    /// Opens a port that goes on where it was saved.
+    ///
+    /// # Errors
+    /// As [`Endpoint::open`].
+    pub fn attach_again(
+        &mut self,
+        host: &mut Host<'_>,
+        key: PortKey,
+        conf: ConsoleConf,
+        recalled: Recalled,
+    ) -> Result<(), OpenError> {
+        self.open(host, key, conf, Some(recalled))
+    }
+
+    fn open(
+        &mut self,
+        host: &mut Host<'_>,
+        key: PortKey,
+        conf: ConsoleConf,
+        recalled: Option<Recalled>,
+    ) -> Result<(), OpenError> {
         self.detach(host, key);
         let endpoint = Endpoint::open(host.ports, host.arena, conf.channel, key)?;
-        let port = ConsolePort { conf, endpoint, typed: VecDeque::new(), line: Vec::new() };
-        self.ports.insert(key, port);
+        let again = recalled.is_some();
+        let Recalled { line, typed } = recalled.unwrap_or_default();
+        self.ports.insert(key, ConsolePort { conf, endpoint, typed, line, again });
         // What the guest wrote before raises no mondo.
         self.mondo(host, key);
         Ok(())
@@ -114,6 +145,16 @@ impl ConsoleServer {
             port.end_line(&mut self.lines);
             port.endpoint.close(host.ports, host.arena);
         }
+    }
+
+    /// What each port must remember, by channel.
+    #[must_use]
+    pub fn save(&self) -> Vec<ConsolePortV1> {
+        // Lines are taken as soon as they have ended.
+        let Self { ports, lines: _ } = self;
+        let mut saved: Vec<_> = ports.values().map(ConsolePort::save).collect();
+        saved.sort_by_key(|port| port.channel);
+        saved
     }
 
     /// The port at this channel.
@@ -210,12 +251,19 @@ impl ConsoleServer {
 }
 
 impl ConsolePort {
+    fn save(&self) -> ConsolePortV1 {
+        // The endpoint is opened again.
+        let Self { conf, endpoint: _, typed, line, again: _ } = self;
+        Recalled { line: line.clone(), typed: typed.clone() }.save(conf.channel.id)
+    }
+
     fn receive(&mut self, host: &mut Host<'_>, lines: &mut Vec<(String, String)>) {
         let mut packets = Vec::new();
         let state = self.endpoint.receive(host.ports, &mut packets);
         for packet in &packets {
             let [kind, size, ..] = *packet;
             if kind == DATA {
+                self.again &= state == Ok(State::Reset);
                 let chars = &packet[8..][..usize::from(size).min(PACKET_CHARS)];
                 host.ports.charge(host.cost.console_byte * chars.len() as u64);
                 chars.iter().for_each(|&byte| self.byte(byte, lines));
@@ -224,7 +272,8 @@ impl ConsolePort {
         match state {
             Ok(State::Up) => {}
             // Another guest, or the same one anew.
-            Ok(State::Reset) => self.end_line(lines),
+            Ok(State::Reset) if !std::mem::take(&mut self.again) => self.end_line(lines),
+            Ok(State::Reset) => {}
             Ok(State::Down) => {}
             Err(error) => self.complain(host.ports, &error),
         }

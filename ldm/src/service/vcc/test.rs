@@ -9,6 +9,8 @@ use crate::testing::{BASE, Board};
 use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
 use sun4v::id::LdcId;
+use sun4v::ldc::LDC_RX_QCONF;
+use sun4v::native::Ports;
 
 const KEY: u64 = 0xc0;
 
@@ -134,6 +136,41 @@ fn what_is_unfinished_when_the_console_ends_is_a_line() {
     assert_eq!(world.lines(), ["rover: Sun"]);
     world.writes("again\n");
     assert_eq!(world.lines(), ["rover: again"]);
+}
+
+#[test]
+fn a_line_goes_on_when_the_concentrator_begins_again() {
+    let mut world = World::new();
+    world.writes("one\nlog");
+    assert_eq!(world.lines(), ["rover: one"]);
+    // It reads nothing for a while.
+    world.board.ports(1).hcall(LDC_RX_QCONF, [0, 0, 0, 0, 0]).unwrap();
+    world.types(b"nobody reads").unwrap();
+    world.serve(|server, host| server.send_break(host, KEY)).unwrap();
+    let [saved] = world.server.save().try_into().unwrap();
+    assert_eq!((saved.line.as_slice(), saved.typed.len()), (&b"log"[..], 13));
+
+    // The domain's memory is given out anew; its queues are still configured.
+    world.server = ConsoleServer::default();
+    world.arenas[0] = Arena::new(Ra(BASE), 0x10_0000);
+    world.copier = Copier::new(&mut world.arenas[0]).unwrap();
+    let (channel_id, recalled) = saved.clone().load().unwrap();
+    assert_eq!(channel_id, LdcId(5));
+    let conf = ConsoleConf { domain: "rover".into(), channel: channel(5), tcp_port: 5000 };
+    world.serve(|server, host| server.attach_again(host, KEY, conf, recalled)).unwrap();
+    assert_eq!(world.server.save(), [saved]);
+    world.guest.reset(&mut world.board.ports(1)).unwrap();
+    world.run();
+    world.serve(|server, host| server.flush(host));
+    let packets = world.reads();
+    assert_eq!(chars(&packets[..1]), b"nobody reads");
+    assert_eq!(packets[1][..8], [1, 0, 0, 0, 255, 255, 255, 255]);
+    assert!(world.lines().is_empty());
+    world.writes("in: ");
+    // The next reset is the guest's own.
+    world.guest.reset(&mut world.board.ports(1)).unwrap();
+    world.run();
+    assert_eq!(world.lines(), ["rover: login: "]);
 }
 
 #[test]

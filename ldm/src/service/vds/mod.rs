@@ -28,6 +28,7 @@
 
 mod label;
 mod port;
+pub mod record;
 mod session;
 #[cfg(test)]
 pub(crate) mod test;
@@ -38,6 +39,7 @@ use super::host::Host;
 use super::volume::{Backend, Completion, Request, VolumeId};
 use crate::channel::OpenError;
 use port::DiskPort;
+use record::{Disk, DiskV1};
 use std::collections::BTreeMap;
 use sun4v::time::SimTime;
 
@@ -114,6 +116,39 @@ impl DiskServer {
         self.ports
             .iter()
             .find_map(|(key, port)| (port.conf().channel.id == channel).then_some(*key))
+    }
+
+    /// What each port must remember, by channel.
+    ///
+    /// # Errors
+    /// Why it cannot be stopped now.
+    pub fn save(&self, backend: &dyn Backend) -> Result<Vec<DiskV1>, String> {
+        let Self { ports, tokens } = self;
+        if tokens.waiters.values().any(|waiter| matches!(waiter, Waiter::Close(_))) {
+            return Err("a virtual disk is being closed".to_owned());
+        }
+        let mut disks =
+            ports.values().map(|port| port.save(backend)).collect::<Result<Vec<_>, _>>()?;
+        disks.sort_by_key(|disk| disk.channel);
+        Ok(disks)
+    }
+
+    /// Opens a port that goes on where it was saved.
+    ///
+    /// # Errors
+    /// As [`DiskServer::attach`].
+    pub fn attach_again(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        key: PortKey,
+        conf: DiskConf,
+        disk: Disk,
+    ) -> Result<(), OpenError> {
+        let mut port = DiskPort::open(host, backend, key, conf)?;
+        port.recall(backend, disk);
+        self.ports.insert(key, port);
+        Ok(())
     }
 
     /// Handles a port's mondo.

@@ -1,5 +1,6 @@
 //! A port: a channel to one client, its session, and the volume behind it.
 
+use super::record::{Disk, DiskV1};
 use super::session::{Job, Phase, Session};
 use super::{PortKey, Tokens, Waiter, label};
 use crate::channel::{Channel, ChannelConf, LinkEvent, OpenError};
@@ -113,6 +114,38 @@ impl DiskPort {
         self.volume
     }
 
+    /// What outlives it.
+    pub(super) fn save(&self, backend: &dyn Backend) -> Result<DiskV1, String> {
+        let Self {
+            // Told again when it is opened again.
+            key: _,
+            conf,
+            channel: _,
+            volume,
+            size: _,
+            tries: _,
+            retry_at: _,
+            // The client begins another one, and asks again for what was not answered.
+            session: _,
+            next_ident: _,
+            write_cache,
+            stale: _,
+            held,
+            hold_flush,
+        } = self;
+        if *held || hold_flush.is_some() {
+            return Err(format!("{} is held for a migration", conf.name));
+        }
+        let kept = backend.kept(*volume).map_err(|why| format!("{}: {why}", conf.name))?;
+        Ok(Disk { write_cache: *write_cache, kept }.save(conf.channel.id))
+    }
+
+    /// Goes on from what was saved.
+    pub(super) fn recall(&mut self, backend: &mut dyn Backend, disk: Disk) {
+        self.write_cache = disk.write_cache;
+        backend.keep(self.volume, disk.kept);
+    }
+
     pub(super) fn hold(&mut self, backend: &mut dyn Backend, tokens: &mut Tokens) {
         if !self.held {
             self.held = true;
@@ -150,8 +183,12 @@ impl DiskPort {
         if host.ports.now() >= self.retry_at {
             self.retry_at = SimTime::NEVER;
             self.size = None;
+            let kept = backend.kept(self.volume);
             backend.close(self.volume);
             self.volume = backend.open(&self.conf.path);
+            if let Ok(kept) = kept {
+                backend.keep(self.volume, kept);
+            }
         }
     }
 

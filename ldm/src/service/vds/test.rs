@@ -6,7 +6,7 @@ use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;
 use crate::memory::{Arena, Block};
 use crate::service::host::Host;
-use crate::service::volume::{Backend, Completion, Request, VolumeId};
+use crate::service::volume::{Backend, Completion, Kept, KeptWrite, Request, VolumeId};
 use crate::testing::{BASE, Board};
 use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
@@ -35,6 +35,7 @@ struct Memory {
     opened: Vec<String>,
     closed: Vec<VolumeId>,
     waiting: Vec<(u64, Request)>,
+    kept: Kept,
 }
 
 impl Backend for Memory {
@@ -47,6 +48,12 @@ impl Backend for Memory {
     }
     fn submit(&mut self, _: VolumeId, token: u64, request: Request) {
         self.waiting.push((token, request));
+    }
+    fn kept(&self, _: VolumeId) -> Result<Kept, String> {
+        Ok(self.kept.clone())
+    }
+    fn keep(&mut self, _: VolumeId, kept: Kept) {
+        self.kept = kept;
     }
 }
 
@@ -370,6 +377,108 @@ fn blocks_are_read_and_written() {
     world.volume_does(0);
     assert_eq!((world.status(5), world.acks()), ((DONE, 0), vec![(5, 5)]));
     assert_eq!(world.memory.durable[51_200..55_296], data);
+}
+
+impl World {
+    /// Another server in place of this one, in memory that is given out anew; what was
+    /// asked of the volume and is not answered is gone.
+    fn restart(&mut self) {
+        let [saved] = self.server.save(&self.memory).unwrap().try_into().unwrap();
+        self.server = DiskServer::default();
+        self.arena = Arena::new(Ra(BASE), 0x10_0000);
+        self.copier = Copier::new(&mut self.arena).unwrap();
+        self.memory.waiting.clear();
+        self.memory.kept = Kept::default();
+        let conf = DiskConf {
+            name: "vds-port 0".into(),
+            path: "/net/nas/export/a.img".into(),
+            read_only: false,
+            channel: ChannelConf { id: LdcId(4), tx_ino: 8, rx_ino: 9 },
+        };
+        let (channel, disk) = saved.clone().load().unwrap();
+        assert_eq!(channel, LdcId(4));
+        self.serve(|server, host, memory| {
+            server.attach_again(host, memory, KEY, conf, disk).unwrap();
+            assert_eq!(server.save(memory), Ok(vec![saved]));
+        });
+        self.run();
+        let size = self.memory.disk.len() as u64;
+        self.opened(Ok(size));
+    }
+}
+
+#[test]
+fn a_client_of_a_server_that_begins_again_loses_nothing() {
+    // The volume has carried out neither, one, or both of the writes.
+    for done in 0..3 {
+        let mut world = World::new(1 << 20);
+        world.memory.kept.writes.push(KeptWrite { offset: 0, data: vec![7; 512], life: 9 });
+        world.handshake();
+        let at = world.client.buffers.at(0);
+        world.board.ports(1).write(at, &[[1; 512], [2; 512]].concat());
+        world.fill(4, Operation::Bwrite, 100, 1024, 0);
+        world.fill(5, Operation::Bread, 3, 512, 2);
+        world.fill(6, Operation::Bwrite, 101, 512, 3);
+        world.submit(4, 4);
+        world.submit(5, 6);
+        for _ in 0..done {
+            // Answered by the volume, not yet told.
+            let _ = world.memory.run(0);
+        }
+        let kept = world.memory.kept.clone();
+        world.restart();
+        assert_eq!((world.client.downs, &world.memory.kept), (1, &kept));
+        assert_ne!(world.status(4).0, DONE);
+        // The driver begins a session and asks again for what was not answered.
+        world.handshake();
+        world.fill(4, Operation::Bwrite, 100, 1024, 0);
+        world.fill(5, Operation::Bread, 3, 512, 2);
+        world.fill(6, Operation::Bwrite, 101, 512, 3);
+        world.submit(4, 6);
+        for _ in 0..3 {
+            world.volume_does(0);
+        }
+        assert_eq!(world.acks(), [(4, 6)]);
+        assert_eq!(world.memory.disk[100 * 512..101 * 512], [1; 512]);
+        assert_eq!(world.memory.disk[101 * 512..102 * 512], [0; 512]);
+        assert_eq!(world.buffer(2, 512), world.memory.disk[3 * 512..4 * 512]);
+        assert!(world.memory.waiting.is_empty());
+    }
+}
+
+#[test]
+fn a_write_cache_that_was_switched_off_stays_off() {
+    let mut world = World::new(1 << 20);
+    world.handshake();
+    world.fill(0, Operation::SetWce, 0, 4, 1);
+    world.submit(0, 0);
+    world.volume_does(0);
+    assert_eq!(world.acks(), [(0, 0)]);
+    world.restart();
+    world.handshake();
+    world.fill(0, Operation::Bwrite, 0, 512, 0);
+    world.submit(0, 0);
+    assert!(matches!(world.memory.waiting[0].1, Request::Write { durable: true, .. }));
+}
+
+#[test]
+fn a_server_that_closes_or_holds_a_disk_cannot_be_saved() {
+    let mut world = World::new(1 << 20);
+    world.serve(|server, _, memory| {
+        server.hold(memory, KEY);
+        let why = server.save(memory).unwrap_err();
+        assert_eq!(why, "vds-port 0 is held for a migration");
+    });
+    world.volume_does(0);
+    world.serve(|server, host, memory| {
+        assert!(server.save(memory).is_err());
+        server.release(host, memory, KEY);
+        assert_eq!(server.save(memory).unwrap().len(), 1);
+        server.detach(host, memory, KEY);
+        assert_eq!(server.save(memory).unwrap_err(), "a virtual disk is being closed");
+    });
+    world.volume_does(0);
+    assert_eq!(world.server.save(&world.memory), Ok(Vec::new()));
 }
 
 #[test]

@@ -275,17 +275,21 @@ impl World {
             guests,
             guest_copier,
         };
-        for n in 0..minors.len() {
+        world.attach();
+        world.run();
+        world
+    }
+
+    fn attach(&mut self) {
+        for n in 0..self.guests.len() {
             let id = 10 + n as u16;
             let conf = SwitchPortConf {
                 name: format!("vsw-port {n}"),
                 channel: ChannelConf { id: LdcId(id), tx_ino: 2 * id, rx_ino: 2 * id + 1 },
                 mac: mac(n as u8 + 1),
             };
-            world.act(|switch, host| switch.attach(host, n as PortKey, conf).unwrap());
+            self.act(|switch, host| switch.attach(host, n as PortKey, conf).unwrap());
         }
-        world.run();
-        world
     }
 
     fn act<R>(&mut self, act: impl FnOnce(&mut Switch, &mut Host<'_>) -> R) -> R {
@@ -504,6 +508,34 @@ fn a_held_guest_is_left_alone_and_misses_nothing() {
     let good = frame(OUTSIDE, mac(1), 60, 9);
     world.send(0, &good);
     assert_eq!(world.left(), [good]);
+}
+
+#[test]
+fn guests_of_a_switch_that_begins_again_miss_nothing() {
+    let mut world = World::new(&[6, 3]);
+    world.received(0);
+    world.left();
+    // In memory that is given out anew; queues and tables are still configured.
+    world.switch = Switch::new(OWN, Some(0));
+    world.arena = Arena::new(Ra(BASE), 0x20_0000);
+    world.copier = Copier::new(&mut world.arena).unwrap();
+    world.attach();
+    for guest in 1..=2 {
+        world.switch.expect(mac(guest));
+    }
+    // Before they have found it again.
+    let early = frame(mac(1), OUTSIDE, 100, 1);
+    world.act(|switch, host| switch.from_uplink(host, early.clone()));
+    assert!(world.received(0).is_empty());
+    world.run();
+    for guest in &world.guests {
+        assert!(guest.is_up() && guest.downs == 1);
+    }
+    assert_eq!(world.received(0), [early]);
+    let late = frame(mac(2), mac(1), 80, 2);
+    world.send(0, &late);
+    assert_eq!(world.received(1), [late]);
+    assert!(world.left().contains(&announcement(mac(1))));
 }
 
 #[test]

@@ -205,4 +205,12 @@ impl Cpus for Domain {
     fn stick(&self) -> u64 {
         self.clock.last.max(self.tick()).wrapping_add_signed(self.clock.offset)
     }
+    fn pcr(&self, vcpu: VcpuId) -> u64 {
+        self.index(vcpu).map_or(0, |index| self.seats[index].strand.pcr)
+    }
+    fn set_pcr(&mut self, vcpu: VcpuId, value: u64) {
+        if let Some(strand) = self.strand(vcpu) {
+            strand.set_pcr(value);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::lab::script::Prompt;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::addr::{Pa, Ra, RealRange};
-use sun4v::hvmd::{GuestConf, HvConfig, MblockConf, VcpuConf};
+use sun4v::hvmd::{GuestConf, HvConfig, MblockConf, Privileges, VcpuConf};
 use sun4v::id::{GuestId, StrandId, VcpuId};
 use sun4v::native::{Event, JobId, Observation, Ports, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
@@ -130,6 +130,7 @@ fn toy(ip: Ipv4Addr) -> PowerOn {
             rom_pa: Pa(0),
             rom_bytes: 0,
             tod_offset: 0,
+            privileges: Privileges::ALL,
         }],
         vcpus: (0..4).map(|n| VcpuConf { strand: StrandId(n), guest, vid: VcpuId(n) }).collect(),
         mblocks: vec![MblockConf {

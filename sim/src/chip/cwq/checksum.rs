@@ -1,9 +1,10 @@
 //! CRC32c and the checksum of the Internet protocols.
 //!
-//! **Shape.** Both go on from a state and leave one; the result is the state's complement.
+//! **Shape.** Both go on from a state and leave one; the result is the state's
+//! complement.
 //!
-//! **Uncertain.** No driver that we know uses them, so how the bytes lie is our reading.
-//! CRC32c: as RFC 3720 sends it, the register's lowest byte first, so the
+//! **Uncertain.** No driver that we know uses them, so how the bytes lie is our
+//! reading. CRC32c: as RFC 3720 sends it, the register's lowest byte first, so the
 //! check of 32 zeros is `aa 36 91 8a` and the initial state `ff ff ff ff`. The
 //! checksum: two bytes, big-endian, as they go into a header; initial state zero, or
 //! the sum of a pseudo-header.

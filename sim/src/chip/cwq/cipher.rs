@@ -5,8 +5,8 @@
 //! they are. ECB, CBC and CFB take whole blocks; counter mode takes any length.
 //!
 //! **Uncertain.** Linux offers CFB with DES only and counter mode with AES only; that
-//! the unit has both with all is our reading of its codes. So is that CFB feeds back whole
-//! blocks, 128 or 64 bits.
+//! the unit has both with all is our reading of its codes. So is that CFB feeds back
+//! whole blocks, 128 or 64 bits.
 //!
 //! **Source.** FIPS 197 (AES), FIPS 46-3 (DES), NIST SP 800-38A (chaining).
 

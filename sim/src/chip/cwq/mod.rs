@@ -6,25 +6,26 @@
 //! ([`Cwq::next_due`], [`Cwq::advance`]). It is a pure model: it knows no queue in
 //! guest memory, no interrupt and no hypervisor.
 //!
-//! **Shapes.** A chain is a word with SOB, words without, a word with EOB; at most
-//! as many as a queue has entries. The words of a chain end together, when the chain does. A
-//! block of a cipher may straddle two words of a chain. The destination is
-//! contiguous, unless it is in place.
+//! **Shapes.** A chain is a word with SOB, words without, a word with EOB; at most as
+//! many as a queue has entries. The words of a chain end together, when the chain does.
+//! A block of a cipher may straddle words of a chain. The destination is contiguous,
+//! unless it is in place.
 //!
 //! **Time.** See [`rate`]: published peaks for the bytes, and two reads of the level 2
 //! cache for each word before them.
 //!
-//! **Errors.** A *protocol error* for: a word with an operation, cipher or hash
-//! that has no known meaning, SSL's key block (0x10) and SSL with SHA-256 among them; a
-//! first word inside a chain (both end) or a continuation outside one; a chain
-//! that is too long; ECB, CBC or CFB over broken blocks; a null address that the
-//! operation needs. All words of the operation are marked and nothing is written; the
-//! unit goes on behind its EOB.
+//! **Errors.** A *protocol error* for: a word with an operation, cipher or hash that has
+//! no known meaning, SSL's key block (0x10) and SSL with SHA-256 among them; a chain in
+//! which another begins, a continuation outside one, a chain that is too long; ECB, CBC
+//! or CFB over broken blocks; a null address that the operation needs. All words of the
+//! operation are marked and nothing is written; the unit goes on behind it.
 //!
 //! **Uncertain.** Key block of RC4 (`rc4.rs`); results of CRC32c and TCP checksum
 //! (`checksum.rs`); CFB and counter mode where no driver uses them (`cipher.rs`); that
-//! the source of an SSL MAC is sequence number, type, length and content; that an HMAC
-//! key of more than 64 bytes is hashed first.
+//! the source of an SSL MAC is sequence number, type, length and content; what becomes
+//! of an operation beyond what Linux' driver takes for the unit's limits: 64 KB in all,
+//! no word of a cipher shorter than a block, 32 bytes of HMAC key. Here it is done; an
+//! HMAC key of more than 64 bytes is hashed first.
 //!
 //! **Source.** OpenSPARC hypervisor, `cwq.h` and `cwq.s`; Linux, `n2_core.c` for
 //! chains and in-place hashes; Sun, "Introduction to the UltraSPARC cryptographic

@@ -2,8 +2,8 @@
 //! doing it.
 //!
 //! **Shape.** All of its source is read, then its results are written: destination or
-//! pieces in place, then state. So source and destination may overlap, and what the unit
-//! writes goes no further than [`sun4v::ncs::Reach`] says.
+//! pieces in place, then state. So source and destination may overlap, and what the
+//! unit writes goes no further than [`sun4v::ncs::Reach`] says.
 //!
 //! **Errors.** `None` is a protocol error; nothing has been written then.
 

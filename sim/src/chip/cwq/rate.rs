@@ -4,27 +4,28 @@
 //! peaks of a whole chip, eight units at 1.4 GHz, in Gbit/s ([`PEAKS`]); at another
 //! clock a unit takes as many cycles.
 //!
-//! **Work.** An engine's peak holds for every byte that it ciphers, and for every block
-//! that a hash compresses, padding and the blocks of keys included. Copies, CRC32c and TCP
-//! checksums were given no figure: they run as fast as a core's port of the crossbar
-//! writes, eight bytes a cycle.
+//! **Work.** An engine's peak holds for every byte that it ciphers, and for every
+//! block that a hash compresses, padding and the blocks of keys included. Copies,
+//! CRC32c and TCP checksums were given no figure: they run as fast as a core's port
+//! of the crossbar writes, eight bytes a cycle.
 //!
 //! **Fetching** ([`fetch_cycles`]) is derived, not published. Before a word's bytes
 //! flow the unit has to read twice, the second time what the first has told it: the
 //! control word, then at once all that it points at (key, vectors, first bytes of the
 //! source). Both are in the level 2 cache, for the hypervisor and the guest have just
 //! written them through it: 26 cycles each, and 16 bytes a cycle of the crossbar. The
-//! reads of one word do not overlap with the work of the word before: a
-//! vector may be what that writes last, which drivers rely on, and nothing
-//! says that the unit looks ahead. RC4's state is written back at eight bytes a
-//! cycle. Misses to memory are not charged.
+//! reads of one word do not overlap with the work of the word before: a vector may be
+//! what that writes last, which drivers rely on, and nothing says that the unit looks
+//! ahead. RC4's state is written back at eight bytes a cycle. Misses to memory are
+//! not charged.
 //!
 //! **Source.** Peaks: Sun's figures for UltraSPARC T2, as they were told again and
-//! again. None could be found in a paper of Sun's that is still online, so all nine are
-//! *uncertain*; that each core has one unit at core clock is not (Sun, "Introduction to the
-//! UltraSPARC cryptographic accelerators"), and two chips together were measured at
-//! 9 GB/s, on an unnamed bulk cipher (L. Spracklen, 2009). The level 2 cache's 26 cycles:
-//! commonly quoted, *uncertain*. Widths of the crossbar: T5220 white paper.
+//! again. No paper of Sun's in which they stand was at hand, so all nine are
+//! *uncertain*; that each core has one unit at core clock is not (Sun,
+//! "Introduction to the UltraSPARC cryptographic accelerators"), and two chips
+//! together were measured at 9 GB/s, on an unnamed bulk cipher (L. Spracklen, 2009).
+//! The level 2 cache's 26 cycles: commonly quoted, *uncertain*. Widths of the
+//! crossbar: T5220 white paper.
 
 /// A part of the unit that has a rate of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

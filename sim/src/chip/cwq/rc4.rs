@@ -1,13 +1,14 @@
 //! RC4, from a state that software has made.
 //!
-//! **Shape.** The key block is 258 bytes: the permutation S, then the
-//! indices x and y. The unit does not schedule keys; the driver does.
+//! **Shape.** The key block is 258 bytes: the permutation S, then the indices x and
+//! y. The unit does not schedule keys; the driver does.
 //!
-//! **Uncertain.** The layout is that of the state which Linux' driver hands to the unit, and
-//! no manual confirms it; that the stateful form writes it back and the other
-//! does not is our reading of their names.
+//! **Uncertain.** The layout is that of the state which Linux' driver hands to the
+//! unit, and no manual confirms it; that the stateful form writes it back and the
+//! other does not is our reading of their names.
 //!
-//! **Source.** Linux, `n2_core.c` up to 5.9 (`ecb(arc4)`); draft-kaukonen-cipher-arcfour.
+//! **Source.** Linux, `n2_core.c` up to 5.9 (`ecb(arc4)`);
+//! draft-kaukonen-cipher-arcfour.
 
 use sun4v::ncs::RC4_BYTES;
 

@@ -1,6 +1,6 @@
 use super::super::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    VcpuConf,
+    Privileges, VcpuConf,
 };
 use crate::addr::{Pa, Ra, RealRange};
 use crate::hvctl::{Detail, ResKind, Status};
@@ -17,6 +17,7 @@ fn guest(id: u8) -> GuestConf {
         rom_pa: Pa(0x300_0000),
         rom_bytes: 0x2_0000,
         tod_offset: -5,
+        privileges: Privileges { diag: id == 0, perf: true, perf_ht: id == 1, rng: id == 0 },
     }
 }
 
@@ -69,6 +70,19 @@ fn what_is_said_is_understood() {
     let config = two_guests();
     let bytes = config.to_md().to_bytes();
     assert_eq!(HvConfig::from_md(&Md::parse(&bytes).unwrap()), Ok(config));
+}
+
+#[test]
+fn a_guest_of_which_nothing_is_said_has_no_privileges() {
+    let mut config = two_guests();
+    config.guests.iter_mut().for_each(|guest| guest.privileges = Privileges::default());
+    let md = config.to_md();
+    for (_, node) in md.nodes() {
+        for name in ["diagpriv", "perfctraccess", "perfctrhtaccess", "rngctlaccessible"] {
+            assert_eq!(node.number(name), None);
+        }
+    }
+    assert_eq!(HvConfig::from_md(&md), Ok(config));
 }
 
 #[test]
