@@ -6,7 +6,7 @@
 
 use crate::api::Api;
 use crate::console::Console;
-use crate::crypto::CryptoQueue;
+use crate::crypto::{CryptoQueue, MauWork};
 use crate::figures::Figures;
 use crate::intr::Interrupt;
 use crate::ldc::{Copy, Endpoint};
@@ -81,6 +81,13 @@ pub enum Pending {
         channel: LdcId,
         /// What to copy.
         wanted: Copy,
+    },
+    /// `ncs_request`: a new tail, and the caller waits until the unit has come to it.
+    NcsTail {
+        /// The unit's handle.
+        unit: u64,
+        /// In bytes.
+        tail: u64,
     },
     /// `mach_exit`.
     Exit {
@@ -193,6 +200,8 @@ pub struct Guest {
     pub console_stirred: bool,
     /// Control words for crypto units: core and words.
     pub crypto_words: Vec<(sun4v::id::CoreId, Vec<crate::platform::ControlWord>)>,
+    /// Operations for modular arithmetic units.
+    pub mau_work: Vec<MauWork>,
     /// Lines of the hypercall trace since the last boundary.
     pub trace: Trace,
     /// Counts deferred work.

@@ -1,6 +1,5 @@
 //! The hypervisor of one chassis: all its guests, seen at a slice boundary.
 
-use crate::crypto::CryptoQueue;
 use crate::figures::Figures;
 use crate::guest::{Deferred, Guest, GuestState, Pending, SoftState};
 use crate::hvctl::{HvMemory, Service};
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::HvError;
 use sun4v::hvmd::HvConfig;
-use sun4v::id::{CoreId, GuestId, LdcId, VcpuId};
+use sun4v::id::{GuestId, LdcId, VcpuId};
 use sun4v::native::Rets;
 use sun4v::time::SimTime;
 use thiserror::Error;
@@ -227,11 +226,7 @@ impl Hypervisor {
         self.move_packets(machine);
         self.notify(machine);
         self.move_consoles(machine);
-        for guest in self.guests.values_mut().flatten() {
-            for (core, words) in guest.crypto_words.drain(..) {
-                machine.cwq_submit(core, &words);
-            }
-        }
+        self.guests.values_mut().flatten().for_each(|guest| guest.feed_units(machine));
     }
 
     /// The heart beats once a second: the control domain's watchdog ends when it was not set
@@ -305,6 +300,15 @@ impl Hypervisor {
                     Ok(bytes) => Answer::ok(&[bytes, 0, 0, 0]),
                     Err(status) => Answer::error(status),
                 })
+            }
+            Pending::NcsTail { unit, tail } => {
+                let guest = self.guest_mut(id)?;
+                let waits = guest.run_request(deferred.vcpu, unit, tail, machine.memory());
+                match waits {
+                    Ok(true) => None,
+                    Ok(false) => Some(Answer::default()),
+                    Err(status) => Some(Answer::error(status)),
+                }
             }
             Pending::Exit { code } => {
                 self.exit(id, code, machine);
@@ -380,14 +384,11 @@ impl Hypervisor {
         guest.forgotten = guest.sequence;
         guest.permanent = Default::default();
         guest.deferred.clear();
-        guest.crypto_words.clear();
         for endpoint in guest.endpoints.values_mut().filter(|end| !end.conf.private_console) {
             endpoint.close();
         }
         guest.stirred = guest.endpoints.keys().copied().collect();
-        for unit in guest.crypto.values_mut() {
-            *unit = CryptoQueue::new(unit.core, unit.ino);
-        }
+        guest.stop_units(machine);
         guest.interrupts.values_mut().for_each(|intr| *intr = Interrupt::default());
         if let Some(bus) = &mut guest.pci {
             **bus = PciBus::new(bus.conf);
@@ -405,30 +406,8 @@ impl Hypervisor {
         }
     }
 
-    /// Control words of `core`'s unit were done: `ok` says of each how it ended.
-    pub fn cwq_done(&mut self, core: CoreId, ok: &[bool], machine: &mut dyn Machine) {
-        let handle = CryptoQueue::handle(core);
-        let owner = self
-            .guests
-            .values_mut()
-            .flatten()
-            .find(|guest| guest.crypto.get(&handle).is_some_and(|unit| unit.entries != 0));
-        let Some(guest) = owner else { return };
-        let id = guest.id;
-        let mut wants_interrupt = false;
-        let Some(unit) = guest.crypto.get_mut(&handle) else { return };
-        for &ok in ok {
-            let place = unit.pa.offset(unit.head);
-            let word = machine.memory().read_u64(place);
-            let end = if ok { 1 << 50 } else { 1 << 50 | 1 << 51 };
-            machine.memory().write_u64(place, word | end);
-            wants_interrupt |= word >> 48 & 1 != 0;
-            unit.head = (unit.head + crate::crypto::WORD_BYTES) & (unit.bytes() - 1);
-        }
-        let ino = unit.ino;
-        if wants_interrupt {
-            guest.raise_device(machine.cpus(id), ino);
-        }
+    /// A unit of this guest has ended something: a suspend may have waited for it.
+    pub(crate) fn look_at_drained(&mut self, id: GuestId, machine: &mut dyn Machine) {
         if self.service.suspending == Some(id) {
             self.serve(machine);
         }
@@ -453,6 +432,9 @@ impl Hypervisor {
             Outcome::Blocked => {
                 let work = guest.deferred.pop();
                 let work = work.ok_or(HvError::NotSupported)?;
+                if let Pending::NcsTail { .. } = work.work {
+                    return Err(HvError::NotSupported); // there is no strand that could wait
+                }
                 self.complete(id, work, machine).unwrap_or_default()
             }
         };
@@ -568,6 +550,7 @@ impl Guest {
             || self.tod_set
             || matches!(self.state, GuestState::Resetting | GuestState::Exiting)
             || !self.crypto_words.is_empty()
+            || !self.mau_work.is_empty()
             || !self.trace.is_empty()
     }
 }

@@ -12,6 +12,7 @@
 //! guest that is served, so two threads never touch the same byte.
 
 use sun4v::addr::{Pa, RealMap};
+use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1};
@@ -179,6 +180,38 @@ pub struct ControlWord {
     pub destination: Pa,
 }
 
+/// A descriptor whose address was resolved, for a core's modular arithmetic unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MauOperation {
+    /// Length and operation, as the guest wrote them.
+    pub control: u64,
+    /// Where a load reads and a store writes.
+    pub memory: Pa,
+    /// Offsets in the unit's memory.
+    pub offsets: u64,
+    /// N′.
+    pub n_prime: u64,
+    /// Its address leads nowhere: it fails when its turn comes.
+    pub void: bool,
+    /// It is the last of its job.
+    pub last: bool,
+}
+
+/// How an operation of a modular arithmetic unit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MauEnd {
+    /// It was done.
+    Done,
+    /// The unit does not do this.
+    InvalidOperation,
+    /// The unit failed.
+    HardwareError,
+    /// It was void.
+    Void,
+    /// One before it in its job failed.
+    Skipped,
+}
+
 /// What the hypervisor tells the service processor.
 ///
 /// **Source.** The OpenSPARC hypervisor's `svc_vbsc.h`, guest state and time of day.
@@ -227,6 +260,12 @@ pub trait Machine {
     /// Gives control words to a core's CWQ, behind those it has. When the unit
     /// has done each, the machine calls `Hypervisor::cwq_done`.
     fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]);
+    /// Gives operations to a core's MAU, behind those it has. When the unit has done each,
+    /// the machine calls `Hypervisor::mau_done`; with one that fails it tells what is left
+    /// of its job.
+    fn mau_submit(&mut self, core: CoreId, operations: &[MauOperation]);
+    /// A unit forgets what it was given and not yet done, and the numbers it keeps.
+    fn crypto_stop(&mut self, kind: CryptoKind, core: CoreId);
     /// A message for the service processor, whose policy decides what follows.
     fn sp_message(&mut self, message: SpMessage);
     /// 64 bits of noise from the random number generator's cells.

@@ -239,6 +239,13 @@ fn what_cannot_be_is_refused_whole() {
         config.crypto = vec![unit(1, kind), unit(1, kind)];
         writeln!(text, "a {kind:?} twice: {}", refusal(&mut chassis, &config)).unwrap();
     }
+    let mut chassis = Chassis::open(&with_rover(ROVER_PA));
+    let mut config = with_rover(ROVER_PA);
+    config.crypto = vec![unit(1, CryptoKind::Cwq), unit(1, CryptoKind::Mau)];
+    writeln!(text, "an ino for both units: {}", refusal(&mut chassis, &config)).unwrap();
+    config.crypto.remove(0);
+    config.consoles[1].ino = 0x20;
+    writeln!(text, "a unit's ino for the console: {}", refusal(&mut chassis, &config)).unwrap();
     insta::assert_snapshot!(text);
 }
 
@@ -258,7 +265,8 @@ fn what_an_active_guest_has_is_not_taken_from_it() {
     }
     chassis.rover(0, nr::ldc_rx_qconf, [0, BASE + 0x4000, 8, 0, 0]);
     chassis.rover(0, nr::ncs_qconf, [2, BASE + 0x8000, 8, 0, 0]);
-    let changes: [(&str, Change); 12] = [
+    chassis.rover(0, nr::ncs_qconf, [1, BASE + 0xa000, 8, 0, 0]);
+    let changes: [(&str, Change); 13] = [
         ("the guest", |c| *c = factory()),
         ("a strand that runs", |c| {
             c.vcpus.remove(2);
@@ -272,6 +280,9 @@ fn what_an_active_guest_has_is_not_taken_from_it() {
         ("more memory", |c| c.mblocks.push(mblock(1, 0x5000_0000, 0x3000_0000, 0x2000))),
         ("a crypto unit in use", |c| {
             c.crypto.remove(1);
+        }),
+        ("a unit of modular arithmetic in use", |c| {
+            c.crypto.remove(0);
         }),
         ("a crypto unit for the neighbour", |c| c.crypto[0].guest = PRIMARY),
         ("the end of a channel in use", |c| {
@@ -291,6 +302,7 @@ fn what_an_active_guest_has_is_not_taken_from_it() {
     }
     insta::assert_snapshot!(text);
     // What it does not use may go, and more may come.
+    chassis.rover(0, nr::ncs_qconf, [1, 0x1_0864, 0, 0, 0]);
     let mut proposed = config();
     proposed.vcpus[3] = vcpu(10, 1, 2);
     proposed.crypto.remove(0);

@@ -6,8 +6,7 @@ mod chassis;
 
 use chassis::{BASE, BUFFER, Chassis, LIST, PRIMARY, ROVER, with_rover};
 use hv::GuestState;
-use hv::platform::Machine as _;
-use hv::platform::Memory as _;
+use hv::platform::{Machine as _, MauEnd, Memory as _};
 use hv::{EndpointV1, GuestV1, Hypervisor, HypervisorV1, PermanentV1};
 use sha2::{Digest as _, Sha256};
 use sun4v::addr::{Pa, Ra};
@@ -319,28 +318,86 @@ fn a_guest_that_waits_for_its_console_is_told_when_it_goes_on() {
     assert!(!console(&chassis).blocked);
 }
 
+/// With both crypto units of core 1.
+fn with_units(pa: u64) -> sun4v::hvmd::HvConfig {
+    let mut config = with_rover(pa);
+    for (kind, ino) in [(CryptoKind::Mau, 0x28), (CryptoKind::Cwq, 0x20)] {
+        config.crypto.push(CryptoConf { core: CoreId(1), kind, guest: ROVER, ino });
+    }
+    config
+}
+
 #[test]
 fn a_suspend_waits_for_crypto_units() {
-    let mut config = with_rover(HERE);
-    config.crypto =
-        vec![CryptoConf { core: CoreId(1), kind: CryptoKind::Cwq, guest: ROVER, ino: 0x20 }];
-    let mut chassis = Chassis::open(&config);
-    chassis.start_rover();
-    negotiate(&mut chassis);
-    let handle = chassis.rover(0, nr::ncs_qconf, [2, BASE + 0x4000, 4, 0, 0])[0];
-    chassis.lab.caller = (ROVER, VcpuId(0));
-    chassis.lab.poke(BASE + 0x4008, &(BASE + 0x8000).to_be_bytes());
-    chassis.rover(0, nr::ncs_settail, [handle, 64, 0, 0, 0]);
-    chassis.say(hvctl::Request::Migrate(Request::Suspend(1)));
-    chassis.say(hvctl::Request::GetHvConfig);
-    assert_eq!(chassis.lab.board.words.len(), 1);
-    assert!(chassis.boundary().iter().all(|reply| reply.op == hvctl::Op::NewResStat));
-    assert!(!chassis.lab.hv.runs(ROVER));
-    chassis.lab.hv.cwq_done(CoreId(1), &[true], &mut chassis.lab.board);
-    let replies = [chassis.hear().unwrap(), chassis.hear().unwrap()];
-    assert_eq!(replies.map(|reply| reply.op), [hvctl::Op::Suspend, hvctl::Op::GetHvConfig]);
-    let (guest, _) = parts(&state_out(&mut chassis));
-    assert_eq!((guest.crypto[0].head, guest.crypto[0].core), (64, 1));
+    for kind in [1, 2] {
+        let mut chassis = Chassis::open(&with_units(HERE));
+        chassis.start_rover();
+        negotiate(&mut chassis);
+        let handle = chassis.rover(0, nr::ncs_qconf, [kind, BASE + 0x4000, 4, 0, 0])[0];
+        chassis.lab.caller = (ROVER, VcpuId(0));
+        chassis.lab.poke(BASE + 0x4008, &(BASE + 0x8000).to_be_bytes());
+        chassis.lab.poke(BASE + 0x4018, &(BASE + 0x8000).to_be_bytes());
+        chassis.rover(0, nr::ncs_settail, [handle, 64, 0, 0, 0]);
+        chassis.say(hvctl::Request::Migrate(Request::Suspend(1)));
+        chassis.say(hvctl::Request::GetHvConfig);
+        assert_eq!(chassis.lab.board.words.len() + chassis.lab.board.operations.len(), 1);
+        assert!(chassis.boundary().iter().all(|reply| reply.op == hvctl::Op::NewResStat));
+        assert!(!chassis.lab.hv.runs(ROVER));
+        match kind {
+            1 => chassis.lab.hv.mau_done(CoreId(1), &[MauEnd::Done], &mut chassis.lab.board),
+            _ => chassis.lab.hv.cwq_done(CoreId(1), &[true], &mut chassis.lab.board),
+        }
+        let replies = [chassis.hear().unwrap(), chassis.hear().unwrap()];
+        assert_eq!(replies.map(|reply| reply.op), [hvctl::Op::Suspend, hvctl::Op::GetHvConfig]);
+        let (guest, _) = parts(&state_out(&mut chassis));
+        let unit = guest.crypto[0];
+        assert_eq!((unit.kind, unit.head, unit.core), (kind as u8, 64, 1));
+    }
+}
+
+#[test]
+fn crypto_queues_arrive_idle_and_broken_ones_are_refused() {
+    let mut here = Chassis::open(&with_units(HERE));
+    here.start_rover();
+    negotiate(&mut here);
+    for (kind, at) in [(1, BASE + 0x4000), (2, BASE + 0x5000)] {
+        here.rover(0, nr::ncs_qconf, [kind, at, 8, 0, 0]);
+    }
+    here.migrate(Request::Suspend(1)).unwrap();
+    let (guest, strands) = parts(&state_out(&mut here));
+    assert_eq!(guest.crypto.len(), 2);
+    let mut config = with_units(THERE);
+    config.guests[1].rom_bytes = 0;
+    let arrives = |change: &dyn Fn(&mut GuestV1)| {
+        let mut there = Chassis::open(&config);
+        let mut guest = guest.clone();
+        change(&mut guest);
+        let taken = state_in(&mut there, &whole(&guest, &strands));
+        taken.map(|_| there)
+    };
+    let there = arrives(&|_| ()).expect("as it was");
+    let units = &there.lab.hv.guest(ROVER).unwrap().crypto;
+    let mau = units[&0x1_0864];
+    assert_eq!((mau.entries, mau.is_busy(), mau.fresh), (8, false, true));
+    assert_eq!(units[&0x1_0a72].ra, Ra(BASE + 0x5000));
+    // Version 1.0 leaves queues of descriptors like this.
+    assert!(
+        arrives(&|guest| (guest.crypto[0].entries, guest.crypto[0].ra.0) = (7, BASE + 8)).is_ok()
+    );
+    let broken: [&dyn Fn(&mut GuestV1); 9] = [
+        &|guest| guest.crypto[0].kind = 3,
+        &|guest| guest.crypto[0].kind = 2,
+        &|guest| guest.crypto[0].entries = 0,
+        &|guest| guest.crypto[0].entries = 1 << 60,
+        &|guest| guest.crypto[0].ra.0 = BASE + 4,
+        &|guest| guest.crypto[0].head = 8 * 64,
+        &|guest| guest.crypto[1].entries = 7,
+        &|guest| guest.crypto[1].ra.0 = BASE + 8,
+        &|guest| guest.crypto[1].marker = 32,
+    ];
+    for (at, change) in broken.iter().enumerate() {
+        assert!(arrives(change).is_err(), "{at}");
+    }
 }
 
 #[test]
@@ -504,7 +561,8 @@ fn a_record_that_breaks_a_rule_is_refused_and_changes_nothing() {
         |g, _| g.console.as_mut().unwrap().input = vec![1; 513],
         |g, _| g.console.as_mut().unwrap().output = vec![vec![]],
         |g, _| g.console.as_mut().unwrap().output = vec![vec![1; 57]],
-        |g, _| g.crypto.push(hv::CryptoV1 { core: 1, entries: 2, ..Default::default() }),
+        |g, _| g.crypto.push(hv::CryptoV1 { kind: 2, core: 1, entries: 2, ..Default::default() }),
+        |g, _| g.crypto.push(hv::CryptoV1 { kind: 0, core: 1, entries: 2, ..Default::default() }),
         |g, _| g.watchdog = 365 * 24 * 60 * 60 + 2,
         |g, _| g.dump = Some((Ra(BASE), 8191)),
         |g, _| g.dump = Some((Ra(BASE + 32), 8192)),

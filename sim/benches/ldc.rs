@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::{Group, nr};
-use sun4v::hvmd::{GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, VcpuConf};
+use sun4v::hvmd::{GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, Privileges, VcpuConf};
 use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
 use sun4v::ldc::map::MapPerms;
 use sun4v::ldc::{COPY_IN, COPY_OUT, Mte, PACKET_BYTES};
@@ -56,6 +56,7 @@ impl World {
                 rom_pa: Pa(0),
                 rom_bytes: 0,
                 tod_offset: 0,
+                privileges: Privileges::default(),
             });
             let strand = StrandId(guest.0 * 8);
             config.vcpus.push(VcpuConf { strand, guest, vid: VcpuId(0) });

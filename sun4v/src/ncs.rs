@@ -14,10 +14,15 @@
 
 mod algorithm;
 mod control;
+mod mau;
 mod reach;
 
 pub use algorithm::{Auth, Chaining, CipherKind, HashKind, RC4_BYTES};
 pub use control::{Control, Opcode};
+pub use mau::{
+    Descriptor, MA_WORDS, MaControl, MaOffsets, MaOp, NCS_REQUEST, QCONF_BYTES, QTAIL_UPDATE_BYTES,
+    REQUEST_QCONF, REQUEST_QTAIL_UPDATE,
+};
 pub use reach::Reach;
 
 use crate::addr::Ra;

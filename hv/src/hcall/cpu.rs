@@ -82,8 +82,10 @@ impl Call<'_> {
         }
         vcpu.reset();
         self.guest.permanent.forget(id);
-        let is_copy = |work: &Pending| matches!(work, Pending::LdcCopy { .. });
-        self.guest.deferred.retain(|it| it.vcpu != id || !is_copy(&it.work));
+        self.guest.forget_waiter(id);
+        let waits =
+            |work: &Pending| matches!(work, Pending::LdcCopy { .. } | Pending::NcsTail { .. });
+        self.guest.deferred.retain(|it| it.vcpu != id || !waits(&it.work));
         for endpoint in self.guest.endpoints.values_mut() {
             for intr in [&mut endpoint.rx_intr, &mut endpoint.tx_intr] {
                 if intr.target == Some(id) {

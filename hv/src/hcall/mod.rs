@@ -245,6 +245,7 @@ impl Call<'_> {
             nr::niagara2_setperf => self.niagara2_setperf(a0, a1),
             nr::diag_ra2pa => self.diag_ra2pa(a0).into(),
             nr::diag_hexec => self.diag_hexec().into(),
+            nr::ncs_request => self.ncs_request(a0, a1, a2),
             nr::ncs_qconf => self.ncs_qconf(a0, a1, a2).into(),
             nr::ncs_qinfo => self.ncs_qinfo(a0).into(),
             nr::ncs_gethead => self.ncs_gethead(a0).into(),

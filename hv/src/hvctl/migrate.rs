@@ -13,6 +13,7 @@
 //! got rid of are dropped, as a reset drops them; those that it had received stay.
 
 use super::Message;
+use crate::crypto::CryptoQueue;
 use crate::guest::GuestState;
 use crate::hypervisor::Hypervisor;
 use crate::platform::{Machine, Memory};
@@ -243,9 +244,7 @@ impl Hypervisor {
             return Err(illegal(Detail::NotInState));
         }
         let Some(guest) = self.guest_mut(id) else { return Ok(()) };
-        for (core, words) in guest.crypto_words.drain(..) {
-            machine.cwq_submit(core, &words);
-        }
+        guest.feed_units(machine);
         guest.state = GuestState::Suspended;
         guest.state_news = true;
         guest.suspended = Some((machine.now(), machine.time_of_day().unwrap_or_default()));
@@ -256,7 +255,7 @@ impl Hypervisor {
     /// Has every crypto unit finished what it was given?
     fn is_drained(&self, id: GuestId) -> bool {
         let Some(guest) = self.guest(id) else { return true };
-        guest.crypto.values().all(|unit| unit.entries == 0 || unit.head == unit.tail)
+        !guest.crypto.values().any(CryptoQueue::is_busy)
     }
 
     /// Answers a suspend that waited for crypto units, when they are done.

@@ -14,7 +14,7 @@ use crate::platform::Machine;
 use crate::vcpu::Vcpu;
 use std::collections::BTreeMap;
 use sun4v::addr::RealMap;
-use sun4v::hvmd::{CryptoKind, HvConfig, LdcTarget};
+use sun4v::hvmd::{HvConfig, LdcTarget};
 use sun4v::id::{GuestId, StrandId, VcpuId};
 
 impl Hypervisor {
@@ -122,15 +122,14 @@ impl Guest {
             }
             None => self.console = None,
         }
-        let units = config.crypto.iter();
-        let units = units.filter(|unit| unit.guest == id && unit.kind == CryptoKind::Cwq);
         let mut handles = Vec::new();
-        for unit in units {
+        for unit in config.crypto.iter().filter(|unit| unit.guest == id) {
             sources.push(unit.ino);
-            let handle = CryptoQueue::handle(unit.core);
+            let handle = CryptoQueue::handle(unit.kind, unit.core);
             handles.push(handle);
             let queue = self.crypto.entry(handle);
-            queue.or_insert_with(|| CryptoQueue::new(unit.core, unit.ino)).ino = unit.ino;
+            let without = CryptoQueue::new(unit.kind, unit.core, unit.ino);
+            queue.or_insert(without).ino = unit.ino;
         }
         self.crypto.retain(|handle, _| handles.contains(handle));
         self.interrupts.retain(|ino, _| sources.contains(ino));

@@ -9,6 +9,7 @@
 //! ILLEGAL.
 
 use super::{Proposal, Refusal};
+use crate::crypto::CryptoQueue;
 use crate::guest::{Guest, GuestState};
 use crate::hvctl::HvMemory;
 use crate::vcpu::VcpuState;
@@ -315,7 +316,9 @@ impl Judge<'_> {
         };
         let of_kind = |unit: &&CryptoConf| unit.kind == which;
         let units = || self.proposal.config.crypto.iter().filter(of_kind);
-        let (mut cores, mut inos) = (BTreeSet::new(), BTreeSet::new());
+        let others = self.proposal.config.crypto.iter().filter(|unit| unit.kind < which);
+        let mut inos: BTreeSet<_> = others.map(|unit| (unit.guest, unit.ino)).collect();
+        let mut cores = BTreeSet::new();
         for (index, unit) in units().enumerate() {
             let refuse = |detail, why: &str| self.refuse(kind, Ok(index), detail, why);
             if !self.exists(unit.guest) {
@@ -334,9 +337,8 @@ impl Judge<'_> {
                 Some(index) if units().nth(index) == Some(unit) => continue,
                 Some(index) => (Ok(index), "it would change while its guest is active"),
                 None => {
-                    let mut queues = guest.crypto.values();
-                    let used = queues.any(|queue| queue.core == unit.core && queue.entries != 0);
-                    if which == CryptoKind::Mau || !used {
+                    let queue = guest.crypto.get(&CryptoQueue::handle(which, unit.core));
+                    if queue.is_none_or(|queue| queue.entries == 0) {
                         continue;
                     }
                     (Err(unit.core.0.into()), "its guest uses it")
@@ -422,11 +424,7 @@ impl Judge<'_> {
                 return Err(refuse(Detail::ConsoleTaken, "its guest has one already"));
             }
             let mut units = config.crypto.iter();
-            let taken = units.any(|unit| {
-                unit.guest == console.guest
-                    && unit.kind == CryptoKind::Cwq
-                    && unit.ino == console.ino
-            });
+            let taken = units.any(|unit| unit.guest == console.guest && unit.ino == console.ino);
             if console.ino >= DEVICE_INOS || taken {
                 let why = "its ino is taken or out of range";
                 return Err(refuse(Detail::ConsoleInvalidIno, why));

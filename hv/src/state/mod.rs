@@ -28,7 +28,7 @@ pub use record::{
 };
 
 use crate::console::{Console, Input};
-use crate::crypto::CryptoQueue;
+use crate::crypto::{CryptoQueue, queue_type};
 use crate::guest::{DumpBuffer, Guest, SoftState};
 use crate::intr::Interrupt;
 use crate::ldc::{Endpoint, PacketQueue};
@@ -87,6 +87,7 @@ impl Guest {
             state: _,
             deferred: _,
             crypto_words: _,
+            mau_work: _,
             stirred: _,
             console_stirred: _,
             state_news: _,
@@ -361,8 +362,11 @@ fn save_console(console: &Console) -> ConsoleV1 {
 }
 
 fn save_crypto(unit: &CryptoQueue) -> CryptoV1 {
-    let CryptoQueue { core, ino, ra, pa: _, entries, head, tail: _, marker, vcpu } = *unit;
-    CryptoV1 { core: core.0, ino, ra, entries, head, marker, vcpu: vcpu.0 }
+    // Idle, so nobody waits and nothing is given; and its numbers stay behind.
+    let CryptoQueue { kind, core, ino, ra, pa: _, entries, head, tail: _, marker, vcpu, .. } =
+        *unit;
+    let kind = queue_type(kind) as u8;
+    CryptoV1 { kind, core: core.0, ino, ra, entries, head, marker, vcpu: vcpu.0 }
 }
 
 fn save_pci(bus: &PciBus) -> PciV1 {

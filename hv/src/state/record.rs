@@ -168,6 +168,8 @@ pub struct ConsoleV1 {
 /// A queue on a crypto unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CryptoV1 {
+    /// 1 descriptors of modular arithmetic, 2 control words.
+    pub kind: u8,
     /// The core, which the guest knows by its handle.
     pub core: u8,
     /// Its interrupt number.

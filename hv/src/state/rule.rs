@@ -6,7 +6,7 @@ use super::{
 };
 use crate::api::Api;
 use crate::console::{Console, IN_CHARS, Input, OUT_PACKETS, PACKET_CHARS};
-use crate::crypto::{CryptoQueue, WORD_BYTES};
+use crate::crypto::{CryptoQueue, WORD_BYTES, entries_max, queue_type};
 use crate::guest::{DUMP_BYTES_MIN, DumpBuffer, Guest, SoftState};
 use crate::intr::{Interrupt, IntrState};
 use crate::ldc::{Endpoint, MapTable, PacketQueue};
@@ -21,6 +21,7 @@ use crate::vcpu::{QueueMemory, Vcpu, VcpuState};
 use crate::watchdog::TIMEOUT_SECS_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use sun4v::addr::{PAGE_BYTES, Pa, PageSize, Ra};
+use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CoreId, LdcId, VcpuId};
 use sun4v::mmu::{TagContext, Tsb, Tte, TteFlags};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
@@ -303,19 +304,32 @@ impl Shape<'_> {
 
     fn crypto(&self, records: &[CryptoV1]) -> Checked<BTreeMap<u64, CryptoQueue>> {
         let loaded = records.iter().map(|record| {
-            let CryptoV1 { core, ino, ra, entries, head, marker, vcpu } = *record;
+            let CryptoV1 { kind, core, ino, ra, entries, head, marker, vcpu } = *record;
             let core = CoreId(core);
-            let handle = CryptoQueue::handle(core);
+            let kinds = [CryptoKind::Mau, CryptoKind::Cwq];
+            let kind = kinds.into_iter().find(|&known| queue_type(known) == u64::from(kind));
+            let kind = kind.ok_or(broken("no such kind of crypto unit"))?;
+            let handle = CryptoQueue::handle(kind, core);
             let own = self.0.crypto.get(&handle).filter(|unit| unit.ino == ino);
             check(own.is_some(), "a crypto unit that the guest does not have")?;
-            let shaped = entries.is_power_of_two() && (2..=64).contains(&entries);
-            check(shaped && ra.is_aligned(entries * WORD_BYTES), "a crypto queue out of shape")?;
+            check((1..=entries_max(kind)).contains(&entries), "a crypto queue out of shape")?;
             let bytes = entries * WORD_BYTES;
+            // Version 1.0 gives queues of descriptors any length, at any doubleword.
+            let shaped = match kind {
+                CryptoKind::Mau => ra.is_aligned(8),
+                CryptoKind::Cwq => {
+                    entries >= 2 && entries.is_power_of_two() && ra.is_aligned(bytes)
+                }
+            };
+            check(shaped, "a crypto queue out of shape")?;
             let inside = |at: u64| at.is_multiple_of(WORD_BYTES) && at < bytes;
             check(inside(head) && inside(marker), "a crypto queue's offsets")?;
             let pa = self.resolve(ra, bytes, "a crypto queue outside memory")?;
             let vcpu = self.vcpu_id(vcpu)?;
-            let unit = CryptoQueue { core, ino, ra, pa, entries, head, tail: head, marker, vcpu };
+            let empty = CryptoQueue::new(kind, core, ino);
+            let tail = head;
+            let unit =
+                CryptoQueue { ra, pa, entries, head, tail, given: head, marker, vcpu, ..empty };
             Ok((handle, unit))
         });
         let loaded: BTreeMap<_, _> = loaded.collect::<Checked<_>>()?;

@@ -1,10 +1,13 @@
 //! The machine of a test: memory, and virtual CPUs that execute nothing.
 
-use crate::platform::{ControlWord, Cpus, Machine, Memory, Queue, SpMessage, StartState, Tlbs};
+use crate::platform::{
+    ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, Queue, SpMessage, StartState, Tlbs,
+};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use sun4v::addr::{Pa, RealMap};
+use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CoreId, GuestId, StrandId, VcpuId};
 use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
@@ -286,6 +289,12 @@ pub struct Board {
     pub exited: Vec<(GuestId, u64)>,
     /// Control words that were submitted.
     pub words: Vec<(CoreId, ControlWord)>,
+    /// Operations of modular arithmetic that were submitted.
+    pub operations: Vec<(CoreId, MauOperation)>,
+    /// How the next operations end that a caller waits for; the others are done.
+    pub mau_ends: Vec<MauEnd>,
+    /// Crypto units that were stopped.
+    pub stopped: Vec<(CryptoKind, CoreId)>,
     /// The hypercall trace.
     pub trace: String,
     /// What the service processor was told.
@@ -330,6 +339,12 @@ impl Machine for Board {
     }
     fn cwq_submit(&mut self, core: CoreId, words: &[ControlWord]) {
         self.words.extend(words.iter().map(|&word| (core, word)));
+    }
+    fn mau_submit(&mut self, core: CoreId, operations: &[MauOperation]) {
+        self.operations.extend(operations.iter().map(|&operation| (core, operation)));
+    }
+    fn crypto_stop(&mut self, kind: CryptoKind, core: CoreId) {
+        self.stopped.push((kind, core));
     }
     fn sp_message(&mut self, message: SpMessage) {
         self.told.push(message);

@@ -21,15 +21,15 @@ pub struct Chapter;
 pub use board::{Board, Pages, Seats, Seen};
 pub use show::Shown;
 
-use crate::platform::{Machine, Memory};
+use crate::platform::{Machine, MauEnd, MauOperation, Memory};
 use crate::{Answer, HvMemory, Hypervisor, Outcome, PowerOnError, Trap};
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::{Group, VERSIONS};
 use sun4v::hvmd::{
-    ConsoleConf, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf, NetworkConf, PcieBusConf,
-    Privileges, VcpuConf,
+    ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
+    NetworkConf, PcieBusConf, Privileges, VcpuConf,
 };
-use sun4v::id::{GuestId, LdcId, StrandId, VcpuId};
+use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 
 /// The first real address of a guest of [`Lab`].
 pub const BASE: u64 = 0x800_0000;
@@ -44,7 +44,8 @@ pub const HV_MD: Pa = Pa(0x10_0000);
 const EMPTY_MD: [u8; 16] = [0, 1, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A hypervisor on a board, with two running guests of two virtual CPUs each that
-/// share channel 0 and have opened every group. Guest 0 has the bus and the network unit.
+/// share channel 0, have the crypto units of a core each and have opened every group.
+/// Guest 0 has the bus and the network unit.
 pub struct Lab {
     /// The hypervisor.
     pub hv: Hypervisor,
@@ -110,6 +111,10 @@ impl Lab {
             });
             let endpoint = (id == 1).then_some(LdcId(3));
             config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint });
+            for (kind, first) in [(CryptoKind::Mau, 0x28), (CryptoKind::Cwq, 0x20)] {
+                let ino = first + u16::from(id);
+                config.crypto.push(CryptoConf { core: CoreId(id), kind, guest, ino });
+            }
         }
         let (mut hv, mut board) = (Hypervisor::new(), Board::default());
         hv.apply(config, &mut board);
@@ -182,11 +187,46 @@ impl Lab {
             Outcome::Resumed => Some(Answer::default()),
             Outcome::Blocked => {
                 self.hv.boundary(&mut self.board);
-                let (id, vcpu) = self.caller;
-                let seats = self.board.seats.get_mut(&id);
-                let (status, rets) = seats.and_then(|seats| seats.at(vcpu).answers.pop())?;
-                Some(Answer { status, ..Answer::ok(&rets) })
+                let answer = self.take_answer();
+                answer.or_else(|| {
+                    let ends = std::mem::take(&mut self.board.mau_ends);
+                    self.run_mau(&ends);
+                    self.take_answer()
+                })
             }
+        }
+    }
+
+    /// The answer that the caller got at a boundary.
+    fn take_answer(&mut self) -> Option<Answer> {
+        let (id, vcpu) = self.caller;
+        let (status, rets) = self.board.seats.get_mut(&id)?.at(vcpu).answers.pop()?;
+        Some(Answer { status, ..Answer::ok(&rets) })
+    }
+
+    /// Lets the modular arithmetic units end all they were given, as if they did it: `ends`
+    /// says how the first operations end, the others are done. Void ones fail, and
+    /// a failure takes the rest of its job along.
+    pub fn run_mau(&mut self, ends: &[MauEnd]) {
+        self.hv.boundary(&mut self.board);
+        let mut wanted = ends.iter().copied();
+        let mut runs: Vec<(CoreId, Vec<MauEnd>)> = Vec::new();
+        let mut failed = false;
+        for (core, operation) in self.board.operations.drain(..) {
+            let MauOperation { void, last, .. } = operation;
+            let end = match (failed, void) {
+                (true, _) => MauEnd::Skipped,
+                (false, true) => MauEnd::Void,
+                (false, false) => wanted.next().unwrap_or(MauEnd::Done),
+            };
+            failed = end != MauEnd::Done && !last;
+            match runs.last_mut() {
+                Some((same, ends)) if *same == core => ends.push(end),
+                _ => runs.push((core, vec![end])),
+            }
+        }
+        for (core, ends) in runs {
+            self.hv.mau_done(core, &ends, &mut self.board);
         }
     }
 

@@ -99,6 +99,8 @@ impl Everything {
         note("started".to_owned(), &format!("{:#x?}", board.started));
         note("exited".to_owned(), &format!("{:#x?}", board.exited));
         note("submitted".to_owned(), &format!("{:#x?}", board.words));
+        note("operations".to_owned(), &format!("{:#x?}", board.operations));
+        note("units stopped".to_owned(), &format!("{:#x?}", board.stopped));
         note("service processor told".to_owned(), &format!("{:#x?}", board.told));
         note("rng".to_owned(), &format!("{:#x?}", hv.rng));
         note("dram".to_owned(), &format!("{:#x?}", hv.dram));

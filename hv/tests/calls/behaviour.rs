@@ -25,6 +25,8 @@ fn every_row_is_served_once_it_is_open_and_not_before() {
             continue; // never come back
         }
         let mut lab = Lab::new();
+        let major = row.majors.last().copied().unwrap_or(1);
+        lab.core(0, [row.group as u64, major.into(), row.minor.into(), 0, 0]);
         assert_ne!(lab.call(row.nr, [0; 5]).status, HvError::BadTrap.code(), "{}", row.name);
         lab.core(0, [row.group as u64, 0, 0, 0, 0]);
         assert_eq!(lab.call(row.nr, [0; 5]).status, HvError::BadTrap.code(), "{}", row.name);

@@ -225,6 +225,7 @@ impl Bare {
             let Some(mut domain) = self.board.take_domain(GUEST) else { return Ok(End::Idle) };
             let next = domain.next_time();
             let open = self.open.take();
+            let next = next.min(self.board.crypto_due());
             if next == SimTime::NEVER && !self.hv.has_work() && open.is_none() {
                 self.board.put_domain(GUEST, domain);
                 return Ok(End::Idle);
@@ -245,6 +246,7 @@ impl Bare {
             }
             self.now = to;
             self.board.set_now(to);
+            self.board.end_crypto(&mut self.hv);
             self.hv.boundary(&mut self.board);
             look(self)?;
             for notice in self.board.take_notices() {

@@ -18,15 +18,18 @@ use super::domain::{Domain, DomainV1};
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
 use crate::chip::cwq::{self, Cwq, Dma, Status, UnitV1};
+use crate::chip::mau::{self, Mau};
 use crate::chip::noise::Noise;
 use crate::engine::{Choice, Engine};
 use crate::mem::Ram;
-use hv::platform::{ControlWord, Cpus, Machine, Memory, SpMessage};
+use hv::Hypervisor;
+use hv::platform::{ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, SpMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{Pa, RealMap};
+use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CORES, CoreId, GuestId, StrandId, VcpuId};
-use sun4v::ncs::Control;
+use sun4v::ncs::{Control, MaControl, MaOffsets};
 use sun4v::time::{SimTime, T2_HZ};
 
 /// The service processor's clock when the lab is powered on: 2011-06-16 10:00 UTC.
@@ -96,10 +99,11 @@ pub enum Notice {
     Sp(SpMessage),
 }
 
-/// A crypto unit and whose words it has.
+/// The two crypto units of a core, and whose control words one has.
 struct Unit {
     cwq: Cwq,
     user: Option<GuestId>,
+    mau: Mau,
 }
 
 /// What is on the board of one chassis.
@@ -125,7 +129,7 @@ impl Board {
     /// A board with this memory, and nobody on it.
     #[must_use]
     pub fn new(ram: Arc<Ram>) -> Self {
-        let unit = |_| Unit { cwq: Cwq::new(T2_HZ), user: None };
+        let unit = |_| Unit { cwq: Cwq::new(T2_HZ), user: None, mau: Mau::new(T2_HZ) };
         Self {
             ram,
             now: SimTime::ZERO,
@@ -293,25 +297,35 @@ impl Board {
     /// is under way.
     #[must_use]
     pub fn crypto_due(&self) -> SimTime {
-        self.units.iter().filter_map(|unit| unit.cwq.next_due()).min().unwrap_or(SimTime::NEVER)
+        let due = |unit: &Unit| [unit.cwq.next_due(), unit.mau.next_due()];
+        self.units.iter().flat_map(due).flatten().min().unwrap_or(SimTime::NEVER)
     }
 
-    /// Does what the crypto units have ended by `now`: for each core with any, how
-    /// each word ended, for `Hypervisor::cwq_done`.
-    pub fn crypto_advance(&mut self, now: SimTime) -> Vec<(CoreId, Vec<bool>)> {
-        let mut ended = Vec::new();
-        for (core, unit) in self.units.iter_mut().enumerate() {
-            if unit.cwq.next_due().is_none_or(|due| due > now) {
-                continue;
+    /// Does what the crypto units have ended by now, and tells the hypervisor.
+    pub fn end_crypto(&mut self, hv: &mut Hypervisor) {
+        for core in (0..CORES).map(|core| CoreId(core as u8)) {
+            let (ram, now) = (Arc::clone(&self.ram), self.now);
+            let unit = &mut self.units[usize::from(core.0)];
+            let words = unit.cwq.advance(now, &Port(&ram));
+            let operations = unit.mau.advance(now, &Port(&ram));
+            if !words.is_empty() {
+                let ok: Vec<_> = words.into_iter().map(|end| end == Status::Done).collect();
+                hv.cwq_done(core, &ok, self);
             }
-            let ends = unit.cwq.advance(now, &Port(&self.ram));
-            let ends = ends.into_iter().map(|end| end == Status::Done).collect();
-            ended.push((CoreId(core as u8), ends));
+            if !operations.is_empty() {
+                let ends: Vec<_> = operations.into_iter().map(end).collect();
+                hv.mau_done(core, &ends, self);
+            }
         }
-        ended
     }
 
-    /// What a core's crypto unit has done.
+    /// What a core's modular arithmetic unit has done.
+    #[must_use]
+    pub fn mau_counters(&self, core: CoreId) -> mau::Counters {
+        self.units[usize::from(core.0)].mau.counters()
+    }
+
+    /// What a core's cipher and hash unit has done.
     #[must_use]
     pub fn crypto_counters(&self, core: CoreId) -> cwq::Counters {
         self.units[usize::from(core.0)].cwq.counters()
@@ -464,6 +478,20 @@ impl Machine for Board {
         unit.user = user;
         unit.cwq.submit(self.now, &words);
     }
+    fn mau_submit(&mut self, core: CoreId, operations: &[MauOperation]) {
+        let operations: Vec<_> = operations.iter().map(operation).collect();
+        self.units[usize::from(core.0)].mau.submit(self.now, &operations);
+    }
+    fn crypto_stop(&mut self, kind: CryptoKind, core: CoreId) {
+        let unit = &mut self.units[usize::from(core.0)];
+        match kind {
+            CryptoKind::Mau => unit.mau.reset(),
+            CryptoKind::Cwq => {
+                unit.cwq.reset(self.now);
+                unit.user = None;
+            }
+        }
+    }
     fn sp_message(&mut self, message: SpMessage) {
         self.notices.push(Notice::Sp(message));
     }
@@ -492,9 +520,31 @@ fn word(word: &ControlWord) -> cwq::ControlWord {
     }
 }
 
+/// An operation as the unit takes it.
+fn operation(operation: &MauOperation) -> mau::Operation {
+    mau::Operation {
+        control: MaControl(operation.control),
+        memory: operation.memory,
+        offsets: MaOffsets(operation.offsets),
+        n_prime: operation.n_prime,
+        void: operation.void,
+        last: operation.last,
+    }
+}
+
+/// How one ended, as the hypervisor hears it.
+const fn end(status: mau::Status) -> MauEnd {
+    match status {
+        mau::Status::Done => MauEnd::Done,
+        mau::Status::InvalidOperation => MauEnd::InvalidOperation,
+        mau::Status::Void => MauEnd::Void,
+        mau::Status::Skipped => MauEnd::Skipped,
+    }
+}
+
 #[cfg(test)]
 mod test {
-    use super::{Board, Groups, Notice, TOD_AT_ZERO};
+    use super::{Board, Groups, Hypervisor, Notice, TOD_AT_ZERO};
     use crate::engine::{Choice, Model};
     use crate::mem::Ram;
     use hv::platform::{ControlWord, Machine, StartState};
@@ -535,9 +585,12 @@ mod test {
         board.cwq_submit(CoreId(3), &[copy()]);
         let due = board.crypto_due();
         assert!(due > SimTime::ZERO && due < SimTime::us(1), "{due:?}");
-        assert_eq!(board.crypto_advance(SimTime(due.0 - 1)), []);
+        let mut hv = Hypervisor::new();
+        board.set_now(SimTime(due.0 - 1));
+        board.end_crypto(&mut hv);
+        assert_eq!(board.ram().load::<u8>(Pa(0xa3ff)), 0);
         board.set_now(due);
-        assert_eq!(board.crypto_advance(due).len(), 1);
+        board.end_crypto(&mut hv);
         assert_eq!(board.ram().load::<u8>(Pa(0xa3ff)), 7);
         board.cwq_submit(CoreId(3), &[copy()]);
         board.unassign(ME);

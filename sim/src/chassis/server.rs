@@ -371,9 +371,7 @@ impl Server {
         self.board.set_now(now);
         let crypto = self.board.crypto_due() <= now;
         if crypto {
-            for (core, ended) in self.board.crypto_advance(now) {
-                self.hv.cwq_done(core, &ended, &mut self.board);
-            }
+            self.board.end_crypto(&mut self.hv);
         }
         let work = self.hv.has_work() || self.hv.due() <= now;
         if work || crypto {

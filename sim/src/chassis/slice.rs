@@ -55,6 +55,7 @@ fn wants_boundary(guest: &Guest) -> bool {
         || !guest.stirred.is_empty()
         || guest.console_stirred
         || !guest.crypto_words.is_empty()
+        || !guest.mau_work.is_empty()
         || guest.state_news
         || guest.soft_news
         || guest.state != GuestState::Normal

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod cwq;
 pub mod fpu;
+pub mod mau;
 pub mod noise;
 pub mod regs;
 pub mod stick;

@@ -29,7 +29,9 @@ impl Noise {
     #[must_use]
     pub fn resumed(seed: u64, chassis: &str, drawn: u64) -> Self {
         let mut stream = Self { block: drawn / 4, ..Self::new(seed, chassis) };
-        (0..drawn % 4).for_each(|_| drop(stream.draw()));
+        for _ in 0..drawn % 4 {
+            stream.draw();
+        }
         stream
     }
 

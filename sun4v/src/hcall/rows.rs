@@ -154,7 +154,8 @@ rows! {
         0xef ldc_revoke(channel, cookie, revoke) -> () [NotSupported];
     }
     Ncs [1].0 {
-        0x110 ncs_request(function, argument, bytes) -> () [BadAlign, NoRaddr, Inval, WouldBlock];
+        0x110 ncs_request(function, argument, bytes) -> ()
+            [BadAlign, NoRaddr, Inval, WouldBlock, Io];
     }
     Ncs [2].0 {
         0x111 ncs_qconf(kind, base, entries) -> (handle)
