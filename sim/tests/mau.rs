@@ -39,7 +39,7 @@ const SIGNATURE: &str = "6bc3a06656842930a247e30d5864b4d819236ba7c68965862ad7dbc
 const WORDS: usize = 16;
 
 fn hex(text: &str) -> BigUint {
-    BigUint::parse_bytes(text.as_bytes(), 16).unwrap()
+    BigUint::parse_bytes(text.as_bytes(), 16).expect("it is hexadecimal")
 }
 
 fn limbs(number: &BigUint) -> Vec<u64> {
@@ -90,13 +90,13 @@ fn signer(program: &[u32]) -> Bare {
     let begin = [open(1, 1), open(2, 1)].concat();
     let words = [0; 8].iter().chain(&begin).chain(program);
     let image: Vec<u8> = words.flat_map(|word| word.to_be_bytes()).collect();
-    let mut bare = Bare::new(2, BASE, 1 << 20, &image).unwrap();
+    let mut bare = Bare::new(2, BASE, 1 << 20, &image).expect("it fits");
     let mut config = bare.hv.config().clone();
     for (kind, ino) in [(CryptoKind::Mau, INO), (CryptoKind::Cwq, 0x20)] {
         config.crypto.push(CryptoConf { core: CoreId(0), kind, guest: GUEST, ino });
     }
     bare.hv.apply(config, &mut bare.board);
-    bare.hv.start(GUEST, &mut bare.board).unwrap();
+    bare.hv.start(GUEST, &mut bare.board).expect("it starts");
 
     let n = hex(MODULUS);
     let padded = hex(&format!("0001{}00{DIGEST}", "ff".repeat(90)));
