@@ -334,7 +334,7 @@ impl Board {
     /// Has no crypto unit anything to do?
     #[must_use]
     pub fn crypto_idle(&self) -> bool {
-        self.units.iter().all(|unit| unit.cwq.is_idle())
+        self.units.iter().all(|unit| unit.cwq.is_idle() && unit.mau.is_idle())
     }
 
     /// Brings the strands of all domains to the boundary.
@@ -369,7 +369,7 @@ impl Board {
             return Err("other domains than the hypervisor has");
         }
         for (unit, record) in self.units.iter_mut().zip(units) {
-            *unit = Unit { cwq: Cwq::loaded(T2_HZ, *record), user: None };
+            *unit = Unit { cwq: Cwq::loaded(T2_HZ, *record), mau: Mau::new(T2_HZ), user: None };
         }
         for (id, record) in domains {
             let domain = self.domain_mut(GuestId(id)).ok_or("a domain that is not there")?;

@@ -128,6 +128,12 @@ impl Mau {
         }
     }
 
+    /// Has it nothing to do?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Puts operations behind those the unit has.
     pub fn submit(&mut self, now: SimTime, operations: &[Operation]) {
         let idle = self.waiting.is_empty();
