@@ -23,9 +23,9 @@
 /* A vCPU that sleeps wakes after so many ticks. */
 #define NAP_TICKS 20000
 /* Turns between two reports. */
-#define TELL_TURNS 2048
+#define TELL_TURNS 256
 /* One turn in so many ends the guest, or starts it again. */
-#define END_TURNS 30000
+#define END_TURNS 12000
 
 struct strand hostile_strands[STRANDS_MAX] ALIGNED(128);
 u64 arena_base, arena_bytes;

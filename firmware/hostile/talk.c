@@ -22,7 +22,7 @@
 /* One packet in so many is spoilt. */
 #define SPOIL 12
 /* What an answer is waited for, in ticks, and how often. */
-#define WAIT_TICKS 30000
+#define WAIT_TICKS 20000
 #define WAITS 3
 
 struct talk {
