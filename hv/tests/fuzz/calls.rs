@@ -6,6 +6,7 @@
 use crate::drive::{Dice, fuzz};
 use hv::testing::{BASE, BYTES, Lab, Pages};
 use hv::{Guest, GuestState, Trap, VcpuState};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use sun4v::hcall::{all, nr};
 use sun4v::id::{GuestId, VcpuId};
@@ -83,7 +84,10 @@ fn furnish(lab: &mut Lab, dice: &mut Dice) {
     lab.poke(at, &bytes);
 }
 
-fn call(lab: &mut Lab, dice: &mut Dice) {
+/// Calls by name: how many were made, and how many were granted.
+type Tally = BTreeMap<&'static str, (u64, u64)>;
+
+fn call(lab: &mut Lab, dice: &mut Dice, tally: &mut Tally) {
     let rows: Vec<_> = all().collect();
     let row = dice.one(&rows);
     let mut args = [0; 5];
@@ -91,7 +95,13 @@ fn call(lab: &mut Lab, dice: &mut Dice) {
     if row.trap == 0x80 && (0xe0..=0xef).contains(&row.nr) {
         args[0] = dice.one(&[0, 0, 0, 3, 3, 1, args[0]]);
         if row.nr == nr::ldc_copy && !dice.hit(4) {
-            args = [args[0], dice.below(2), dice.below(17) << 13 | dice.below(1024) * 8, args[3] & !7, 8 + dice.below(2048) * 8];
+            args = [
+                args[0],
+                dice.below(2),
+                dice.below(17) << 13 | dice.below(1024) * 8,
+                args[3] & !7,
+                8 + dice.below(2048) * 8,
+            ];
         }
     }
     // The group of the row is seldom given up, or nothing is left to do.
@@ -105,7 +115,12 @@ fn call(lab: &mut Lab, dice: &mut Dice) {
     match dice.below(32) {
         0 => drop(lab.number(0x80 | dice.bits() as u8, dice.bits(), args)),
         1 => drop(lab.call(dice.below(0x240), args)),
-        _ => drop(lab.number(row.trap, row.nr, args)),
+        _ => {
+            let answer = lab.number(row.trap, row.nr, args);
+            let (calls, granted) = tally.entry(row.name).or_default();
+            *calls += 1;
+            *granted += u64::from(answer.status == 0);
+        }
     }
 }
 
@@ -147,7 +162,9 @@ fn lent(guest: &Guest, memory: &Pages) -> Vec<Range<u64>> {
     for end in guest.endpoints.values() {
         ranges.push(end.rx.pa.0..end.rx.pa.0 + end.rx.entries * 64);
         let table = end.table.iter();
-        for entry in table.flat_map(|t| (0..t.entries).map(|n| memory.read_u64(t.pa.offset(n * 16)))) {
+        for entry in
+            table.flat_map(|t| (0..t.entries).map(|n| memory.read_u64(t.pa.offset(n * 16))))
+        {
             let page = sun4v::addr::Ra(entry & 0x00ff_ffff_ffff_e000);
             let writable = entry & 0x400 != 0;
             if let Some(pa) = guest.map.resolve(page, PAGE).filter(|_| writable) {
@@ -170,7 +187,7 @@ fn executes(lab: &Lab, (guest, vcpu): (GuestId, VcpuId)) -> bool {
     })
 }
 
-fn step(lab: &mut Lab, dice: &mut Dice) {
+fn step(lab: &mut Lab, dice: &mut Dice, tally: &mut Tally) {
     let actor = dice.below(2) as u8;
     let other = GuestId(1 - actor);
     lab.caller = (GuestId(actor), VcpuId(dice.below(2) as u8));
@@ -190,7 +207,7 @@ fn step(lab: &mut Lab, dice: &mut Dice) {
             0 => lab.board.advance(SimTime::us(dice.below(1000))),
             1 | 2 => furnish(lab, dice),
             3 => trap(lab, dice),
-            _ => call(lab, dice),
+            _ => call(lab, dice, tally),
         }
     }
     if dice.hit(3) {
@@ -208,6 +225,7 @@ fn step(lab: &mut Lab, dice: &mut Dice) {
 
 #[test]
 fn hypercalls() {
+    let mut tally = Tally::new();
     fuzz("hypercalls", &[], |dice| {
         let mut lab = Lab::new();
         lab.hv.set_trace(dice.hit(4));
@@ -226,7 +244,11 @@ fn hypercalls() {
         }
         lab.hv.boundary(&mut lab.board);
         for _ in 0..STEPS {
-            step(&mut lab, dice);
+            step(&mut lab, dice, &mut tally);
         }
     });
+    let sum = tally.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    eprintln!("{} calls, {} granted", sum.0, sum.1);
+    let never = tally.iter().filter(|(_, (_, granted))| *granted == 0).map(|(name, _)| *name);
+    eprintln!("never granted: {}", never.collect::<Vec<_>>().join(" "));
 }

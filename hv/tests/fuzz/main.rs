@@ -7,6 +7,7 @@ mod calls;
 #[path = "../chassis/mod.rs"]
 mod chassis;
 mod copies;
+#[expect(dead_code, reason = "no target here is made of plain bytes")]
 #[path = "../../../sun4v/tests/fuzz/drive.rs"]
 mod drive;
 mod messages;

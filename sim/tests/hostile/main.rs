@@ -63,7 +63,8 @@ fn seed(seed: u64, sum: &Mutex<Sum>) {
 
 #[test]
 fn a_hostile_domain_changes_nothing_that_is_not_its_own() {
-    let (first, seeds) = (number("LDOMLAB_HOSTILE_SEED", 1), number("LDOMLAB_HOSTILE_SEEDS", SEEDS));
+    let (first, seeds) =
+        (number("LDOMLAB_HOSTILE_SEED", 1), number("LDOMLAB_HOSTILE_SEEDS", SEEDS));
     let next = AtomicU64::new(first);
     let sum = Mutex::new(Sum::default());
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(seeds as usize);

@@ -98,7 +98,8 @@ impl Run {
         let end = blocks.map(|block| block.range.pa.0 + block.range.size).max().unwrap();
         let mut page = vec![0; PAGE as usize];
         let mut pages = BTreeMap::new();
-        for pa in (0..ram.bytes().min(end + BEYOND)).step_by(PAGE as usize).filter(|&pa| !owned(pa)) {
+        for pa in (0..ram.bytes().min(end + BEYOND)).step_by(PAGE as usize).filter(|&pa| !owned(pa))
+        {
             ram.read(Pa(pa), &mut page);
             if page.iter().any(|&byte| byte != 0) {
                 pages.insert(pa, Sha256::digest(&page).into());

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 /// Random numbers, the same ones on every run (SplitMix64).
 pub struct Dice(u64);
 
-#[allow(dead_code, reason = "each target uses its own part")]
 impl Dice {
     /// By its seed.
     pub fn new(seed: u64) -> Self {
@@ -118,5 +117,8 @@ pub fn fuzz(name: &str, corpus: &[u64], mut case: impl FnMut(&mut Dice)) {
         cases += 1;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    eprintln!("fuzz {name}: {cases} cases in {seconds:.0} s, {:.0} a second", cases as f64 / seconds);
+    eprintln!(
+        "fuzz {name}: {cases} cases in {seconds:.0} s, {:.0} a second",
+        cases as f64 / seconds
+    );
 }

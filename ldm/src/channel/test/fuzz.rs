@@ -6,9 +6,10 @@ use crate::memory::Arena;
 use crate::testing::Board;
 use crate::testing::drive::{Dice, fuzz};
 use sun4v::addr::Ra;
+use sun4v::ldc::packet::{ENV_START, ENV_STOP};
 use sun4v::ldc::{
-    ENV_START, ENV_STOP, LDC_RX_GET_STATE, LDC_RX_QCONF, LDC_RX_SET_QHEAD, LDC_TX_GET_STATE,
-    LDC_TX_QCONF, LDC_TX_SET_QTAIL, PACKET_BYTES,
+    LDC_RX_GET_STATE, LDC_RX_QCONF, LDC_RX_SET_QHEAD, LDC_TX_GET_STATE, LDC_TX_QCONF,
+    LDC_TX_SET_QTAIL, PACKET_BYTES,
 };
 use sun4v::native::Ports;
 
