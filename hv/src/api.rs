@@ -73,10 +73,14 @@ impl Api {
         self.held.iter().map(|(&group, &(major, minor))| (group as u16, major, minor)).collect()
     }
 
-    /// From a record; `None` when it names what the firmware does not have.
+    /// From a record; `None` when it names what the firmware does not have, or does not
+    /// name groups once each in ascending order.
     #[must_use]
     pub fn load(record: &[(u16, u16, u16)]) -> Option<Self> {
         let mut api = Self::default();
+        if !record.is_sorted_by(|(a, ..), (b, ..)| a < b) {
+            return None;
+        }
         for &(group, major, minor) in record {
             let (major, wanted) = (u64::from(major), u64::from(minor));
             if major == 0 || api.set(u64::from(group), major, wanted) != Ok(wanted) {

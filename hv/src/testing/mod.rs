@@ -13,6 +13,11 @@
 mod board;
 mod show;
 
+/// The examples of the book's chapter about this, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../book/src/testing.md")]
+pub struct Chapter;
+
 pub use board::{Board, Pages, Seats, Seen};
 pub use show::Shown;
 

@@ -151,20 +151,18 @@ impl Bracket {
         Self { path, children: 0, wrapper, leaves: Vec::new() }
     }
 
-    /// A list of plain values on one line; bytes are joined to one number.
+    /// A list of numbers on one line; bytes are joined to one number.
     fn joined(&self) -> Option<String> {
         if self.wrapper || self.children < 3 || self.leaves.len() != self.children {
             return None;
         }
-        let bytes = self.leaves.iter().map(|leaf| {
-            let number = leaf.strip_prefix("0x")?;
-            (number.len() <= 2).then(|| format!("{number:0>2}"))
-        });
-        let bytes: Option<String> = bytes.collect();
-        match bytes {
-            Some(bytes) if self.children >= 8 => Some(bytes),
-            _ => Some(format!("[{}]", self.leaves.join(", "))),
+        let digits: Option<Vec<&str>> =
+            self.leaves.iter().map(|leaf| leaf.strip_prefix("0x")).collect();
+        let digits = digits?;
+        if self.children >= 8 && digits.iter().all(|digits| digits.len() <= 2) {
+            return Some(digits.iter().map(|digits| format!("{digits:0>2}")).collect());
         }
+        Some(format!("[{}]", self.leaves.join(", ")))
     }
 }
 

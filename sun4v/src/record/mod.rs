@@ -7,6 +7,9 @@
 //! **Shape.** A record on the wire: kind length `u8`, kind, version `u32`, body
 //! length `u32` (both big-endian), body in postcard form.
 
+#[cfg(feature = "testing")]
+pub mod alter;
+
 use crate::addr::Ra;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
