@@ -44,6 +44,10 @@ impl Call<'_> {
         let handle = core.map(CryptoQueue::handle);
         let handle = handle.filter(|handle| kind == CWQ && self.guest.crypto.contains_key(handle));
         let handle = handle.ok_or(HvError::NoAccess)?;
+        // Words that are under way are those of the queue that the unit has.
+        if self.guest.crypto.get(&handle).is_some_and(|unit| unit.head != unit.tail) {
+            return Err(HvError::WouldBlock.into());
+        }
         if base & (entries * WORD_BYTES - 1) != 0 {
             return Err(HvError::BadAlign.into());
         }
