@@ -7,12 +7,25 @@ use crate::trap::Answer;
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::HvError;
 use sun4v::id::CoreId;
+use sun4v::ncs::Control;
 
 /// Queue types of `ncs_qconf`.
 const MAU: u64 = 1;
 const CWQ: u64 = 2;
+/// Opcode of a hash or MAC, and the longest that it writes.
+const HASH: u64 = 0x41;
+const DIGEST_BYTES_MAX: u64 = 64;
 /// Entries of a control word queue at most.
 const CWQ_ENTRIES: u64 = 64;
+
+/// Bytes of source from the first of these words to the end of its block.
+fn block_bytes(words: &[(Pa, Control)]) -> u64 {
+    let first_of_next = |&(at, (_, control)): &(usize, &(Pa, Control))| {
+        at > 0 && (control.has(Control::SOB) || words[at - 1].1.has(Control::EOB))
+    };
+    let block = words.iter().enumerate().take_while(|word| !first_of_next(word));
+    block.map(|(_, (_, control))| (control.0 & 0xffff) + 1).sum()
+}
 
 impl Call<'_> {
     fn unit(&mut self, handle: u64) -> Result<&mut CryptoQueue, HvError> {
@@ -93,12 +106,22 @@ impl Call<'_> {
         {
             return Err(HvError::Inval.into());
         }
-        let mut words = Vec::new();
+        let mut places = Vec::new();
         let mut at = unit.tail;
         while at != tail {
-            words.push(self.control_word(unit.pa.offset(at))?);
+            let place = unit.pa.offset(at);
+            places.push((place, Control(self.cpus.memory().read_u64(place))));
             at = (at + WORD_BYTES) & (unit.bytes() - 1);
         }
+        // The last word ends its block, whatever the guest says: no unit waits for more.
+        if let Some((_, last)) = places.last_mut() {
+            *last = last.with(Control::EOB);
+        }
+        let blocks = (0..places.len()).map(|at| block_bytes(&places[at..]));
+        let words = places.iter().zip(blocks);
+        let words =
+            words.map(|(&(place, control), block)| self.control_word(place, control, block));
+        let words = words.collect::<Result<Vec<_>, _>>()?;
         self.unit(handle)?.tail = tail;
         if !words.is_empty() {
             self.guest.crypto_words.push((unit.core, words));
@@ -106,13 +129,18 @@ impl Call<'_> {
         Ok(Answer::default())
     }
 
-    /// Reads one control word and resolves its pointers.
-    fn control_word(&self, pa: Pa) -> Result<ControlWord, HvError> {
+    /// Reads one control word and resolves its pointers; the result of its block, of
+    /// `block` bytes from here on, goes to the destination of the first word.
+    fn control_word(&self, pa: Pa, control: Control, block: u64) -> Result<ControlWord, HvError> {
         let memory = self.cpus.memory();
         let word = |index: u64| memory.read_u64(pa.offset(index * 8));
-        let control = word(0);
-        let bytes = (control & 0xffff) + 1;
-        let key_bytes = (control >> 16 & 0xff) + 1;
+        let bytes = (control.0 & 0xffff) + 1;
+        let key_bytes = (control.0 >> 16 & 0xff) + 1;
+        let result = match control.0 >> 56 & 0x7f {
+            HASH => DIGEST_BYTES_MAX,
+            _ if control.has(Control::SOB) => block,
+            _ => 0,
+        };
         let place = |index: u64, bytes: u64| match word(index) {
             0 => Ok(Pa(0)),
             ra => self.guest.resolve(Ra(ra), bytes),
@@ -121,14 +149,14 @@ impl Call<'_> {
             return Err(HvError::Inval);
         }
         Ok(ControlWord {
-            control,
+            control: control.0,
             source: place(1, bytes)?,
             auth_key: place(2, key_bytes)?,
             auth_iv: place(3, 32)?,
             auth_state: place(4, 32)?,
             key: place(5, 32)?,
             iv: place(6, 32)?,
-            destination: place(7, bytes)?,
+            destination: place(7, bytes.max(result))?,
         })
     }
 

@@ -3,7 +3,8 @@
 //! nobody owns, and the operator keeps the upper hand.
 //!
 //! `LDOMLAB_HOSTILE_SEEDS` says how many seeds (default [`SEEDS`]),
-//! `LDOMLAB_HOSTILE_SEED` the first one. A failure names its seed: with that one and
+//! `LDOMLAB_HOSTILE_SEED` the first one; with `LDOMLAB_HOSTILE_LINES` what was said on the
+//! consoles is printed. A failure names its seed: with that one and
 //! `LDOMLAB_HOSTILE_SEEDS=1` it runs alone.
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
