@@ -199,6 +199,8 @@ impl Run {
             let words: Vec<&str> = line.split(' ').collect();
             if let [vcpu, "turns", _, "calls", calls, "granted", granted, ..] = words[..]
                 && let (Ok(calls), Ok(granted)) = (calls.parse::<u64>(), granted.parse::<u64>())
+                // Virtual CPUs write over each other's lines.
+                && granted <= calls
             {
                 last.insert(vcpu.to_owned(), (calls, granted));
             }
