@@ -2,6 +2,10 @@
 //! what a program does. The hypercalls are those of the channel, interrupt and
 //! machine-description groups, and do what the specification says.
 
+/// What drives fuzz targets.
+#[path = "../../sun4v/tests/fuzz/drive.rs"]
+pub(crate) mod drive;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::addr::{PAGE_BYTES, Pa, Ra};
 use sun4v::hcall::HvError;

@@ -5,6 +5,7 @@ use crate::platform::{
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 use sun4v::addr::{Pa, RealMap};
 use sun4v::hvmd::CryptoKind;
@@ -13,10 +14,26 @@ use sun4v::mmu::{Tsb, Tte};
 use sun4v::record::{LoadError, StrandV1, TsbV1};
 use sun4v::time::{SimTime, T2_HZ};
 
+/// A page, shared with snapshots until it is written.
+type Page = Rc<[u8; 8192]>;
+
+/// Where a stretch of memory goes over pages: page, bytes of it, bytes of the stretch.
+fn pieces(pa: Pa, bytes: usize) -> impl Iterator<Item = (u64, Range<usize>, Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = pa.0 + done as u64;
+        let from = (at & 8191) as usize;
+        let count = (bytes - done).min(8192 - from);
+        let piece = (at >> 13, from..from + count, done..done + count);
+        done += count;
+        (count > 0).then_some(piece)
+    })
+}
+
 /// Memory of a test: sparse pages, zero where nothing was written.
 #[derive(Clone, Default)]
 pub struct Pages {
-    pages: Rc<RefCell<BTreeMap<u64, Box<[u8; 8192]>>>>,
+    pages: Rc<RefCell<BTreeMap<u64, Page>>>,
     logged: Rc<RefCell<BTreeMap<u64, bool>>>,
 }
 
@@ -37,8 +54,9 @@ impl Pages {
         let pages: BTreeSet<u64> = old.keys().chain(new.keys()).copied().collect();
         let mut all = Vec::new();
         for page in pages {
-            if old.get(&page) == new.get(&page) {
-                continue;
+            match (old.get(&page), new.get(&page)) {
+                (Some(old), Some(new)) if Rc::ptr_eq(old, new) || old == new => continue,
+                _ => {}
             }
             for at in (page << 13..(page + 1) << 13).step_by(8).map(Pa) {
                 let (was, is) = (before.read_u64(at), self.read_u64(at));
@@ -54,16 +72,19 @@ impl Pages {
 impl Memory for Pages {
     fn read(&self, pa: Pa, bytes: &mut [u8]) {
         let pages = self.pages.borrow();
-        for (at, byte) in (pa.0..).zip(bytes) {
-            *byte = pages.get(&(at >> 13)).map_or(0, |page| page[(at & 8191) as usize]);
+        for (page, from, to) in pieces(pa, bytes.len()) {
+            match pages.get(&page) {
+                Some(contents) => bytes[to].copy_from_slice(&contents[from]),
+                None => bytes[to].fill(0),
+            }
         }
     }
     fn write(&self, pa: Pa, bytes: &[u8]) {
         let (mut pages, mut logged) = (self.pages.borrow_mut(), self.logged.borrow_mut());
-        for (at, &byte) in (pa.0..).zip(bytes) {
-            pages.entry(at >> 13).or_insert_with(|| Box::new([0; 8192]))[(at & 8191) as usize] =
-                byte;
-            if let Some(dirty) = logged.get_mut(&(at >> 13)) {
+        for (page, to, from) in pieces(pa, bytes.len()) {
+            let contents = pages.entry(page).or_insert_with(|| Rc::new([0; 8192]));
+            Rc::make_mut(contents)[to].copy_from_slice(&bytes[from]);
+            if let Some(dirty) = logged.get_mut(&page) {
                 *dirty = true;
             }
         }
@@ -75,7 +96,8 @@ impl Memory for Pages {
         let mut gone = Vec::new();
         for (&page, contents) in pages.range_mut(touched.clone()) {
             let (from, to) = (pa.0.max(page << 13), end.min((page + 1) << 13));
-            contents[(from - (page << 13)) as usize..(to - (page << 13)) as usize].fill(0);
+            let range = (from - (page << 13)) as usize..(to - (page << 13)) as usize;
+            Rc::make_mut(contents)[range].fill(0);
             if to - from == 8192 {
                 gone.push(page);
             }

@@ -1,5 +1,7 @@
 //! Two domains and a channel between them.
 
+mod fuzz;
+
 use super::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::memory::Arena;
 use crate::testing::{BASE, Board};

@@ -47,6 +47,8 @@ const ROVER: &[u8] = include_bytes!("../../../firmware/images/rover.bin");
 const HELLO: &[u8] = include_bytes!("../../../firmware/images/hello.bin");
 /// The image that is called `burn`.
 const BURN: &[u8] = include_bytes!("../../../firmware/images/burn.bin");
+/// The image that is called `hostile`.
+const HOSTILE: &[u8] = include_bytes!("../../../firmware/images/hostile.bin");
 
 /// Why a world cannot begin or go on.
 #[derive(Debug, Error)]
@@ -594,6 +596,7 @@ fn boot_image(chassis: &str, file: &str) -> Result<Vec<u8>, WorldError> {
         "rover" => ROVER.to_vec(),
         "hello" => HELLO.to_vec(),
         "burn" => BURN.to_vec(),
+        "hostile" => HOSTILE.to_vec(),
         path => std::fs::read(path).map_err(|why| refuse(why.to_string()))?,
     };
     if image.is_empty() || image.len() as u64 > ROM_BYTES_MAX {

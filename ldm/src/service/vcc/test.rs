@@ -1,5 +1,7 @@
 //! The concentrator against a console that is played, packet by packet.
 
+mod fuzz;
+
 use super::{ConsoleConf, ConsoleServer, LINE_MAX, TYPED_MAX, TypeError};
 use crate::channel::{ChannelConf, Copier, ENTRIES, Endpoint};
 use crate::cost::Cost;

@@ -1,6 +1,8 @@
 //! The server against a client that is scripted, message by message, and a
 //! backend that answers when it is told to.
 
+mod fuzz;
+
 use super::{DiskConf, DiskServer};
 use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;

@@ -1,5 +1,7 @@
 //! The switch with two scripted guests and a physical network.
 
+mod fuzz;
+
 use super::frame::{BROADCAST, Mac, announcement};
 use super::{HOLD_BYTES, PortKey, Switch, SwitchPortConf};
 use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
