@@ -9,7 +9,7 @@ use drive::{Dice, fuzz};
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hvmd::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, LdcConf, LdcTarget, MblockConf,
-    VcpuConf,
+    NetworkConf, PcieBusConf, Privileges, VcpuConf,
 };
 use sun4v::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 use sun4v::ldc::Packet;
@@ -52,6 +52,12 @@ fn config(dice: &mut Dice) -> HvConfig {
             rom_pa: Pa(dice.bits()),
             rom_bytes: dice.bits(),
             tod_offset: dice.bits().cast_signed(),
+            privileges: Privileges {
+                diag: dice.hit(2),
+                perf: dice.hit(2),
+                perf_ht: dice.hit(2),
+                rng: dice.hit(2),
+            },
         });
         for vid in 0..1 + dice.below(4) as u8 {
             let strand = StrandId(id * 8 + vid);
@@ -78,6 +84,14 @@ fn config(dice: &mut Dice) -> HvConfig {
             let kind = dice.one(&[CryptoKind::Mau, CryptoKind::Cwq]);
             config.crypto.push(CryptoConf { core: CoreId(id), kind, guest, ino: 40 });
         }
+    }
+    let owner = GuestId(dice.below(u64::from(guests)) as u8);
+    let handle = 64 * dice.below(32) as u16;
+    if dice.hit(2) {
+        config.pcie_bus = Some(PcieBusConf { handle, guest: owner });
+    }
+    if dice.hit(2) {
+        config.network = Some(NetworkConf { handle: handle ^ 64, guest: owner });
     }
     config
 }
