@@ -46,7 +46,7 @@ fn argument(dice: &mut Dice) -> u64 {
         4 => dice.below(64) * 64,
         5 => 2 << dice.below(12),
         6 => 0,
-        7 => 1 << 63 | BASE + dice.below(ARENA) / PAGE * PAGE | dice.below(16) | 0x640,
+        7 => 1 << 63 | (BASE + dice.below(ARENA) / PAGE * PAGE) | dice.below(16) | 0x640,
         8 | 9 => dice.below(8),
         _ => address(dice),
     }
@@ -98,7 +98,7 @@ fn call(lab: &mut Lab, dice: &mut Dice, tally: &mut Tally) {
             args = [
                 args[0],
                 dice.below(2),
-                dice.below(17) << 13 | dice.below(1024) * 8,
+                dice.below(17) << 13 | (dice.below(1024) * 8),
                 args[3] & !7,
                 8 + dice.below(2048) * 8,
             ];
