@@ -378,7 +378,11 @@ mod test {
     fn a_file_that_lies_about_itself_is_refused_or_read_as_something_else() {
         let file = file();
         let right = read(&file).unwrap();
-        for at in MAGIC.len() + 4..file.len() {
+        // Every byte of the first heads, then three hundred places all over the file.
+        let first = MAGIC.len() + 4;
+        let heads = first..(first + 256).min(file.len());
+        let rest = (heads.end..file.len()).step_by((file.len() / 300).max(1));
+        for at in heads.chain(rest) {
             let mut altered = file.clone();
             altered[at] = altered[at].wrapping_add(0x55);
             let outcome = read(&sealed(&altered));

@@ -47,7 +47,8 @@ impl Toy {
 
 impl Program for Toy {
     fn event(&mut self, event: Event, ports: &mut dyn Ports) {
-        assert!(self.started || event == Event::Start, "{event:?} before the start");
+        let begins = matches!(event, Event::Start | Event::Restarted);
+        assert!(self.started || begins, "{event:?} before the start");
         match event {
             Event::Start | Event::Restarted => self.started = true,
             Event::Mondo(words) => ports.log(format!("mondo {:x}", words[0])),
