@@ -507,7 +507,7 @@ impl Machine for Board {
 }
 
 /// A control word as the unit takes it.
-fn word(word: &ControlWord) -> cwq::ControlWord {
+pub(super) fn word(word: &ControlWord) -> cwq::ControlWord {
     cwq::ControlWord {
         control: Control(word.control),
         source: word.source,

@@ -14,3 +14,6 @@ pub mod pool;
 pub mod server;
 pub mod slice;
 pub mod world;
+
+#[cfg(test)]
+mod vectors;

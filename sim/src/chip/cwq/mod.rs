@@ -207,4 +207,4 @@ impl Cwq {
 }
 
 #[cfg(test)]
-mod test;
+pub(crate) mod test;

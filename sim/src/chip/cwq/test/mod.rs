@@ -2,9 +2,9 @@
 
 mod fuzz;
 mod rules;
-mod splits;
+pub(crate) mod splits;
 mod time;
-mod vectors;
+pub(crate) mod vectors;
 
 use super::{ControlWord, Counters, Cwq, Dma, Status};
 use std::cell::RefCell;
@@ -12,18 +12,18 @@ use sun4v::addr::Pa;
 use sun4v::ncs::{Auth, Chaining, CipherKind, Control, HashKind};
 use sun4v::time::{SimTime, T2_HZ};
 
-const KEY: Pa = Pa(0x400);
+pub(crate) const KEY: Pa = Pa(0x400);
 const IV: Pa = Pa(0x600);
 const STATE: Pa = Pa(0x700);
-const SOURCE: Pa = Pa(0x1000);
-const OUT: Pa = Pa(0x12_0000);
+pub(crate) const SOURCE: Pa = Pa(0x1000);
+pub(crate) const OUT: Pa = Pa(0x12_0000);
 const WHOLE: u64 = Control::SOB | Control::EOB;
 
 /// Memory with room for a million bytes of source and of result.
-struct Ram(RefCell<Vec<u8>>);
+pub(crate) struct Ram(RefCell<Vec<u8>>);
 
 impl Ram {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(RefCell::new(vec![0xee; 0x24_0000]))
     }
     fn put(&self, pa: Pa, hex: &str) -> usize {
@@ -31,7 +31,7 @@ impl Ram {
         self.write(pa, &bytes);
         bytes.len()
     }
-    fn bytes(&self, pa: Pa, len: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&self, pa: Pa, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         self.read(pa, &mut bytes);
         bytes
@@ -104,7 +104,7 @@ fn hash(kind: HashKind, bytes: usize) -> ControlWord {
 }
 
 /// Cuts one word into a chain of pieces whose sources follow one another.
-fn chain(word: ControlWord, pieces: &[usize]) -> Vec<ControlWord> {
+pub(crate) fn chain(word: ControlWord, pieces: &[usize]) -> Vec<ControlWord> {
     let mut at = word.source;
     let mut words = Vec::new();
     for (n, &bytes) in pieces.iter().enumerate() {

@@ -16,7 +16,7 @@ const THREE_CUTS_BYTES: usize = 64;
 const TWO_CUTS_BYTES: usize = 200;
 
 /// Sizes of the pieces, for each way.
-fn ways(bytes: usize) -> Vec<Vec<usize>> {
+pub(crate) fn ways(bytes: usize) -> Vec<Vec<usize>> {
     let pieces = |cuts: &[usize]| {
         let ends = cuts.iter().copied().chain([bytes]);
         let starts = [0].into_iter().chain(cuts.iter().copied());
