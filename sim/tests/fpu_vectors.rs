@@ -10,7 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 #[expect(dead_code, reason = "another test asks for more")]
-#[path = "oracle/dice.rs"]
+#[path = "../../sun4v/tests/fuzz/dice.rs"]
 mod dice;
 #[path = "oracle/ieee.rs"]
 mod ieee;

@@ -23,7 +23,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-#[path = "../oracle/dice.rs"]
+#[path = "../../../sun4v/tests/fuzz/dice.rs"]
 mod dice;
 mod memory;
 mod state;
