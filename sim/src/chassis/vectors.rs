@@ -1,8 +1,8 @@
 //! Published vectors by the interface that a guest has: control words in a queue in its
 //! memory, the hypervisor's checks and marks, and the unit between them.
 //!
-//! Messages of up to twelve bytes are cut into words in all ways, longer ones at every place
-//! and, up to 64 bytes, at every pair of places. The unit alone is tried with more.
+//! They are cut into words in the same ways as for the unit alone: up to twelve bytes in
+//! all, up to 64 at every three places, up to 200 at every two.
 
 use super::board::word;
 use crate::chip::cwq::test::splits::ways;
@@ -21,9 +21,6 @@ const QUEUE: u64 = BASE + 0x40_0000;
 const QUEUE_BYTES: u64 = 64 * 64;
 /// Behind keys and initial values.
 const PARAMETERS_END: u64 = 0x800;
-/// Bytes of a message up to which all its ways are tried, and every pair of cuts.
-const ALL_WAYS_BYTES: usize = 12;
-const TWO_CUTS_BYTES: usize = 64;
 
 impl Dma for Pages {
     fn read(&self, pa: Pa, bytes: &mut [u8]) {
@@ -102,19 +99,6 @@ impl Guest {
     }
 }
 
-fn cuts(bytes: usize) -> Vec<Vec<usize>> {
-    if bytes <= ALL_WAYS_BYTES {
-        return ways(bytes);
-    }
-    let mut all = vec![vec![bytes]];
-    for a in 1..bytes {
-        all.push(vec![a, bytes - a]);
-        let seconds = if bytes <= TWO_CUTS_BYTES { a + 1..bytes } else { bytes..bytes };
-        all.extend(seconds.map(|b| vec![a, b - a, bytes - b]));
-    }
-    all
-}
-
 #[test]
 fn every_vector_comes_out_of_a_queue_however_it_is_cut_into_words() {
     let mut guest = Guest::new();
@@ -129,7 +113,7 @@ fn every_vector_comes_out_of_a_queue_however_it_is_cut_into_words() {
             guest.write(KEY, &parameters);
             guest.write(SOURCE, source);
             let streams = matches!(vector.what, What::Cipher(kind, _) if kind.is_stream());
-            for way in cuts(source.len()) {
+            for way in ways(source.len()) {
                 if streams {
                     // It leaves another state behind each time.
                     guest.write(KEY, &parameters);
