@@ -26,6 +26,8 @@ static const char *openprom(const char *property, const char *otherwise)
     return node ? prop_read_text(node, property, otherwise) : otherwise;
 }
 
+static const char no_version[] = "ldomlab guest firmware";
+
 static const u8 *idprom(void)
 {
     static const u8 none[IDPROM_BYTES];
@@ -71,8 +73,8 @@ void banner(void)
         say("\n%s\n", variable("oem-banner"));
     else
         say("\n%s, No Keyboard\n", prop_read_text(node_root(), "banner-name", "sun4v"));
-    say("ldomlab %s, %u MB memory installed, Serial #%u.\n",
-        openprom("model", "OpenBoot firmware"), memory_megabytes(), host & SERIAL_MASK);
+    say("%s, %u MB memory installed, Serial #%u.\n", openprom("version", no_version),
+        memory_megabytes(), host & SERIAL_MASK);
     say("Ethernet address %s, Host ID: %x.\n\n\n", mac, host);
 }
 
@@ -84,7 +86,7 @@ const char *word_banner(struct input *in)
 
 const char *word_version(struct input *in)
 {
-    say("ldomlab firmware: %s\n", openprom("version", "no version"));
+    say("%s\n", openprom("version", no_version));
     return 0;
 }
 

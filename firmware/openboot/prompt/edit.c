@@ -53,10 +53,11 @@ static char ahead[AHEAD];
 static u32 ahead_count, looks;
 static int broken;
 
-/* All keys that are there: characters are kept, a break is noted. */
+/* The keys that are there: characters are kept as long as there is room, the others stay
+ * where they are; a break is noted. */
 static void look(void)
 {
-    for (u32 n = 0; n < 2 * AHEAD; n++) {
+    while (ahead_count < AHEAD) {
         int key = console_key();
 
         if (key == KEY_BREAK)
@@ -65,7 +66,7 @@ static void look(void)
             ahead_count = 0;
         else if (key < 0)
             return;
-        else if (ahead_count < AHEAD)
+        else
             ahead[ahead_count++] = (char)key;
     }
 }

@@ -200,7 +200,7 @@ void variables_init(void)
     struct md md;
     void *block;
 
-    for (count = 0; count < COUNT_OF(variables) && variables[count].name; count++)
+    for (count = 0; count < COUNT_OF(variables) && variables[count].otherwise; count++)
         variables[count].value = variables[count].otherwise;
     if (!tree_find("/options", 0, 0))
         node_new(node_root(), "options", "");
