@@ -402,12 +402,13 @@ static u64 md_whole(u8 *to, u64 room)
 }
 
 void (*world_turn)(void);
+u64 world_step = 1000;
 int world_ended;
 static jmp_buf end;
 
 u64 stick(void)
 {
-    world_now += 1000;
+    world_now += world_step;
     if (world_turn)
         world_turn();
     return world_now;

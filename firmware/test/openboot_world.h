@@ -28,8 +28,9 @@ void md_add_string(const char *name, const char *text);
 void md_add_arc(const char *name, u64 to);
 void md_end_node(void);
 
-/* Called at every look at the clock, which then has moved by a microsecond. */
+/* Called at every look at the clock, which has moved by `world_step` nanoseconds then. */
 extern void (*world_turn)(void);
+extern u64 world_step;
 
 /* How the domain ended: -1 it runs, 0 power-off, 1 restart. Then `world_end` is jumped to. */
 extern int world_ended;

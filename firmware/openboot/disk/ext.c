@@ -44,11 +44,13 @@ static const struct feature {
 
 static const char damaged[] = "the file system is damaged";
 
-int ext_is(struct partition *partition)
+const char *ext_is(struct partition *partition, int *is)
 {
-    u8 magic[2];
+    u8 magic[2] = {0, 0};
+    const char *why = partition_bytes(partition, SUPER_AT + 56, magic, sizeof magic);
 
-    return !partition_bytes(partition, SUPER_AT + 56, magic, 2) && le16(magic) == MAGIC;
+    *is = le16(magic) == MAGIC;
+    return why;
 }
 
 /* Names what is asked for and not known here. */

@@ -44,8 +44,8 @@ struct ext_file {
 
 /* Null, or why it cannot be read. */
 const char *ext_open(struct ext *ext, struct partition *partition);
-/* Is there any ext file system, readable or not? */
-int ext_is(struct partition *partition);
+/* Is there any ext file system, supported or not? Null, or why that cannot be seen. */
+const char *ext_is(struct partition *partition, int *is);
 /* The regular file that a path names, links followed. */
 const char *ext_find(const struct ext *ext, const char *path, struct ext_file *file);
 /* Reads a whole file to a real address with room for its bytes rounded up to 512. `clear`

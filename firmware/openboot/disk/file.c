@@ -10,6 +10,8 @@
 #include "vdisk.h"
 
 #define FILE_BYTES_MAX (1ul << 40)
+/* A partition of less holds no superblock. */
+#define SECTORS_MIN 4
 
 /* Tried in this order when no file is named. */
 static const char *const usual[] = {"/vmlinux",      "/boot/vmlinux", "/vmlinuz",
@@ -94,27 +96,38 @@ static const char *load_kernel(const struct ext *ext, const struct file_wanted *
     return "no file is named, and none is where kernels usually are (/vmlinux, /boot/vmlinux, ...)";
 }
 
-/* The partition that is named, or the first that holds a file system. */
+/* The first partition that holds a file system, when the disk itself does not. */
+static const char *first_with_files(struct source *source, struct partition *partition,
+                                    struct file_loaded *loaded)
+{
+    int is;
+    const char *why = ext_is(partition, &is);
+
+    if (why || is)
+        return why;
+    for (u64 n = 0; n < LABEL_PARTITIONS_MAX; n++) {
+        if (label_nth(source, n, partition) || partition->sectors < SECTORS_MIN)
+            continue;
+        why = ext_is(partition, &is);
+        if (why)
+            return why;
+        if (is) {
+            loaded->partition[0] = (char)('a' + n);
+            return 0;
+        }
+    }
+    return "no ext2, ext3 or ext4 file system on the disk";
+}
+
+/* The partition that is named, or what may have been meant. */
 static const char *choose(struct source *source, const char *name, struct partition *partition,
                           struct file_loaded *loaded)
 {
     const char *why = label_find(source, name, partition);
 
-    loaded->partition[0] = 0;
-    if (*name || why || ext_is(partition)) {
-        for (int i = 0; i < 3 && name[i]; i++) {
-            loaded->partition[i] = name[i];
-            loaded->partition[i + 1] = 0;
-        }
-        return why;
-    }
-    for (u64 n = 0; n < LABEL_PARTITIONS_MAX; n++)
-        if (!label_nth(source, n, partition) && ext_is(partition)) {
-            loaded->partition[0] = (char)('a' + n);
-            loaded->partition[1] = 0;
-            return 0;
-        }
-    return "no ext2, ext3 or ext4 file system on the disk";
+    for (u64 i = 0; i < sizeof loaded->partition - 1 && name[i]; i++)
+        loaded->partition[i] = name[i];
+    return *name || why ? why : first_with_files(source, partition, loaded);
 }
 
 static const char *load_both(struct source *source, const struct file_wanted *wanted,

@@ -2,6 +2,7 @@
 #include "variables.h"
 
 #include "../../common/bytes.h"
+#include "../../common/format.h"
 #include "../disk/endpoint.h"
 #include "../heap.h"
 #include "../prompt.h"
@@ -168,29 +169,27 @@ static void each_initial(const struct md *md, u64 node)
     }
 }
 
-/* Aliases of the first disk and network, unless the description had its own. */
+/* Aliases of disks and networks by their number, and of the first of each, unless the
+ * description had its own. */
 static void usual_aliases(const char *kind, const char *alias)
 {
     struct node *aliases = tree_find("/aliases", 0, 0);
     struct node *bus = tree_find("/virtual-devices/channel-devices", 0, 0);
-    char path[PATH_BYTES], name[NODE_NAME_BYTES];
-    u64 n = 0;
+    char path[PATH_BYTES], name[PROP_NAME_BYTES];
 
     if (!aliases)
         aliases = node_new(node_root(), "aliases", "");
     for (struct node *node = bus ? bus->child : 0; node && aliases; node = node->peer) {
-        if (!text_equal(node->name, kind) || n > 99)
+        struct line line = line_in(name, sizeof name - 1);
+
+        if (!text_equal(node->name, kind))
             continue;
         tree_path(node, path, sizeof path);
-        usize length = text_length(alias);
-        memcpy(name, alias, length);
-        if (n > 9)
-            name[length++] = (char)('0' + n / 10);
-        name[length++] = (char)('0' + n % 10);
-        name[length] = 0;
+        line_format(&line, "%s%s", alias, node->unit);
+        name[line.length] = 0;
         if (!prop_find(aliases, name))
             prop_text(aliases, name, path);
-        if (n++ == 0 && !prop_find(aliases, alias))
+        if (!prop_find(aliases, alias))
             prop_text(aliases, alias, path);
     }
 }
