@@ -24,7 +24,11 @@ static void make_tree(void)
     node = node_new(root, "openprom", "");
     prop_text(node, "model", "ldomlab,1");
     prop_text(node, "version", "OBP 4.33.0 ldomlab 1");
-    node_new(root, "aliases", "");
+    node = node_new(root, "aliases", "");
+    prop_text(node, "disk", "/virtual-devices@100/channel-devices@200/disk@0");
+    prop_text(node, "disk0", "/virtual-devices@100/channel-devices@200/disk@0");
+    prop_text(node, "disk1", "/virtual-devices@100/channel-devices@200/disk@1");
+    prop_text(node, "net", "/virtual-devices@100/channel-devices@200/network@0");
     node = node_new(root, "memory", "m0,8000000");
     prop_set(node, "reg", memory, sizeof memory);
     node = node_new(root, "cpu", "0");
@@ -150,7 +154,6 @@ static void type_script(void)
 {
     console_type(script);
     variables_init();
-    banner();
     prompt_boot();
 }
 

@@ -15,6 +15,7 @@
 #include "../rover/ldc.h"
 #include "openboot_world.h"
 
+#define DISK "/virtual-devices@100/channel-devices@200/disk@3"
 #define CLIENT 2
 #define SERVER 3
 
@@ -378,7 +379,10 @@ static void make_tree(void)
 {
     struct node *bus = node_new(node_root(), "virtual-devices", "100");
 
-    node_new(node_root(), "aliases", "");
+    struct node *aliases = node_new(node_root(), "aliases", "");
+
+    prop_text(aliases, "disk", DISK);
+    prop_text(aliases, "disk3", DISK);
     bus = node_new(bus, "channel-devices", "200");
     prop_u32(node_new(bus, "disk", "3"), "reg", 3);
     describe_machine();
@@ -407,8 +411,6 @@ static void one_boots(const char *image, const char *line, const char *path, con
     free(server.content);
     gone();
 }
-
-#define DISK "/virtual-devices@100/channel-devices@200/disk@3"
 
 static void a_kernel_is_found_on_a_disk(void)
 {

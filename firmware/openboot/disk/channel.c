@@ -5,7 +5,6 @@
 
 #include "../../common/bytes.h"
 #include "../heap.h"
-#include "../tree.h"
 #include "clock.h"
 
 #define QUEUE_BYTES (CHANNEL_PACKETS * LDC_PACKET_BYTES)
@@ -15,20 +14,6 @@
 /* A handshake that takes longer is begun anew, and with new queues after some. */
 #define HANDSHAKE_MS 500
 #define HANDSHAKES_MAX 3
-/* When no frequency is known: a machine faster than this waits less long. */
-#define STICK_HZ_OTHERWISE 1000000000ul
-
-u64 clock_ms(u64 ms)
-{
-    struct prop *prop = prop_find(node_root(), "stick-frequency");
-    u64 hz = STICK_HZ_OTHERWISE;
-
-    if (prop && prop->length == 4) {
-        const u8 *b = prop->value;
-        hz = (u64)b[0] << 24 | (u64)b[1] << 16 | (u64)b[2] << 8 | b[3];
-    }
-    return (hz / 1000 ? hz / 1000 : 1) * ms;
-}
 
 /* --- the hypervisor's calls, by real addresses --- */
 

@@ -7,6 +7,7 @@
 #ifdef HV_MOCK
 u64 stick(void);
 #define clock_now stick
+static inline void clock_pause(void) {}
 #else
 static inline u64 clock_now(void)
 {
@@ -15,6 +16,8 @@ static inline u64 clock_now(void)
     __asm__ volatile("rd %%stick, %0" : "=r"(now));
     return now;
 }
+/* Gives the strand up for a moment; whoever waits calls it between two looks. */
+void clock_pause(void);
 #endif
 
 /* So many milliseconds, in ticks. */

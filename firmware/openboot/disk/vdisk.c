@@ -191,6 +191,7 @@ static const char *await_session(void)
             return disk.refusal;
         if (edit_interrupted())
             return "interrupted";
+        clock_pause();
     } while (clock_now() < until);
     return channel_up(&disk.channel) ? "its server does not answer" : "its server is not there";
 }
@@ -244,6 +245,7 @@ static const char *request(u64 sector, u64 bytes, u64 ra, int *lost)
             why = "interrupted";
             break;
         }
+        clock_pause();
     }
     /* A server that answers late must not write into memory that is something else. */
     memset(disk.channel.map + BUFFER_INDEX, 0, BUFFER_PAGES * sizeof *disk.channel.map);

@@ -310,6 +310,7 @@ void NORETURN prompt_boot(void)
     edit_calm();
     if (variable_true("use-nvramrc?"))
         run("nvrun");
+    banner();
     if (edit_interrupted())
         say("Break: auto-boot is off for this start.\n");
     else

@@ -212,6 +212,7 @@ static const char *await_service(void)
             return 0;
         if (stage == STAGE_REFUSED)
             return "the manager of the domain does not keep variables";
+        clock_pause();
     } while (clock_now() < until);
     return "the manager of the domain does not answer";
 }
@@ -268,8 +269,10 @@ static const char *ask(u32 command, const char *name, const char *value)
     int sent = send(&out);
     while (sent && session == asked && stage == STAGE_READY && clock_now() < until) {
         poll();
-        if (!answered)
+        if (!answered) {
+            clock_pause();
             continue;
+        }
         answered = 0;
         if (answer_command != command + 2)
             continue;

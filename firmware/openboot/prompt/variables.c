@@ -2,7 +2,6 @@
 #include "variables.h"
 
 #include "../../common/bytes.h"
-#include "../../common/format.h"
 #include "../disk/endpoint.h"
 #include "../heap.h"
 #include "../prompt.h"
@@ -169,31 +168,6 @@ static void each_initial(const struct md *md, u64 node)
     }
 }
 
-/* Aliases of disks and networks by their number, and of the first of each, unless the
- * description had its own. */
-static void usual_aliases(const char *kind, const char *alias)
-{
-    struct node *aliases = tree_find("/aliases", 0, 0);
-    struct node *bus = tree_find("/virtual-devices/channel-devices", 0, 0);
-    char path[PATH_BYTES], name[PROP_NAME_BYTES];
-
-    if (!aliases)
-        aliases = node_new(node_root(), "aliases", "");
-    for (struct node *node = bus ? bus->child : 0; node && aliases; node = node->peer) {
-        struct line line = line_in(name, sizeof name - 1);
-
-        if (!text_equal(node->name, kind))
-            continue;
-        tree_path(node, path, sizeof path);
-        line_format(&line, "%s%s", alias, node->unit);
-        name[line.length] = 0;
-        if (!prop_find(aliases, name))
-            prop_text(aliases, name, path);
-        if (!prop_find(aliases, alias))
-            prop_text(aliases, alias, path);
-    }
-}
-
 void variables_init(void)
 {
     struct md md;
@@ -211,8 +185,6 @@ void variables_init(void)
     }
     for (u64 i = 0; i < count; i++)
         show(&variables[i]);
-    usual_aliases("disk", "disk");
-    usual_aliases("network", "net");
 }
 
 /* --- what prompt.h and variables.h offer --- */
