@@ -431,6 +431,7 @@ static void queues_are_given_back(void)
 static void at_the_prompt(void)
 {
     begin();
+    node_new(node_root(), "aliases", "");
     console_clear();
     CHECK(!words_run("setenv auto-boot? false"));
     CHECK(!strcmp(console_said, "auto-boot? =            false\n"));
