@@ -8,6 +8,7 @@
 #include "../openboot/client.h"
 #include "../openboot/disk/vdisk.h"
 #include "../openboot/prompt.h"
+#include "../openboot/prompt/edit.h"
 #include "../openboot/prompt/words.h"
 #include "../openboot/ram.h"
 #include "../openboot/release.h"
@@ -354,6 +355,131 @@ static void a_break_ends_the_wait(void)
     CHECK(world_now - before < 1000000000ul);
 }
 
+/* --- a server that answers anything --- */
+
+static u64 dice = 521288629;
+
+static u64 roll(u64 below)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 7;
+    dice ^= dice << 17;
+    return dice % below;
+}
+
+#define QUEUE 8192
+static u8 noise_tx[QUEUE] ALIGNED(8192), noise_rx[QUEUE] ALIGNED(8192);
+static u64 heard, said;
+static u32 said_seqid;
+
+static void noise_open(void)
+{
+    hv_ldc_tx_qconf(SERVER, noise_tx, 128);
+    hv_ldc_rx_qconf(SERVER, noise_rx, 128);
+    said_seqid = 0;
+}
+
+static void noise_say(struct ldc_packet *p)
+{
+    u64 head, tail, state;
+
+    hv_ldc_tx_get_state(SERVER, &head, &tail, &state);
+    if ((tail + 64) % QUEUE == head)
+        return;
+    memcpy(noise_tx + tail, p, 64);
+    hv_ldc_tx_set_qtail(SERVER, (tail + 64) % QUEUE);
+    said++;
+}
+
+/* What a server might say to a packet, and then a few bytes of it are others. */
+static void noise_turn(void)
+{
+    static int inside;
+    u64 head, tail, state;
+
+    if (inside || roll(4))
+        return;
+    inside = 1;
+    if (roll(3000) == 0)
+        noise_open();
+    if (hv_ldc_rx_get_state(SERVER, &head, &tail, &state) == HV_EOK && state != LDC_DOWN &&
+        head != tail) {
+        struct ldc_packet p;
+
+        heard++;
+        memcpy(&p, noise_rx + head, 64);
+        hv_ldc_rx_set_qhead(SERVER, (head + 64) % QUEUE);
+        if (p.type == LDC_CTRL && p.ctrl == LDC_VER) {
+            p.stype = LDC_ACK;
+            said_seqid = 0;
+        } else if (p.type == LDC_CTRL && p.ctrl == LDC_RTS) {
+            p.ctrl = LDC_RTR;
+        } else if (p.type == LDC_DATA) {
+            struct vio_tag *tag = (struct vio_tag *)p.payload;
+            tag->stype = roll(20) ? VIO_ACK : VIO_NACK;
+            p.seqid = ++said_seqid;
+            if (tag->envelope == VIO_DRING && roll(2)) {
+                /* It writes to the ring, as the map lets it: mostly nonsense. */
+                static u8 junk[64] ALIGNED(64);
+                u64 done;
+                for (u64 i = 0; i < sizeof junk; i++)
+                    junk[i] = (u8)(roll(2) ? roll(256) : 0);
+                junk[0] = VIO_DONE;
+                /* Sometimes what it should: the descriptor that was asked about. */
+                u64 slot = ((struct vio_dring_data *)p.payload)->start % 8;
+                if (roll(2)) {
+                    u64 zero[8] ALIGNED(64) = {(u64)VIO_DONE << 56};
+                    hv_ldc_copy(SERVER, LDC_COPY_OUT, slot * 64, zero, 64, &done);
+                } else
+                    hv_ldc_copy(SERVER, LDC_COPY_OUT, roll(8192) & ~7ul, junk, 64, &done);
+            }
+        } else {
+            inside = 0;
+            return;
+        }
+        if (roll(6) == 0)
+            for (u64 n = 1 + roll(3); n; n--)
+                ((u8 *)&p)[roll(64)] = (u8)roll(roll(2) ? 256 : 5);
+        noise_say(&p);
+        if (roll(40) == 0)
+            noise_say(&p);
+    }
+    inside = 0;
+}
+
+static void noise_from_a_server_ends_in_an_answer(void)
+{
+    static u8 room[65536 + 16] ALIGNED(8192);
+    struct source *source;
+    u64 opened = 0, done = 0;
+
+    begin();
+    edit_calm();
+    noise_open();
+    world_turn = noise_turn;
+    world_step = 3000000;
+    for (int i = 0; i < 1000; i++) {
+        u64 before = world_now;
+        const char *why = vdisk_open(3, &source);
+
+        CHECK(world_now - before < 10000000000ul);
+        opened += !why;
+        for (int n = 0; !why && n < 4; n++) {
+            u64 count = 1 + roll(128);
+            before = world_now;
+            memset(room + count * 512, 0x5a, 16);
+            why = source->read(source, roll(100), count, (u64)room);
+            done += !why;
+            CHECK_EQ(room[count * 512], 0x5a);
+            CHECK(world_now - before < 120000000000ul);
+        }
+        disk_close_all();
+    }
+    CHECK(opened > 200 && done > 100);
+    world_turn = turn;
+    world_step = 1000;
+}
+
 /* --- booting --- */
 
 static const char *folder;
@@ -463,6 +589,7 @@ static void what_is_not_there_is_said(void)
     check_refused("boot disk initrd=/nothing", "disk: /nothing: no such file");
     check_refused("boot disk:a", "disk:a: a: the disk has no label");
     check_refused("boot disk /boot", "disk: /boot: not a file");
+    CHECK(!strcmp(words_run("boot disk /link"), "disk: /link: client: not entered"));
     play.status = 5;
     check_refused("boot disk", "disk: its server reports an error");
     play.status = 0;
@@ -497,6 +624,7 @@ int main(int argc, char **argv)
     TEST(nobody_is_waited_for_for_ever);
     TEST(a_request_is_asked_again_of_a_server_that_began_anew);
     TEST(a_break_ends_the_wait);
+    TEST(noise_from_a_server_ends_in_an_answer);
     folder = argv[1];
     CHECK(folder);
     if (!read_all("few4.img", &bytes)) {

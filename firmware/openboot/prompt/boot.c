@@ -169,7 +169,7 @@ static const char *boot_disk(struct device *device, const char *arguments)
     why = client_start(loaded.kernel, loaded.initrd, path, arguments);
     file_release(&loaded.kernel);
     file_release(&loaded.initrd);
-    return why;
+    return words_error(words_error(loaded.name, ": "), why);
 }
 
 static const char *boot_payload(const char *arguments)
@@ -179,7 +179,8 @@ static const char *boot_payload(const char *arguments)
     if (!*given)
         given = variable("boot-file");
     say_start("memory", "", given);
-    return client_start(payload.kernel, payload.initrd, "", given);
+    return words_error("the kernel beside the firmware: ",
+                       client_start(payload.kernel, payload.initrd, "", given));
 }
 
 static const char *boot_from(const char *text, const char *arguments)

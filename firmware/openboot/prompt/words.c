@@ -68,6 +68,9 @@ const struct word words[] = {
 };
 const u64 words_count = COUNT_OF(words);
 
+/* An error may be made of others that were made just before. */
+#define ERRORS 8
+
 /* --- reading --- */
 
 static void skip_blanks(struct input *in)
@@ -104,14 +107,13 @@ int rest_of_line(struct input *in, char *to, usize bytes)
 
 const char *words_error(const char *what, const char *why)
 {
-    static char text[2 * WORD_BYTES];
-    char built[sizeof text];
-    struct line line = line_in(built, sizeof built - 1);
+    static char texts[ERRORS][2 * WORD_BYTES];
+    static u32 next;
+    char *text = texts[next++ % ERRORS];
+    struct line line = line_in(text, sizeof texts[0] - 1);
 
     line_format(&line, "%s%s", what, why);
-    built[line.length] = 0;
-    /* A part may lie in `text` itself. */
-    memcpy(text, built, line.length + 1);
+    text[line.length] = 0;
     return text;
 }
 

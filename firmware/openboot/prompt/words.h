@@ -37,7 +37,7 @@ int next_word(struct input *in, char *to);
 /* What is left of the line, without blanks around it, into `to`; false when nothing is
  * left. */
 int rest_of_line(struct input *in, char *to, usize bytes);
-/* An error of two parts, in static memory. */
+/* An error of two parts, in static memory: good until eight more were made. */
 const char *words_error(const char *what, const char *why);
 
 /* --- words, by file --- */
