@@ -3,4 +3,4 @@
 openboot_PROMPT = prompt/banner prompt/boot prompt/edit prompt/keep prompt/nodes prompt/numbers \
                   prompt/settings prompt/variables prompt/words \
                   disk/channel disk/clock disk/endpoint disk/ext disk/extmap disk/file disk/label \
-                  disk/source disk/vdisk gunzip
+                  disk/source disk/vdisk gunzip inflate
