@@ -44,11 +44,11 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// False when it is full.
-    fn push(&mut self, frame: Frame, form: Form) -> bool {
+    fn push(&mut self, frame: &Frame, form: Form) -> bool {
         let room = self.frames.len() < BACKLOG && self.bytes + frame.len() <= BACKLOG_BYTES;
         if room {
             self.bytes += frame.len();
-            self.frames.push_back((frame, form));
+            self.frames.push_back((frame.clone(), form));
         }
         room
     }
@@ -326,9 +326,8 @@ impl SwitchPort {
 
     fn enqueue(&mut self, host: &mut Host<'_>, frame: &Frame, form: Form) {
         host.ports.charge(host.cost.frame + host.cost.copy(frame.len() as u64));
-        if self.backlog.frames.is_empty() && self.tx.put(host.ports, frame, form) {
-            self.counters.sent += 1;
-        } else if self.backlog.push(frame.clone(), form) {
+        let put = self.backlog.frames.is_empty() && self.tx.put(host.ports, frame, form);
+        if put || self.backlog.push(frame, form) {
             self.counters.sent += 1;
         } else {
             self.counters.no_room += 1;

@@ -34,7 +34,7 @@ fn long_tcp_stays_whole_for_a_guest_that_takes_it_so() {
     let data = long(mac(2), usize::from(LSO_MAX) - 66);
     for _ in 0..40 {
         send(&mut world, &data, lso(1448));
-        assert_eq!(world.received(1), [data.clone()]);
+        assert_eq!(world.received(1), std::slice::from_ref(&data));
     }
     assert_eq!(world.guests[1].extensions.last(), Some(&lso(1448)));
 }
