@@ -1,13 +1,12 @@
 //! Linux 6.1.
 
-use super::{Device, OUTSIDE, rig};
+use super::{BUFFERS, Device, OUTSIDE, rig, words};
 use crate::channel::LinkEvent;
 use crate::service::vsw::offload::test::tcp4;
 use crate::service::vsw::test::{frame, mac};
 use crate::testing::Board;
 use sun4v::id::LdcId;
 use sun4v::ldc::{Cookie, CookieAddr, Stype, Version};
-use sun4v::native::Ports;
 use sun4v::vio::dring::{DringState, OPTION_TX, XFER_DRING, XFER_DRING_BIT};
 use sun4v::vio::vnet::{
     self, Attr, CFLAG_LSO, Descriptor, EXTENDED_BYTES, Extension, LEAD, MINOR_LSO,

@@ -1,6 +1,6 @@
 //! OpenBSD.
 
-use super::{Device, OUTSIDE, rig};
+use super::{Device, OUTSIDE, rig, words};
 use crate::channel::LinkEvent;
 use crate::service::vsw::test::{frame, mac};
 use crate::testing::Board;
