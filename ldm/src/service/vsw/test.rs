@@ -227,7 +227,8 @@ impl Guest {
                 let ack = info.answer(Stype::Ack, sid, info.start.get(), last, DringState::Stopped);
                 self.say(board, ack.as_bytes());
             }
-            (_, Stype::Info, Envelope::Dring) | (_, Stype::Ack, Envelope::Mcast) => {}
+            (_, Stype::Info, Envelope::Dring)
+            | (_, Stype::Ack, Envelope::Mcast | Envelope::DringUnreg) => {}
             other => panic!("the switch said {other:?}"),
         }
     }

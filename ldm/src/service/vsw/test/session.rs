@@ -1,7 +1,8 @@
 //! Sessions: every version, runs of frames, violations.
 
 use super::{
-    DescriptorState, DringData, DringState, Guest, OUTSIDE, RING, Stype, World, frame, mac,
+    Attr, CookieAddr, DescriptorState, DringData, DringReg, DringState, Envelope, Guest, OPTION_TX,
+    OUTSIDE, RING, Stype, Switch, Tag, Type, World, frame, mac, switch_conf,
 };
 use crate::service::vsw::frame::announcement;
 use proptest::prelude::{any, proptest};
@@ -117,6 +118,132 @@ proptest! {
         world.guests[0].next = 0;
         world.board.ports(1).write(at, &[0; 0x200]);
         world.run();
+        world.left();
+        let good = frame(OUTSIDE, mac(1), 60, 2);
+        world.send(0, &good);
+        assert_eq!(world.left(), [good]);
+    }
+}
+
+#[test]
+fn a_guest_that_asks_hears_of_the_physical_link() {
+    for (minor, uplink, heard) in [(5, true, vec![2]), (8, false, vec![3]), (4, true, vec![])] {
+        let asks = |guest: &mut Guest| guest.asks_link = true;
+        let mut world = World::with(&[minor], switch_conf(), asks, |_, _| {});
+        if !uplink {
+            world.act(|switch, host| switch.detach(host, 0));
+            world.guests[0].links.clear();
+            world.switch = Switch::new(super::OWN, None, switch_conf());
+            world.attach(|_, _| {});
+            world.run();
+        }
+        assert!(world.guests[0].is_up());
+        let agreed = world.guests[0].attr.unwrap().physlink_update;
+        assert_eq!(agreed, if minor >= 5 { 2 } else { 0 }, "1.{minor}");
+        assert_eq!(world.guests[0].links, heard, "1.{minor}");
+    }
+}
+
+/// A control message of 56 bytes.
+fn control(world: &World, envelope: Envelope, ident: u64) -> Vec<u8> {
+    let tag = Tag::new(Type::Ctrl, Stype::Info, envelope, world.guests[0].sid);
+    let mut bytes = tag.as_bytes().to_vec();
+    bytes.extend_from_slice(&ident.to_be_bytes());
+    bytes.resize(56, 0);
+    bytes
+}
+
+#[test]
+fn hybrid_io_is_refused_and_the_session_stays() {
+    let mut world = World::new(&[6]);
+    let ask = control(&world, Envelope::DdsInfo, 0x1001);
+    world.guests[0].say(&mut world.board, &ask);
+    world.run();
+    let guest = &world.guests[0];
+    assert_eq!((guest.nacks, guest.downs, world.switch.is_up(0)), (1, 0, true));
+}
+
+#[test]
+fn a_frame_in_a_message_is_forwarded_from_version_1_2_on() {
+    for (minor, downs) in [(0, 1), (2, 0), (8, 0)] {
+        let mut world = World::new(&[minor]);
+        world.left();
+        let early = frame(OUTSIDE, mac(1), 100, 4);
+        let tag = Tag::new(Type::Data, Stype::Info, Envelope::Packet, world.guests[0].sid);
+        let message = [tag.as_bytes(), &1_u64.to_be_bytes(), &early].concat();
+        world.guests[0].say(&mut world.board, &message);
+        world.run();
+        assert_eq!(world.guests[0].downs, downs, "1.{minor}");
+        assert_eq!(world.left().contains(&early), downs == 0, "1.{minor}");
+    }
+}
+
+#[test]
+fn a_run_with_an_end_stops_there_even_around_the_ring() {
+    let mut world = World::new(&[6]);
+    world.left();
+    // Descriptors 6, 7, 0 and 1; the last is not asked for.
+    world.guests[0].next = 6;
+    for n in 0..4 {
+        let data = frame(OUTSIDE, mac(1), 60, n);
+        world.guests[0].put(&mut world.board, &data, false);
+    }
+    let guest = &mut world.guests[0];
+    let info = DringData::info(guest.sid, guest.seq, guest.ident, 6, 0);
+    guest.seq += 1;
+    guest.say(&mut world.board, info.as_bytes());
+    world.run();
+    assert_eq!(world.guests[0].acks, [(6, 0, DringState::Stopped.code())]);
+    assert_eq!(world.left().len(), 3);
+    world.guests[0].tell(&mut world.board, 1);
+    world.run();
+    assert_eq!(world.left().len(), 1);
+}
+
+#[test]
+fn a_ring_that_is_taken_away_may_be_followed_by_another() {
+    let mut world = World::new(&[6]);
+    world.left();
+    let old = world.guests[0].ident;
+    let away = control(&world, Envelope::DringUnreg, old);
+    world.guests[0].say(&mut world.board, &away);
+    let reg = DringReg::new(world.guests[0].sid, RING, 48, OPTION_TX, CookieAddr::new(0, 0));
+    // It takes the agreement for the end of a step, and says RDX again.
+    world.guests[0].channel.send(&mut world.board.ports(1), reg.as_bytes());
+    world.run();
+    let guest = &world.guests[0];
+    assert!(guest.ident != old && guest.downs == 0 && guest.nacks == 0);
+    let good = frame(OUTSIDE, mac(1), 60, 2);
+    world.send(0, &good);
+    assert_eq!(world.left(), [good]);
+}
+
+#[test]
+fn what_a_guest_offers_wrongly_is_refused_and_it_may_try_again() {
+    let wrong: [fn(&Guest) -> Vec<u8>; 4] = [
+        // A ring of more descriptors than its cookie holds, of none, in two cookies.
+        |guest| {
+            let mut reg = DringReg::new(guest.sid, RING, 48, OPTION_TX, CookieAddr::new(0, 0));
+            reg.num_desc = (RING + 1).into();
+            reg.as_bytes().to_vec()
+        },
+        |guest| {
+            DringReg::new(guest.sid, 0, 48, OPTION_TX, CookieAddr::new(0, 0)).as_bytes().to_vec()
+        },
+        |guest| {
+            let mut reg = DringReg::new(guest.sid, RING, 48, OPTION_TX, CookieAddr::new(0, 0));
+            reg.ncookies = 2.into();
+            reg.as_bytes().to_vec()
+        },
+        // A mode without rings.
+        |guest| Attr::new(Stype::Info, guest.sid, 2, mac(1), 1518).as_bytes().to_vec(),
+    ];
+    for make in wrong {
+        let mut world = World::new(&[6]);
+        let message = make(&world.guests[0]);
+        world.guests[0].say(&mut world.board, &message);
+        world.run();
+        assert!(world.guests[0].downs == 1 && world.guests[0].is_up());
         world.left();
         let good = frame(OUTSIDE, mac(1), 60, 2);
         world.send(0, &good);
