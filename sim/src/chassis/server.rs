@@ -32,7 +32,7 @@ use std::sync::Arc;
 use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::ereport::ErrorReport;
 use sun4v::hvmd::{Inventory, Rom};
-use sun4v::id::{CORES, CoreId, GuestId, STRANDS, VcpuId};
+use sun4v::id::{CORES, CoreId, GuestId, VcpuId};
 use sun4v::native::{Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -68,7 +68,7 @@ pub fn inventory(name: &str, chassis: &Chassis, roms: &Roms) -> Inventory {
         mac,
         cpu: "SUNW,UltraSPARC-T2".to_owned(),
         stick_hz: T2_HZ,
-        strands: STRANDS as u8,
+        strands: chassis.cores * 8,
         memory_bytes: chassis.memory.0,
         hv_pa: Pa(0),
         hv_bytes: HV_BYTES,

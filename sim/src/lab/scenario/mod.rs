@@ -21,6 +21,7 @@ use crate::time::rng::Seed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use sun4v::id::T2_STRANDS;
 use sun4v::time::SimTime;
 
 /// A scenario, checked.
@@ -149,6 +150,10 @@ pub enum Model {
 pub struct Chassis {
     /// Which kind.
     pub model: Model,
+    /// Cores of eight strands: a T2 has 8; with a ninth, which only a lab has, a guest
+    /// may have 64 virtual CPUs beside a control domain.
+    #[serde(default = "default_cores")]
+    pub cores: u8,
     /// Installed memory.
     #[serde(default = "default_memory")]
     pub memory: Size,
@@ -192,6 +197,10 @@ impl Default for GuestImage {
         let firmware = crate::chassis::rom::OPENBOOT.to_owned();
         Self { firmware, kernel: None, initrd: None, append: String::new() }
     }
+}
+
+fn default_cores() -> u8 {
+    (T2_STRANDS / 8) as u8
 }
 
 fn default_memory() -> Size {
