@@ -419,7 +419,7 @@ impl Running {
                     let guest = self.leaving.take();
                     let keys = guest.and_then(|guest| self.moving.remove(&guest));
                     if let (Some(keys), Some(to)) = (keys, to) {
-                        self.network.depart(ports.now(), &keys, to);
+                        self.network.depart(&mut self.kit.host(ports), &keys, to);
                     }
                     ports.log(format!("migration of {domain}: its services let it go"));
                 }
