@@ -251,3 +251,6 @@ impl Services {
         self.disks.next_tick(now).min(self.storage.next_poll(now)).min(consoles)
     }
 }
+
+#[cfg(test)]
+mod test;

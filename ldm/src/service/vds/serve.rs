@@ -28,7 +28,7 @@ use sun4v::vio::{self, DescriptorState, DringData};
 use zerocopy::IntoBytes;
 
 /// Requests in messages that may be under way.
-const IN_BAND_MAX: usize = 512;
+pub(super) const IN_BAND_MAX: usize = 512;
 /// Bytes of an [`EfiHeader`].
 const EFI_HEADER_BYTES: usize = size_of::<EfiHeader>();
 

@@ -2,6 +2,9 @@
 //! backend that answers when it is told to.
 
 mod fuzz;
+mod in_band;
+mod kinds;
+mod labels;
 
 use super::label::FRONT_BYTES;
 use super::{DiskConf, DiskServer};
@@ -29,6 +32,8 @@ const DESCRIPTORS: u32 = 16;
 /// A descriptor with room for two cookies.
 const DESC_SIZE: u32 = 80;
 const KEY: u64 = 0xd15c;
+/// Bytes of a disk for most tests.
+const DISK_BYTES: usize = 1 << 20;
 
 /// A volume of bytes whose requests end when the test says so.
 #[derive(Default)]

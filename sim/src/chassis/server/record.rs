@@ -7,6 +7,7 @@
 use super::{CONTROL, PowerOnError, Server, inventory};
 use crate::chassis::board::Board;
 use crate::chassis::checkpoint::{LoadError, RECORDS_MAX, Reader, TRAILING, Writer, memory};
+use crate::chassis::disks::Drives;
 use crate::chassis::domain::DomainV1;
 use crate::chassis::figures::{Figures, FiguresV1};
 use crate::chassis::native::{NativeHost, NativeV1};
@@ -216,13 +217,16 @@ impl Server {
         if hv.control_domain() != Some(CONTROL) {
             return Err(refuse(broken("another control domain")));
         }
-        let native = NativeHost::loaded(CONTROL, name, program, native);
+        let mut native = NativeHost::loaded(CONTROL, name, program, native)
+            .map_err(|why| refuse(broken(why)))?;
+        let drives = Drives::open(&chassis.local_disks);
+        native.set_drives(drives.map_err(|why| LoadError::section(&section, why))?);
         let retired = by_key(retired, |name| name, Figures::try_from);
         Ok(Self {
             name: name.to_owned(),
             hv,
             board,
-            native: native.map_err(|why| refuse(broken(why)))?,
+            native,
             nics,
             rom_bytes,
             samples: by_key(samples, GuestId, Ok).map_err(refuse)?,
