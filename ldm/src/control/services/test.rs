@@ -104,7 +104,7 @@ fn a_disk_that_is_not_there_is_waited_for_and_then_refused() {
 fn a_volume_with_excl_is_open_once() {
     let mut world = lab(&[
         "ldm add-vdsdev options=excl /dev/dsk/c0t1d0s2 one@primary-vds0",
-        "ldm add-vdsdev -f /dev/dsk/c0t1d0s2 two@primary-vds0",
+        "ldm add-vdsdev /dev/dsk/c0t1d0 two@primary-vds0",
         "ldm add-vdisk vdisk0 one@primary-vds0 rover",
         "ldm add-vdisk vdisk1 two@primary-vds0 rover",
         "ldm bind rover",

@@ -1,7 +1,7 @@
 //! Who may use a volume: the option `excl`, and reservations of disks.
 //!
 //! **excl.** A volume with this option is open once: whoever comes second, by whatever
-//! volume of the same path, finds it busy until the first has gone.
+//! path, finds it busy until the first has gone.
 //!
 //! **Reservations.** A client may keep a disk of the machine to itself (SET_ACCESS). It
 //! loses it when it clears it, when another preempts it, and, unless it asked to preserve
@@ -20,10 +20,10 @@ const PREEMPT: u64 = 2;
 /// SET_ACCESS: beyond the session.
 const PRESERVE: u64 = 4;
 
-/// A port's use of a path.
+/// A port's use of a volume.
 #[derive(Debug)]
 struct Claim {
-    path: String,
+    identity: String,
     exclusive: bool,
 }
 
@@ -34,7 +34,9 @@ struct Holder {
     preserve: bool,
 }
 
-/// All claims and reservations of a server.
+/// All claims and reservations of a server, by what volumes are ([`Found::identity`]).
+///
+/// [`Found::identity`]: crate::service::volume::Found::identity
 #[derive(Debug, Default)]
 pub(super) struct Access {
     claims: BTreeMap<PortKey, Claim>,
@@ -42,14 +44,14 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Port `key` is to use `path`; false when others do, and one of them alone.
-    pub(super) fn claim(&mut self, key: PortKey, path: &str, exclusive: bool) -> bool {
+    /// Port `key` is to use the volume that is this; false when others do, and one of them alone.
+    pub(super) fn claim(&mut self, key: PortKey, identity: &str, exclusive: bool) -> bool {
         let free = |(&other, claim): (&PortKey, &Claim)| {
-            other == key || claim.path != path || !(exclusive || claim.exclusive)
+            other == key || claim.identity != identity || !(exclusive || claim.exclusive)
         };
         let free = self.claims.iter().all(free);
         if free {
-            self.claims.insert(key, Claim { path: path.to_owned(), exclusive });
+            self.claims.insert(key, Claim { identity: identity.to_owned(), exclusive });
         }
         free
     }
@@ -65,23 +67,23 @@ impl Access {
         self.holders.retain(|_, holder| holder.key != key || holder.preserve);
     }
 
-    /// May port `key` use the disk at `path`?
-    pub(super) fn allowed(&self, key: PortKey, path: &str) -> bool {
-        self.holders.get(path).is_none_or(|holder| holder.key == key)
+    /// May port `key` use the disk that is this?
+    pub(super) fn allowed(&self, key: PortKey, identity: &str) -> bool {
+        self.holders.get(identity).is_none_or(|holder| holder.key == key)
     }
 
     /// Sets it as `flags` say; false when somebody else has it.
-    pub(super) fn set(&mut self, key: PortKey, path: &str, flags: u64) -> bool {
-        let allowed = self.allowed(key, path);
+    pub(super) fn set(&mut self, key: PortKey, identity: &str, flags: u64) -> bool {
+        let allowed = self.allowed(key, identity);
         if flags & EXCLUSIVE == 0 {
             if allowed {
-                self.holders.remove(path);
+                self.holders.remove(identity);
             }
             return true;
         }
         if allowed || flags & PREEMPT != 0 {
             let holder = Holder { key, preserve: flags & PRESERVE != 0 };
-            self.holders.insert(path.to_owned(), holder);
+            self.holders.insert(identity.to_owned(), holder);
             return true;
         }
         false

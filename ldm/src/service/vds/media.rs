@@ -124,6 +124,11 @@ impl Media {
         Sha256::digest(self.found.identity.as_bytes()).into()
     }
 
+    /// What volume it is.
+    pub(super) fn identity(&self) -> &str {
+        &self.found.identity
+    }
+
     /// What kind of medium.
     pub(super) const fn kind(&self) -> MediaType {
         self.kind

@@ -233,10 +233,9 @@ impl DiskPort {
         desk: &mut Desk,
         found: Result<Found, Errno>,
     ) {
-        let (path, exclusive) = (&self.conf.path, self.conf.exclusive);
-        let found = found.and_then(|found| match desk.access.claim(self.key, path, exclusive) {
-            true => Ok(found),
-            false => Err(Errno::Busy),
+        let found = found.and_then(|found| {
+            let free = desk.access.claim(self.key, &found.identity, self.conf.exclusive);
+            if free { Ok(found) } else { Err(Errno::Busy) }
         });
         let error = found.as_ref().err().copied();
         self.found = Some(found);

@@ -215,7 +215,7 @@ impl DiskPort {
             return Err(Errno::RoFs);
         }
         if !matches!(operation, Operation::GetAccess | Operation::SetAccess)
-            && !desk.access.allowed(self.key, &self.conf.path)
+            && !desk.access.allowed(self.key, media.identity())
         {
             return Err(Errno::Acces);
         }
@@ -290,13 +290,13 @@ impl DiskPort {
             // Answered when all that came before has ended.
             Operation::Reset => Ok(Begun::Answer(Vec::new())),
             Operation::GetAccess => {
-                let allowed = desk.access.allowed(self.key, &self.conf.path);
+                let allowed = desk.access.allowed(self.key, media.identity());
                 answer(&u64::from(allowed).to_be_bytes())
             }
             Operation::SetAccess => {
                 let bytes = self.fetch(host, buffers, 8)?;
                 let flags = bytes.try_into().map_or(0, u64::from_be_bytes);
-                match desk.access.set(self.key, &self.conf.path, flags) {
+                match desk.access.set(self.key, media.identity(), flags) {
                     true => Ok(Begun::Answer(Vec::new())),
                     false => Err(Errno::Acces),
                 }

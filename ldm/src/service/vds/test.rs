@@ -97,6 +97,8 @@ struct World {
     server: DiskServer,
     memory: Memory,
     client: Client,
+    /// The volume is shown as a slice.
+    sliced: bool,
 }
 
 /// A client: domain 1, endpoint 1. Page 0 of what it lends is the ring, the next
@@ -185,6 +187,7 @@ impl World {
             server: DiskServer::default(),
             memory: Memory::default(),
             client,
+            sliced: conf.slice,
         };
         world.serve(|server, host, memory| server.attach(host, memory, KEY, conf).unwrap());
         world.run();

@@ -29,6 +29,9 @@ use sun4v::time::SimTime;
 use sun4v::vio::vdisk::Errno;
 use thiserror::Error;
 
+/// Why there is no checkpoint just now.
+pub const AT_WORK: &str = "a local disk is at work";
+
 /// A disk of the scenario cannot be used.
 #[derive(Debug, Error)]
 #[error("local disk {disk}: {file}: {why}")]
@@ -303,10 +306,7 @@ impl Drives {
                 "local disk {name} takes writes, and a checkpoint does not hold what is in {file}"
             ));
         }
-        match self.pending.is_empty() {
-            true => Ok(()),
-            false => Err("a local disk is at work".to_owned()),
-        }
+        if self.pending.is_empty() { Ok(()) } else { Err(AT_WORK.to_owned()) }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::{CONTROL, PowerOnError, Server, inventory};
 use crate::chassis::board::Board;
 use crate::chassis::checkpoint::{LoadError, RECORDS_MAX, Reader, TRAILING, Writer, memory};
-use crate::chassis::disks::Drives;
+use crate::chassis::disks::{AT_WORK, Drives};
 use crate::chassis::domain::DomainV1;
 use crate::chassis::figures::{Figures, FiguresV1};
 use crate::chassis::native::{NativeHost, NativeV1};
@@ -79,7 +79,11 @@ impl Server {
         if !self.board.crypto_idle() {
             return Err(Unsaved::Soon("crypto units are at work".to_owned()));
         }
-        self.native.save().map(drop).map_err(Unsaved::Held)
+        match self.native.save() {
+            Ok(_) => Ok(()),
+            Err(why) if why == AT_WORK => Err(Unsaved::Soon(why)),
+            Err(why) => Err(Unsaved::Held(why)),
+        }
     }
 
     /// Does what the boundary has to do, and holds everybody, to be saved.

@@ -6,20 +6,19 @@ use super::{
 };
 use proptest::prelude::{any, proptest};
 use sun4v::ldc::{Cookie, CookieAddr};
-use sun4v::native::Ports;
 use sun4v::vio::dring::XFER_DESC;
 use sun4v::vio::vdisk::{DESC_MESSAGE_BYTES, DescMessage};
 use sun4v::vio::{Envelope, Tag, Type};
 use zerocopy::IntoBytes;
 
 impl World {
-    fn in_band() -> Self {
+    pub(super) fn in_band() -> Self {
         let mut world = Self::new(DISK_BYTES);
         world.in_band_handshake();
         world
     }
 
-    fn in_band_handshake(&mut self) {
+    pub(super) fn in_band_handshake(&mut self) {
         let sid = self.client.sid;
         assert!(self.agreed(control(sid, V1_1).as_bytes()));
         let attr: Attr = vio::read(&self.ask(Attr::ask(sid, XFER_DESC, 64).as_bytes())).unwrap();
@@ -28,7 +27,13 @@ impl World {
     }
 
     /// A message with a request whose data are in these pages of the client's.
-    fn message(&mut self, operation: Operation, addr: u64, nbytes: u64, pages: &[u64]) -> Vec<u8> {
+    pub(super) fn message(
+        &mut self,
+        operation: Operation,
+        addr: u64,
+        nbytes: u64,
+        pages: &[u64],
+    ) -> Vec<u8> {
         let (sid, seq) = (self.client.sid, self.client.seq);
         self.client.seq += 1;
         let message = DescMessage {
@@ -197,6 +202,5 @@ proptest! {
         let message = world.message(Operation::GetWce, 0, 4, &[0]);
         world.say(&message);
         assert_eq!(world.answers(), [(0xfeed_0000, 0)]);
-        let _ = world.board.ports(1).now();
     }
 }

@@ -69,21 +69,21 @@ fn a_disk_of_the_machine_can_be_reset_and_kept() {
 
 #[test]
 fn a_reservation_keeps_others_out_until_it_is_given_up_taken_or_the_session_ends() {
-    const PATH: &str = "/dev/dsk/c0t1d0s2";
+    const DISK: &str = "t5120:c0t1d0";
     let mut access = Access::default();
-    assert!(access.set(1, PATH, 1));
-    assert!(access.allowed(1, PATH) && !access.allowed(2, PATH) && access.allowed(2, "/other"));
+    assert!(access.set(1, DISK, 1));
+    assert!(access.allowed(1, DISK) && !access.allowed(2, DISK) && access.allowed(2, "/other"));
     // Neither takes it nor clears it.
-    assert!(!access.set(2, PATH, 1));
-    assert!(access.set(2, PATH, 0) && !access.allowed(2, PATH));
-    assert!(access.set(2, PATH, 3) && !access.allowed(1, PATH));
+    assert!(!access.set(2, DISK, 1));
+    assert!(access.set(2, DISK, 0) && !access.allowed(2, DISK));
+    assert!(access.set(2, DISK, 3) && !access.allowed(1, DISK));
     access.session_ended(2);
-    assert!(access.allowed(1, PATH));
-    assert!(access.set(1, PATH, 5));
+    assert!(access.allowed(1, DISK));
+    assert!(access.set(1, DISK, 5));
     access.session_ended(1);
-    assert!(!access.allowed(2, PATH), "preserved");
+    assert!(!access.allowed(2, DISK), "preserved");
     access.forget(1);
-    assert!(access.allowed(2, PATH));
+    assert!(access.allowed(2, DISK));
 }
 
 #[test]
