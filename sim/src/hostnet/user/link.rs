@@ -2,12 +2,13 @@
 //!
 //! **Neighbours.** An address of a guest is learned from every IP packet and ARP message that
 //! comes from it, and is not forgotten but replaced: a guest that moves to another port of the
-//! lab's switch keeps its address. A packet for somebody unknown is dropped, and asked for by
-//! ARP once a second; what carries streams sends it again.
+//! lab's switch keeps its address. Somebody unknown is asked for by ARP once a second, and packets
+//! for them are held until then; the first ones, since what asks for more has a first one.
 //!
-//! **Limits.** [`NEIGHBOURS_MAX`] addresses, [`QUEUE_MAX`] frames that nobody has polled.
+//! **Limits.** [`NEIGHBOURS_MAX`] addresses known and [`ASKED_MAX`] asked for, [`HELD_MAX`]
+//! packets held for each, [`QUEUE_MAX`] frames that nobody has polled.
 //!
-//! **Source.** RFC 826; RFC 1122, 2.3.2 (a second between questions).
+//! **Source.** RFC 826; RFC 1122, 2.3.2 (a second between questions, packets held).
 
 use super::plan::Plan;
 use smoltcp::wire::{
@@ -26,16 +27,27 @@ pub const MAC: EthernetAddress = EthernetAddress([0x52, 0x55, 0x0a, 0x00, 0x02, 
 pub const NEIGHBOURS_MAX: usize = 1024;
 /// Frames towards the lab that wait for a poll; more are dropped.
 pub const QUEUE_MAX: usize = 4096;
+/// Addresses that are asked for at a time.
+pub const ASKED_MAX: usize = 64;
+/// Packets held for an address that is asked for.
+pub const HELD_MAX: usize = 16;
 /// Time between two questions for one address.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 const ARP_BYTES: usize = 28;
+
+/// Who is asked for, and what is for them.
+#[derive(Debug)]
+struct Asked {
+    since: Duration,
+    held: Vec<Vec<u8>>,
+}
 
 /// The wire to the lab's switch, from this side.
 #[derive(Debug)]
 pub struct Link {
     plan: Plan,
     neighbours: BTreeMap<Ipv4Addr, EthernetAddress>,
-    asked: BTreeMap<Ipv4Addr, Duration>,
+    asked: BTreeMap<Ipv4Addr, Asked>,
     queue: Vec<Vec<u8>>,
     /// The time that the one who works gave last.
     pub now: Duration,
@@ -67,7 +79,9 @@ impl Link {
         }
         if self.neighbours.len() < NEIGHBOURS_MAX || self.neighbours.contains_key(&address) {
             self.neighbours.insert(address, mac);
-            self.asked.remove(&address);
+            for frame in self.asked.remove(&address).into_iter().flat_map(|asked| asked.held) {
+                self.push(frame, mac, EthernetProtocol::Ipv4);
+            }
         }
     }
 
@@ -125,16 +139,20 @@ impl Link {
         } else if let Some(&mac) = self.neighbours.get(&to) {
             self.push(frame, mac, EthernetProtocol::Ipv4);
         } else if self.plan.is_guest(to) {
-            self.ask(to);
+            self.ask(to, frame);
         }
     }
 
-    /// Asks who has an address, unless that has just been asked.
-    fn ask(&mut self, address: Ipv4Addr) {
+    /// Asks who has an address, unless that has just been asked, and holds a packet for them.
+    fn ask(&mut self, address: Ipv4Addr, frame: Vec<u8>) {
         let now = self.now;
-        self.asked.retain(|_, &mut at| now < at + ASK_AGAIN);
-        if self.asked.len() < NEIGHBOURS_MAX && !self.asked.contains_key(&address) {
-            self.asked.insert(address, now);
+        self.asked.retain(|_, asked| now < asked.since + ASK_AGAIN);
+        if let Some(asked) = self.asked.get_mut(&address) {
+            if asked.held.len() < HELD_MAX {
+                asked.held.push(frame);
+            }
+        } else if self.asked.len() < ASKED_MAX {
+            self.asked.insert(address, Asked { since: now, held: vec![frame] });
             let gateway = self.plan.gateway();
             self.say(ArpOperation::Request, gateway, EthernetAddress::BROADCAST, address);
         }
