@@ -22,7 +22,10 @@ const MAC: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0, 0x15]);
 
 /// A socket of the host that answers `count` datagrams with their bytes turned round.
 fn echo(count: usize) -> (u16, thread::JoinHandle<()>) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    echo_at(UdpSocket::bind("127.0.0.1:0").unwrap(), count)
+}
+
+fn echo_at(socket: UdpSocket, count: usize) -> (u16, thread::JoinHandle<()>) {
     let port = socket.local_addr().unwrap().port();
     let thread = thread::spawn(move || {
         let mut buffer = vec![0; 65535];
@@ -180,8 +183,15 @@ fn a_forwarded_port_leads_datagrams_to_the_guest_and_back() {
 
 #[test]
 fn names_are_asked_of_the_hosts_name_server() {
-    let (port, host) = echo(1);
-    let tcp = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    // A port that is free for both, which another test may be about to take.
+    let (tcp, udp) = std::iter::repeat_with(|| {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind(tcp.local_addr().unwrap()).ok()?;
+        Some((tcp, udp))
+    })
+    .find_map(|both| both)
+    .unwrap();
+    let (port, host) = echo_at(udp, 1);
     let mut guest = guest(&format!(",dns=127.0.0.1:{port}"));
     let dns = "10.0.2.3:53".parse().unwrap();
     let socket = guest.bound(5353);

@@ -5,7 +5,12 @@ use crate::guest::Guest;
 use sha2::{Digest, Sha256};
 use sim::hostnet::HostNet;
 use sim::hostnet::user::streams::{BUFFER, FLOWS_MAX};
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Address,
+    Ipv4Packet, Ipv4Repr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
@@ -291,5 +296,71 @@ fn an_idle_network_asks_for_nothing() {
     guest.idle(Duration::from_millis(300));
     let due = guest.net.deadline().unwrap();
     assert!(due > Duration::from_secs(30), "an open connection asks again in {due:?}");
-    assert!(BUFFER > 0);
+}
+
+/// A frame with a segment of the guest's port 4000.
+fn segment(port: u16, control: TcpControl, seq: i32, ack: Option<i32>, data: &[u8]) -> Vec<u8> {
+    let (from, to) = (Ipv4Address::new(10, 0, 2, 15), Ipv4Address::new(10, 0, 2, 2));
+    let segment = TcpRepr {
+        src_port: 4000,
+        dst_port: port,
+        control,
+        seq_number: TcpSeqNumber(seq),
+        ack_number: ack.map(TcpSeqNumber),
+        window_len: 60_000,
+        window_scale: (control == TcpControl::Syn).then_some(7),
+        max_seg_size: None,
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload: data,
+    };
+    let header = Ipv4Repr {
+        src_addr: from,
+        dst_addr: to,
+        next_header: IpProtocol::Tcp,
+        payload_len: segment.buffer_len(),
+        hop_limit: 64,
+    };
+    let ethernet = EthernetRepr {
+        src_addr: EthernetAddress([2, 0, 0, 0, 0, 0x15]),
+        dst_addr: sim::hostnet::user::link::MAC,
+        ethertype: EthernetProtocol::Ipv4,
+    };
+    let mut frame = vec![0; 34 + segment.buffer_len()];
+    let checksums = ChecksumCapabilities::default();
+    ethernet.emit(&mut EthernetFrame::new_unchecked(&mut frame));
+    header.emit(&mut Ipv4Packet::new_unchecked(&mut frame[14..]), &checksums);
+    let mut packet = TcpPacket::new_unchecked(&mut frame[34..]);
+    segment.emit(&mut packet, &from.into(), &to.into(), &checksums);
+    frame
+}
+
+#[test]
+fn a_guest_that_ignores_the_window_does_not_overrun_the_buffer() {
+    let (mut net, _) = network("");
+    let (listener, port) = listen();
+    net.send(&segment(port, TcpControl::Syn, 999, None, &[]));
+    let mut out = Vec::new();
+    while out.is_empty() {
+        net.poll(&mut out);
+    }
+    let answer = TcpPacket::new_checked(&out[0][34..]).unwrap();
+    assert!(answer.syn() && answer.ack());
+    let ack = Some(answer.seq_number().0.wrapping_add(1));
+    let data = bytes(11, 1400);
+    // Every place from the beginning to far beyond, one of them across the buffer's end, and
+    // then so much in a row that nothing more would fit, all before anything is moved.
+    let mut places: Vec<usize> = (700..600_000).step_by(2800).chain([BUFFER - 700]).collect();
+    places.truncate(28); // Pieces apart from each other that the stack takes note of.
+    places.extend((280_000..600_000).step_by(2800).chain([BUFFER - 700]));
+    places.extend((0..600_000).step_by(1400));
+    for place in places {
+        let seq = 1000 + i32::try_from(place).unwrap();
+        net.send(&segment(port, TcpControl::None, seq, ack, &data));
+    }
+    net.poll(&mut out);
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut got = vec![0; data.len()];
+    stream.read_exact(&mut got).unwrap();
 }

@@ -33,8 +33,10 @@ use std::time::Duration;
 
 /// Flows at a time.
 pub const FLOWS_MAX: usize = 256;
-/// Bytes on their way in a flow, in each direction.
-pub const BUFFER: usize = 256 << 10;
+/// Bytes on their way in a flow, in each direction: the largest window that two bits of scale
+/// can say. One byte more would take three bits, and smoltcp, which scales the window of its SYN
+/// when it looks back at it (RFC 7323, 2.2 says not to), would take segments beyond the buffer.
+pub const BUFFER: usize = 65535 << 2;
 /// How long a guest may leave segments unanswered.
 pub const SILENCE: Duration = Duration::from_secs(300);
 /// How often a silent guest is asked whether it is there.
