@@ -6,6 +6,7 @@ use super::model::Model;
 use super::offered::Services;
 use crate::channel::ChannelConf;
 use crate::mdgen::{rx_ino, tx_ino};
+use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
 use crate::service::vsw::SwitchPortConf;
 use std::collections::BTreeMap;
@@ -88,5 +89,11 @@ fn port(
             let port = SwitchPortConf { name, channel, mac: net.mac };
             Change::AttachNet { switch: net.switch.clone(), port }
         }
+        Device::Services | Device::Firmware => Change::AttachServices(DsConf {
+            domain: domain.name.clone(),
+            guest: given.guest,
+            firmware: *device == Device::Firmware,
+            channel,
+        }),
     })
 }
