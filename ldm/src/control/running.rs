@@ -459,3 +459,6 @@ impl Running {
         true
     }
 }
+
+#[cfg(test)]
+mod test;

@@ -23,6 +23,7 @@ use crate::cli::verb::{Edit, How};
 use crate::factory::PRIMARY_ID;
 use crate::hvctl::Hvctl;
 use crate::service::ds::{Answer, Ask};
+use std::ops::Range;
 use sun4v::ds::{CpuOp, CpuRecord, CpuResult, Service};
 use sun4v::id::GuestId;
 use sun4v::native::Ports;
@@ -60,6 +61,40 @@ fn complaint(record: &CpuRecord) -> String {
         (reason, _) => reason,
     };
     format!("Virtual CPU {}: {why}", record.cpu)
+}
+
+/// Which of `cpus` an answer says are done, and why the others are not.
+fn outcome(answer: Result<Answer, String>, cpus: Range<usize>) -> (Vec<usize>, Vec<String>) {
+    let records = match answer {
+        Err(why) => return (Vec::new(), vec![why]),
+        Ok(Answer::Done) => Vec::new(),
+        Ok(Answer::Cpus(records)) => records,
+    };
+    let of = |cpu: usize| records.iter().find(|own| own.cpu as usize == cpu);
+    let is_done = |cpu: &usize| of(*cpu).is_some_and(|own| own.result == CpuResult::Ok);
+    let (done, not): (Vec<_>, Vec<_>) = cpus.partition(is_done);
+    let said = not.into_iter().map(|cpu| match of(cpu) {
+        Some(record) => complaint(record),
+        None => format!("Virtual CPU {cpu}: nothing was said of it"),
+    });
+    (done, said.collect())
+}
+
+/// What is said when fewer were added or removed than were asked for.
+fn partial(
+    (count, asked): (usize, usize),
+    done_to: &str,
+    name: &str,
+    said: Vec<String>,
+) -> Vec<String> {
+    let first = match count {
+        0 => format!("No virtual CPU could be {done_to} LDom {name}"),
+        some if some < asked => {
+            format!("Only {some} of {asked} virtual CPUs could be {done_to} LDom {name}")
+        }
+        _ => return Vec::new(),
+    };
+    [vec![first], said].concat()
 }
 
 impl Manager {
@@ -162,17 +197,21 @@ impl Manager {
                 self.keep_vcpus(ports, hv, job, name, had)
             }
             (Heard::Added { name, had, has }, answer) => {
-                let done = self.count(job, &name, answer, had..has, "added to");
+                let (done, said) = outcome(answer, had..has);
                 let kept = done.iter().max().map_or(had, |last| last + 1);
+                let count = (done.len(), has - had);
+                job.complaints.extend(partial(count, "added to", &name, said));
                 if kept == has {
                     return Ok(Some(Wait::Nothing));
                 }
                 self.keep_vcpus(ports, hv, job, name, kept)
             }
             (Heard::Removed { name, had, left }, answer) => {
-                let done = self.count(job, &name, answer, left..had, "removed from");
+                let (done, said) = outcome(answer, left..had);
                 let stays = (left..had).filter(|cpu| !done.contains(cpu));
                 let kept = stays.max().map_or(left, |last| last + 1);
+                let count = (had - kept, had - left);
+                job.complaints.extend(partial(count, "removed from", &name, said));
                 let back: Vec<u32> =
                     done.iter().filter(|cpu| **cpu < kept).map(|&cpu| cpu as u32).collect();
                 if kept < had {
@@ -214,42 +253,6 @@ impl Manager {
         }
     }
 
-    /// Which of `cpus` the answer says are done; for the others it is said why not.
-    fn count(
-        &self,
-        job: &mut Job,
-        name: &str,
-        answer: Result<Answer, String>,
-        cpus: std::ops::Range<usize>,
-        done_to: &str,
-    ) -> Vec<usize> {
-        let asked = cpus.len();
-        let (done, complaints) = match answer {
-            Err(why) => (Vec::new(), vec![why]),
-            Ok(Answer::Done) => (Vec::new(), Vec::new()),
-            Ok(Answer::Cpus(records)) => {
-                let of = |cpu: &usize| records.iter().find(|own| own.cpu as usize == *cpu);
-                let is_done = |cpu: &usize| of(cpu).is_some_and(|own| own.result == CpuResult::Ok);
-                let (done, not): (Vec<_>, Vec<_>) = cpus.partition(is_done);
-                let said = not.iter().map(|cpu| match of(cpu) {
-                    Some(record) => complaint(record),
-                    None => format!("Virtual CPU {cpu}: nothing was said of it"),
-                });
-                (done, said.collect())
-            }
-        };
-        if done.len() < asked {
-            job.complaints.push(match done.len() {
-                0 => format!("No virtual CPU could be {done_to} LDom {name}"),
-                some => {
-                    format!("Only {some} of {asked} virtual CPUs could be {done_to} LDom {name}")
-                }
-            });
-            job.complaints.extend(complaints);
-        }
-        done
-    }
-
     /// A domain that was to stop has not.
     pub(super) fn does_not_stop(&self, guest: GuestId) -> Refused {
         let domain = self.model().and_then(|model| model.by_guest(guest));
@@ -277,3 +280,6 @@ impl Manager {
         Ok([Step::Ask(guest, ask), Step::Heard(Heard::Stops { name: name.to_owned() })])
     }
 }
+
+#[cfg(test)]
+mod test;

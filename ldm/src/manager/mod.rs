@@ -25,7 +25,7 @@ pub mod domain;
 mod edit;
 pub mod identity;
 mod image;
-mod live;
+pub(crate) mod live;
 mod migrating;
 pub mod model;
 mod offer;
