@@ -179,6 +179,27 @@ fn who_says_nothing_keeps_nobody_for_ever() {
 }
 
 #[test]
+fn a_control_domain_that_is_reset_knows_its_domains() {
+    let (mut world, system, _) = lab();
+    register(&mut world, system, &[Service::DrCpu]);
+    let lists = ["ldm list -l", "ldm list-bindings -p", "ldm list-constraints"];
+    let before = world.out(&lists);
+    world.event(Event::Start);
+    world.run();
+    assert_eq!(world.out(&lists), before);
+    assert_eq!((world.far[system].ups, world.far[system].downs), (2, 1));
+    assert_eq!(world.board.domains[0].lines, [""; 0]);
+    // What was under way is lost, and that is said.
+    register(&mut world, system, &[Service::MdUpdate, Service::DrCpu]);
+    let id = world.types("ldm add-vcpu 1 rover");
+    world.event(Event::Start);
+    world.run();
+    assert_eq!(world.answer(id), None);
+    let said = "the control domain was reset and remembers nothing: an ldm command is in progress";
+    assert_eq!(world.board.domains[0].lines[0], said);
+}
+
+#[test]
 fn variables_outlive_sessions() {
     let (mut world, system, firmware) = lab();
     register(&mut world, system, &[Service::MdUpdate, Service::VarConfig]);
