@@ -597,12 +597,16 @@ fn virtual_cpus_of_a_running_guest_come_and_go_while_they_stand_still() {
     assert_eq!(reconfigure(&mut chassis, &with_rover(ROVER_PA)), Status::BadMd);
     assert_eq!(chassis.everything(), before);
 
-    // Stopped, it goes, and so does the one that never ran; a neighbour gets its strand.
+    // Stopped, it goes, and so does the one that never ran; then a neighbour gets its strand.
     chassis.rover(0, nr::cpu_stop, [2, 0, 0, 0, 0]);
     let mut without = with_rover(ROVER_PA);
     without.guests[1].md_pa = Pa(0x1_8000);
-    without.vcpus.push(vcpu(10, 0, 2));
+    let mut moved = without.clone();
+    moved.vcpus.push(vcpu(10, 0, 2));
+    assert_eq!(reconfigure(&mut chassis, &moved), Status::BadMd, "not from hand to hand");
     assert_eq!(reconfigure(&mut chassis, &without), Status::Ok);
+    chassis.check_whole();
+    assert_eq!(reconfigure(&mut chassis, &moved), Status::Ok);
     chassis.check_whole();
     assert!([2, 3].into_iter().all(|vcpu| no_cpu(state(&mut chassis, vcpu))));
     chassis.lab.caller = (ROVER, VcpuId(0));
