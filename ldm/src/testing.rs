@@ -157,6 +157,11 @@ impl Board {
         self.domains[domain].ldc.contains_key(&channel)
     }
 
+    /// Packets that an end has sent and the other has not taken.
+    pub(crate) fn packets_waiting(&self, (domain, channel): (usize, u16)) -> u64 {
+        self.domains[domain].ldc[&channel].tx.waiting() / 64
+    }
+
     pub(crate) fn ports(&mut self, me: usize) -> FakePorts<'_> {
         FakePorts { board: self, me }
     }

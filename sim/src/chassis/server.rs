@@ -129,6 +129,8 @@ pub struct Server {
     trace: Vec<String>,
     /// The hypervisor has done something since the control domain's last turn.
     stirred: bool,
+    /// The control domain's watchdog has ended.
+    barks: bool,
     /// Guests that stand still.
     still: BTreeSet<GuestId>,
     /// What the crypto units had done at the last sample.
@@ -196,6 +198,7 @@ impl Server {
             facts: Vec::new(),
             trace: Vec::new(),
             stirred: true,
+            barks: false,
             still: BTreeSet::new(),
             crypto: None,
             names: BTreeMap::new(),
@@ -383,8 +386,22 @@ impl Server {
         if ran || work || crypto {
             self.hv.boundary(&mut self.board);
             self.hear();
+            self.obey_watchdog();
             self.look_at_suspended();
         }
+    }
+
+    /// The service processor's policy when the control domain's watchdog has ended: it resets
+    /// the control domain. Guests go on.
+    fn obey_watchdog(&mut self) {
+        if !std::mem::take(&mut self.barks) {
+            return;
+        }
+        self.stirred = true;
+        if let Err(why) = self.hv.sp_reset(&mut self.board) {
+            self.trace.push(format!("the watchdog resets nothing: {why}"));
+        }
+        self.hear();
     }
 
     /// Notes the digest of the memory of a guest that has come to stand still: the
@@ -495,6 +512,7 @@ impl Server {
                 Notice::Exited(guest, code) => (guest, "exited", Some(code)),
                 Notice::Sp(message) => {
                     let fact = Fact::service_processor(now, &self.name, message.command());
+                    self.barks |= message == SpMessage::WatchdogExpired;
                     self.facts.push(match message {
                         SpMessage::TodOffset(ahead) => fact.with("seconds", ahead as u64),
                         SpMessage::PowerOff | SpMessage::WatchdogExpired => fact,
