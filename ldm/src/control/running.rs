@@ -218,6 +218,7 @@ impl Running {
                     self.with_moves(ports, |moves, ends| moves.job_done(ends, job, output));
                 }
             }
+            Event::DiskDone { token, result } => self.services.disk_done(token, result),
             Event::Command { id, line } => {
                 self.manager.command(ports, &mut self.session, id, &line);
             }

@@ -4,16 +4,17 @@ use super::Kit;
 use super::network::Network;
 use crate::channel::OpenError;
 use crate::manager::Change;
-use crate::service::nfs::Storage;
 use crate::service::vcc::record::{ConsolePortV1, Recalled};
 use crate::service::vcc::{ConsoleConf, ConsoleServer};
 use crate::service::vds::DiskServer;
 use crate::service::vds::record::{Disk, DiskV1};
+use crate::service::volumes::Volumes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::id::LdcId;
 use sun4v::native::Ports;
 use sun4v::time::SimTime;
+use sun4v::vio::vdisk::Errno;
 
 /// Cookies of service ports begin here; the endpoint's number is added.
 const PORT_COOKIES: u64 = 0x1_0000;
@@ -50,7 +51,7 @@ pub struct Services {
     remembered: Remembered,
     disks: DiskServer,
     consoles: ConsoleServer,
-    storage: Storage,
+    storage: Volumes,
     /// The interface towards storage.
     nic: usize,
     /// Something was asked of storage.
@@ -67,7 +68,7 @@ impl Services {
             remembered: Remembered::default(),
             disks: DiskServer::default(),
             consoles: ConsoleServer::default(),
-            storage: Storage::new(hosts, machine),
+            storage: Volumes::new(hosts, machine),
             nic,
             asked: false,
         }
@@ -175,6 +176,12 @@ impl Services {
         }
     }
 
+    /// A request to a disk of the machine has ended.
+    pub fn disk_done(&mut self, token: u64, result: Result<Vec<u8>, Errno>) {
+        self.asked = true;
+        self.storage.disk_done(token, result);
+    }
+
     /// Moves requests and their results until nothing moves; true when something did.
     pub fn work(
         &mut self,
@@ -183,13 +190,10 @@ impl Services {
         network: &mut Network,
         changed: bool,
     ) -> bool {
-        let now = ports.now();
         let mut moved = false;
         while changed || self.asked {
             self.asked = false;
-            if let Some(stack) = network.stack(self.nic) {
-                self.storage.poll(stack, now);
-            }
+            self.storage.poll(ports, network.stack(self.nic));
             network.stir(self.nic);
             let effort = self.storage.take_effort();
             if effort.calls + effort.bytes > 0 {
@@ -247,3 +251,6 @@ impl Services {
         self.disks.next_tick(now).min(self.storage.next_poll(now)).min(consoles)
     }
 }
+
+#[cfg(test)]
+mod test;

@@ -84,6 +84,8 @@ fn port(
                 name: format!("{name}@{}", domain.name),
                 path: volume.backend.clone(),
                 read_only: volume.options.contains(&"ro"),
+                slice: volume.options.contains(&"slice"),
+                exclusive: volume.options.contains(&"excl"),
                 channel,
             })
         }

@@ -10,6 +10,7 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::disks::Drives;
 use super::domain::Domain;
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
@@ -208,6 +209,11 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Gives it disks, which its control domain owns. To be done before it runs.
+    pub fn set_drives(&mut self, drives: Drives) {
+        self.native.set_drives(drives);
     }
 
     /// Its hypervisor.
