@@ -12,7 +12,7 @@ use crate::service::vds::record::{Disk, DiskV1};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::id::LdcId;
-use sun4v::native::Ports;
+use sun4v::native::{ConsoleInput, Ports};
 use sun4v::time::SimTime;
 
 /// Cookies of service ports begin here; the endpoint's number is added.
@@ -172,6 +172,19 @@ impl Services {
             self.asked = true;
             self.disks.mondo(&mut host, &mut self.storage, cookie);
             self.consoles.mondo(&mut host, cookie);
+        }
+    }
+
+    /// Somebody does something at a domain's console.
+    pub fn console(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        domain: &str,
+        input: &ConsoleInput,
+    ) {
+        if let Err(error) = self.consoles.input(&mut kit.host(ports), domain, input) {
+            ports.log(format!("console of {domain}: {error}"));
         }
     }
 
