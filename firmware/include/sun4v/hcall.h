@@ -37,6 +37,7 @@ enum hv_status {
 enum hv_function {
     HV_MACH_EXIT = 0x00,
     HV_MACH_DESC = 0x01,
+    HV_MACH_SIR = 0x02,
     HV_CPU_START = 0x10,
     HV_CPU_YIELD = 0x12,
     HV_CPU_QCONF = 0x14,
@@ -49,9 +50,14 @@ enum hv_function {
     HV_MEM_SCRUB = 0x31,
     HV_CPU_MONDO_SEND = 0x42,
     HV_TOD_GET = 0x50,
+    HV_CONS_GETCHAR = 0x60,
     HV_CONS_PUTCHAR = 0x61,
     HV_CONS_WRITE = 0x63,
     HV_SOFT_STATE_SET = 0x70,
+    HV_INTR_DEVINO_TO_SYSINO = 0xa0,
+    HV_INTR_SETENABLED = 0xa2,
+    HV_INTR_SETSTATE = 0xa4,
+    HV_INTR_SETTARGET = 0xa6,
     HV_VINTR_SETCOOKIE = 0xa8,
     HV_VINTR_SETVALID = 0xaa,
     HV_VINTR_SETSTATE = 0xac,
@@ -206,6 +212,17 @@ static inline u64 hv_mmu_fault_area_conf(void *area)
 }
 
 /* --- console, soft state --- */
+
+/* What hv_cons_getchar gives beside characters. */
+#define HV_CONS_BREAK (~0ul)
+#define HV_CONS_HANG_UP (~1ul)
+
+static inline u64 hv_cons_getchar(u64 *c)
+{
+    struct hv_ret r = hv_call(HV_CONS_GETCHAR, 0, 0, 0, 0, 0);
+    *c = r.ret1;
+    return r.status;
+}
 
 static inline u64 hv_cons_putchar(u64 c)
 {
