@@ -1,0 +1,1 @@
+openboot_PROMPT = plain
