@@ -156,14 +156,14 @@ void bare_main(u64 memory_base, u64 memory_bytes)
     line_format(&line, "echo: %u MB, vcpu %u\r\n", memory_bytes >> 20, hv_cpu_myid());
     print(&line);
     for (;;) {
-        u64 got;
+        s64 got;
         if (hv_cons_getchar(&got) != HV_EOK) {
             wait();
             continue;
         }
-        if (got == HV_CONS_BREAK) {
+        if (got == -1) {
             say("echo: break\r\n");
-        } else if (got == HV_CONS_HANG_UP) {
+        } else if (got == -2) {
             say("echo: hang-up\r\n");
         } else if (got == '\r' || got == '\n') {
             text[length] = 0;

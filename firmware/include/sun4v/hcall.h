@@ -237,17 +237,6 @@ static inline u64 hv_mmu_fault_area_conf(void *area)
 
 /* --- console, soft state --- */
 
-/* What hv_cons_getchar gives beside characters. */
-#define HV_CONS_BREAK (~0ul)
-#define HV_CONS_HANG_UP (~1ul)
-
-static inline u64 hv_cons_getchar(u64 *c)
-{
-    struct hv_ret r = hv_call(HV_CONS_GETCHAR, 0, 0, 0, 0, 0);
-    *c = r.ret1;
-    return r.status;
-}
-
 static inline u64 hv_cons_putchar(u64 c)
 {
     return hv_call(HV_CONS_PUTCHAR, c, 0, 0, 0, 0).status;
