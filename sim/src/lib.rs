@@ -5,6 +5,7 @@ pub mod chip;
 pub mod cli;
 pub mod engine;
 pub mod gdb;
+pub mod hostnet;
 pub mod lab;
 pub mod mem;
 pub mod net;
