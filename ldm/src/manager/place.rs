@@ -278,7 +278,7 @@ fn memory(model: &Model, domain: &Domain) -> Result<Vec<RealRange>, String> {
             )
         })?;
         block.size = block.size.min(left);
-        if blocks.is_empty() && block.size < model.inventory.rom_bytes {
+        if blocks.is_empty() && block.size < model.inventory.rom_of(&domain.name).bytes {
             return Err(short());
         }
         cut(&mut free, block.pa.0, block.size);

@@ -11,6 +11,7 @@ pub mod groups;
 pub mod image;
 pub mod native;
 pub mod pool;
+pub mod rom;
 pub mod server;
 pub mod slice;
 pub mod world;

@@ -156,6 +156,9 @@ pub struct Chassis {
     /// flat binary.
     #[serde(default = "default_boot")]
     pub boot: String,
+    /// What domains start from that are to start from something else, by name.
+    #[serde(default)]
+    pub guests: BTreeMap<String, GuestImage>,
     /// Its control domain.
     #[serde(default)]
     pub primary: Primary,
@@ -167,6 +170,28 @@ pub struct Chassis {
     /// The password of its manager, which others must give to migrate to it.
     #[serde(default)]
     pub password: String,
+}
+
+/// What a domain starts from: a firmware, and what that is to start.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestImage {
+    /// An image that is built in, or the path of a flat binary.
+    pub firmware: String,
+    /// Path of an ELF image, plain or gzip.
+    pub kernel: Option<String>,
+    /// Path of its initial RAM disk.
+    pub initrd: Option<String>,
+    /// Its command line.
+    pub append: String,
+}
+
+impl Default for GuestImage {
+    /// The firmware and its prompt.
+    fn default() -> Self {
+        let firmware = crate::chassis::rom::OPENBOOT.to_owned();
+        Self { firmware, kernel: None, initrd: None, append: String::new() }
+    }
 }
 
 fn default_memory() -> Size {
