@@ -6,7 +6,7 @@
  *   !exit N             ends the domain with code N
  *   !reset              starts it again
  *   !flood N            writes N numbered lines
- *   !sleep              reads nothing until two seconds have passed
+ *   !sleep              reads nothing for twenty milliseconds
  *   a break, a hang-up  says so
  */
 #include <sun4v/arch.h>
@@ -24,8 +24,8 @@
 static char mondos[ENTRIES * 64] __attribute__((aligned(ENTRIES * 64)));
 static u64 console;
 
-/* Ticks of %stick in two seconds. */
-#define SLEEP_TICKS (2 * 1165379275ul)
+/* Ticks of %stick in twenty milliseconds. */
+#define SLEEP_TICKS (1165379275ul / 50)
 
 static u64 stick(void)
 {
