@@ -61,7 +61,7 @@ impl Machine {
         ensure!(chassis <= 64, "--memory: a guest has 62G at most");
         let mut lines = Vec::new();
         let mut say = |line: String| lines.push(line);
-        say(format!("ldm add-vcc port-range=5000-5000 primary-vcc0 primary"));
+        say("ldm add-vcc port-range=5000-5000 primary-vcc0 primary".to_owned());
         if *network {
             say("ldm add-vsw net-dev=e1000g0 primary-vsw0 primary".to_owned());
         }

@@ -83,7 +83,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<String>,
     /// Its initial RAM disk
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "kernel")]
     pub initrd: Option<String>,
     /// Its command line
     #[arg(
@@ -397,9 +397,10 @@ impl Seat {
             if let Some(over) = over(args, session, signals) {
                 return Ok(over);
             }
-            let timeout = self.advance(session, out)?;
+            self.advance(session, out)?;
             self.hand_over(session)?;
             session.poll_host()?;
+            let timeout = self.timeout(session);
             let others = session.host().map(HostNet::wait_fds).unwrap_or_default();
             let got = terminal::wait(&self.input, self.listens(), signals, &others, timeout)?;
             if self.has_got(got)? {
@@ -408,27 +409,25 @@ impl Seat {
         }
     }
 
-    /// Goes on as far as it may; how long there is nothing to do.
-    fn advance(&mut self, session: &mut Session, out: &mut dyn Write) -> anyhow::Result<Duration> {
+    /// Goes on as far as it may.
+    fn advance(&mut self, session: &mut Session, out: &mut dyn Write) -> anyhow::Result<()> {
         let now = session.world.now();
         if !self.paced || !session.has_started() {
-            session.run(session.world.mark_before(now.plus(STRIDE)), out)?;
-            return Ok(Duration::ZERO);
+            return session.run(session.world.mark_before(now.plus(STRIDE)), out);
         }
         let pace = self.pace.get_or_insert_with(|| Pace::begin(now));
         let allowed = session.world.mark_before(pace.allowed(now));
-        if allowed > now {
-            session.run(allowed, out)?;
-        }
-        let now = session.world.now();
-        if allowed > now {
-            return Ok(Duration::ZERO);
-        }
-        // The mark behind whatever happens next.
+        if allowed > now { session.run(allowed, out) } else { Ok(()) }
+    }
+
+    /// How long there is nothing to do: until the mark behind whatever happens next, of
+    /// which what has just come from outside may be the first.
+    fn timeout(&self, session: &Session) -> Duration {
+        let Some(pace) = &self.pace else { return Duration::ZERO };
         let next = SimTime(session.world.next_time().0.saturating_sub(1));
-        let timeout = pace.wait(session.world.mark_after(next.max(now)));
+        let timeout = pace.wait(session.world.mark_after(next.max(session.world.now())));
         let deadline = session.host().and_then(HostNet::deadline);
-        Ok(deadline.map_or(timeout, |deadline| deadline.min(timeout)))
+        deadline.map_or(timeout, |deadline| deadline.min(timeout))
     }
 
     /// Is anybody to be listened to?
