@@ -12,6 +12,8 @@ pub const BEHIND_MAX: SimTime = SimTime::ms(50);
 pub struct Pace {
     began: Instant,
     from: SimTime,
+    /// What simulated time was behind and does not catch up with.
+    lost: SimTime,
 }
 
 fn span(host: Duration) -> SimTime {
@@ -23,7 +25,7 @@ impl Pace {
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "whoever waits here lives in the host's time")]
     pub fn begin(from: SimTime) -> Self {
-        Self { began: Instant::now(), from }
+        Self { began: Instant::now(), from, lost: SimTime::ZERO }
     }
 
     /// How far simulated time may go now, where it is `now`.
@@ -31,12 +33,15 @@ impl Pace {
         self.allowed_after(self.began.elapsed(), now)
     }
 
+    /// Simulated time as the host's clock has it.
+    fn at(&self, elapsed: Duration) -> SimTime {
+        self.from.plus(span(elapsed)).since(self.lost)
+    }
+
     fn allowed_after(&mut self, elapsed: Duration, now: SimTime) -> SimTime {
-        let allowed = self.from.plus(span(elapsed));
-        let late = allowed.since(now).since(BEHIND_MAX);
-        // What is more than that is given up.
-        self.from = self.from.since(late);
-        if late == SimTime::ZERO { allowed } else { now.plus(BEHIND_MAX) }
+        let late = self.at(elapsed).since(now).since(BEHIND_MAX);
+        self.lost = self.lost.plus(late);
+        self.at(elapsed)
     }
 
     /// How long the host has to wait until simulated time may be `then`.
@@ -46,8 +51,7 @@ impl Pace {
     }
 
     fn wait_after(&self, elapsed: Duration, then: SimTime) -> Duration {
-        let span = then.since(self.from.plus(span(elapsed)));
-        Duration::from_nanos(span.0.div_ceil(1000))
+        Duration::from_nanos(then.since(self.at(elapsed)).0.div_ceil(1000))
     }
 }
 
@@ -77,5 +81,6 @@ mod test {
         // From then on the clocks go side by side.
         assert_eq!(pace.allowed_after(after(1010), SimTime::ms(150)), SimTime::ms(160));
         assert_eq!(pace.wait_after(after(1010), SimTime::ms(170)), after(10));
+        assert_eq!(pace.allowed_after(after(2000), SimTime::ms(1150)), SimTime::ms(1150));
     }
 }
