@@ -9,4 +9,5 @@ pub mod hostnet;
 pub mod lab;
 pub mod mem;
 pub mod net;
+pub mod outside;
 pub mod time;

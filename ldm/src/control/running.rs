@@ -222,6 +222,9 @@ impl Running {
             Event::Command { id, line } => {
                 self.manager.command(ports, &mut self.session, id, &line);
             }
+            Event::Console { domain, input } => {
+                self.services.console(&mut self.kit, ports, &domain, &input);
+            }
         }
         self.settle(ports);
     }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::ds::service::VariableResult;
 use sun4v::id::{GuestId, LdcId};
-use sun4v::native::Ports;
+use sun4v::native::{ConsoleInput, Ports};
 use sun4v::time::SimTime;
 use sun4v::vio::vdisk::Errno;
 
@@ -220,6 +220,19 @@ impl Services {
         result: VariableResult,
     ) {
         self.sessions.variable_done(&mut kit.host(ports), token, result);
+    }
+
+    /// Somebody does something at a domain's console.
+    pub fn console(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        domain: &str,
+        input: &ConsoleInput,
+    ) {
+        if let Err(error) = self.consoles.input(&mut kit.host(ports), domain, input) {
+            ports.log(format!("console of {domain}: {error}"));
+        }
     }
 
     /// Moves requests and their results until nothing moves; true when something did.
