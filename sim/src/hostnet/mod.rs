@@ -50,7 +50,10 @@ pub enum Error {
          dev {0} mode tap user USER), or run as root"
     )]
     TapDenied(String),
-    /// The device is there or not, and cannot be had.
+    /// An interface of another kind has the name.
+    #[error("`{0}` is an interface of the host, but no TAP device of one queue")]
+    NotTap(String),
+    /// The device cannot be had for another reason.
     #[error("the TAP device `{name}`: {source}")]
     Tap {
         /// Which device.

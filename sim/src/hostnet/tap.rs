@@ -44,11 +44,12 @@ impl Tap {
         if !Path::new(TUN).exists() {
             return Err(Error::NoTun);
         }
+        let exists = Path::new("/sys/class/net").join(name).exists();
         let failed = |source: std::io::Error| match source.kind() {
             ErrorKind::PermissionDenied => Error::TapDenied(name.to_owned()),
+            ErrorKind::InvalidInput if exists => Error::NotTap(name.to_owned()),
             _ => Error::Tap { name: name.to_owned(), source },
         };
-        let exists = Path::new("/sys/class/net").join(name).exists();
         let builder = DeviceBuilder::new().name(name).layer(Layer::L2).inherit_enable_state();
         let builder = builder.with(|options| {
             options.packet_information(false).offload(false);

@@ -8,6 +8,7 @@
 #[path = "../../../sun4v/tests/fuzz/dice.rs"]
 mod dice;
 
+mod conf;
 mod datagrams;
 mod fuzz;
 mod guest;

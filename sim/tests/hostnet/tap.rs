@@ -152,7 +152,8 @@ fn inside_a_namespace() {
     ok(&["ip", "link", "show", DEVICE]);
 
     let lo = Conf::parse("tap=lo").unwrap().open(crate::guest::clock()).map(drop);
-    println!("{}", lo.unwrap_err());
+    let lo = lo.unwrap_err().to_string();
+    assert_eq!(lo, "`lo` is an interface of the host, but no TAP device of one queue");
 }
 
 /// Pings the lab's end with messages that fill a frame of `frame` bytes.

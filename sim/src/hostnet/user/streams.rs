@@ -493,10 +493,8 @@ impl Streams {
             while self.ports[n].waiting {
                 match self.ports[n].listener.accept() {
                     Ok((host, _)) => {
-                        let guest = self.ports[n].guest;
-                        if self.inward(around, host, guest).is_none() {
-                            // Dropped: whoever has connected sees an end.
-                        }
+                        // Without room it is dropped, and whoever has connected sees a reset.
+                        let _ = self.inward(around, host, self.ports[n].guest);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         self.ports[n].waiting = false;
