@@ -16,7 +16,7 @@ use sun4v::ldc::{
     COPY_IN, COPY_OUT, CookieAddr, LDC_COPY, LDC_RX_GET_STATE, LDC_RX_QCONF, LDC_RX_SET_QHEAD,
     LDC_SET_MAP_TABLE, LDC_TX_GET_STATE, LDC_TX_QCONF, LDC_TX_SET_QTAIL, Mte, PACKET_BYTES,
 };
-use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
+use sun4v::native::{DiskRequest, Event, JobId, LocalDisk, Observation, Ports, Reply, Rets, Work};
 use sun4v::time::{SimTime, T2_HZ};
 
 /// Real address of every domain's memory.
@@ -98,6 +98,10 @@ pub(crate) struct Domain {
     pub(crate) lines: Vec<String>,
     pub(crate) facts: Vec<Observation>,
     pub(crate) jobs: VecDeque<(JobId, Work)>,
+    /// Disks of the machine, and their bytes.
+    pub(crate) disks: Vec<(LocalDisk, Vec<u8>)>,
+    /// Events of disks that have yet to come.
+    pub(crate) disk_events: VecDeque<Event>,
 }
 
 /// Some domains on one machine.
@@ -125,6 +129,8 @@ impl Board {
             lines: Vec::new(),
             facts: Vec::new(),
             jobs: VecDeque::new(),
+            disks: Vec::new(),
+            disk_events: VecDeque::new(),
         };
         Self {
             domains: (0..domains).map(|_| domain()).collect(),
@@ -152,6 +158,11 @@ impl Board {
     /// Is there such an endpoint?
     pub(crate) fn has(&self, (domain, channel): (usize, u16)) -> bool {
         self.domains[domain].ldc.contains_key(&channel)
+    }
+
+    /// Packets that an end has sent and the other has not taken.
+    pub(crate) fn packets_waiting(&self, (domain, channel): (usize, u16)) -> u64 {
+        self.domains[domain].ldc[&channel].tx.waiting() / 64
     }
 
     pub(crate) fn ports(&mut self, me: usize) -> FakePorts<'_> {
@@ -406,6 +417,25 @@ impl Ports for FakePorts<'_> {
         let job = JobId(self.me().jobs.len() as u64);
         self.me().jobs.push_back((job, work));
         job
+    }
+
+    fn disks(&self) -> Vec<LocalDisk> {
+        self.board.domains[self.me].disks.iter().map(|(disk, _)| disk.clone()).collect()
+    }
+
+    fn disk(&mut self, disk: usize, token: u64, request: DiskRequest) {
+        let bytes = &mut self.me().disks[disk].1;
+        let data = match request {
+            DiskRequest::Read { offset, bytes: n } => {
+                bytes[offset as usize..][..n as usize].to_vec()
+            }
+            DiskRequest::Write { offset, data, .. } => {
+                bytes[offset as usize..][..data.len()].copy_from_slice(&data);
+                Vec::new()
+            }
+            DiskRequest::Flush => Vec::new(),
+        };
+        self.me().disk_events.push_back(Event::DiskDone { token, result: Ok(data) });
     }
 
     fn charge(&mut self, cycles: u64) {

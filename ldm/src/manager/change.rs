@@ -1,8 +1,9 @@
 //! What the manager tells the rest of its domain.
 
 use crate::channel::ChannelConf;
+use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
-use crate::service::vsw::SwitchPortConf;
+use crate::service::vsw::{SwitchConf, SwitchPortConf};
 use sun4v::id::LdcId;
 
 /// A change of the services, whose ports are named by their endpoint, or of what the
@@ -13,10 +14,10 @@ pub enum Change {
     AddSwitch {
         /// Its name.
         name: String,
-        /// Its MAC address.
-        mac: [u8; 6],
         /// The physical interface (`e1000g0`), or nothing.
         net_dev: String,
+        /// What it is to be.
+        conf: SwitchConf,
     },
     /// A virtual switch without ports ends.
     RemoveSwitch {
@@ -41,6 +42,8 @@ pub enum Change {
         /// The group's TCP port.
         tcp_port: u16,
     },
+    /// A domain's system or firmware gets a session with the manager.
+    AttachServices(DsConf),
     /// The port at this endpoint ends.
     Detach(LdcId),
     /// The domain's vCPUs or crypto units are about to change: its units are to be

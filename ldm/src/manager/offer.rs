@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use sun4v::addr::RealRange;
 use sun4v::hvctl::GuestState;
-use sun4v::id::{GuestId, STRANDS};
+use sun4v::id::{GuestId, T2_STRANDS};
 use sun4v::record::{Schema, decode, encode};
 use sun4v::time::SimTime;
 
@@ -216,10 +216,8 @@ fn is_sane(offer: &Offer, record: &OfferV1) -> Result<(), Refused> {
     let stretches = record.memory.iter().map(|own| Stretch { ra: own.ra, bytes: own.size });
     let devices: BTreeSet<&Device> = record.links.iter().map(|link| &link.device).collect();
     let channels: BTreeSet<_> = record.links.iter().map(|link| link.guest).collect();
-    let mut needed: Vec<Device> = vec![Device::Console];
-    needed.extend(wish.disks.iter().map(|disk| Device::Disk(disk.name.clone())));
-    needed.extend(wish.nets.iter().map(|net| Device::Net(net.name.clone())));
-    let needed: BTreeSet<&Device> = needed.iter().collect();
+    let all = place::devices(wish);
+    let needed: BTreeSet<&Device> = all.iter().collect();
     let active = offer.kind == Kind::Active;
     let bytes = record.memory.iter().try_fold(0_u64, |sum, own| sum.checked_add(own.size));
     let rules = [
@@ -227,11 +225,11 @@ fn is_sane(offer: &Offer, record: &OfferV1) -> Result<(), Refused> {
         ("its UUID", edit::is_uuid(&record.uuid)),
         ("its MAC addresses", all_apart(wish.nets.iter().map(|net| net.mac).chain([record.mac]))),
         ("its constraints", edit::is_sane(wish)),
-        ("virtual CPUs", !active || (1..=STRANDS as u64).contains(&wish.vcpus)),
+        ("virtual CPUs", !active || (1..=T2_STRANDS as u64).contains(&wish.vcpus)),
         ("its memory", stretches.eq(offer.memory.iter().copied())),
         ("the layout of its memory", place::is_layout(&record.memory)),
         ("the size of its memory", !active || bytes == Some(place::granted(wish.memory))),
-        ("its devices", needed.len() == 1 + wish.disks.len() + wish.nets.len()),
+        ("its devices", needed.len() == all.len()),
         ("its channels", !active || (devices == needed && channels.len() == record.links.len())),
         ("channel numbers", channels.iter().all(|channel| channel.0 < LDC_MAX)),
         ("presence of memory", record.memory.is_empty() != active),

@@ -8,13 +8,13 @@
 //!
 //! An arriving domain ([`Exact`]) gets the blocks and the endpoints that it had.
 
-use super::domain::{Console, Device, Domain, Given, Link};
+use super::domain::{Console, Device, Domain, Given, Link, Wish};
 use super::model::{LDC_MAX, Model, Refused};
 use crate::cli::size;
 use crate::factory::{CONGRUENCE, GUEST_RA, PRIMARY, congruent};
 use std::collections::BTreeSet;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealRange};
-use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId};
+use sun4v::id::{CoreId, GuestId, LdcId, StrandId, T2_STRANDS};
 
 /// Memory is given in multiples of this.
 pub const MEMORY_STEP: u64 = 4 << 20;
@@ -125,7 +125,7 @@ fn guest(model: &Model, domain: &Domain) -> Result<GuestId, String> {
         return Ok(guest);
     }
     let taken: BTreeSet<GuestId> = model.bound().map(|(_, given)| given.guest).collect();
-    let mut all = (0..STRANDS as u8).map(GuestId);
+    let mut all = (0..T2_STRANDS as u8).map(GuestId);
     all.find(|guest| !taken.contains(guest))
         .ok_or_else(|| "The machine has as many bound domains as it can have".into())
 }
@@ -152,8 +152,10 @@ pub fn few_units(name: &str, wanted: usize, free: usize) -> String {
 fn strands(model: &Model, domain: &Domain) -> Result<Vec<StrandId>, String> {
     let mut free = free_strands(model, &domain.name);
     let wanted = usize::try_from(domain.wish.vcpus).unwrap_or(usize::MAX);
-    if wanted > free.len() {
-        return Err(few_strands(&domain.name, wanted, free.len()));
+    // A guest has 64 virtual CPUs at most, on whatever machine.
+    let most = free.len().min(T2_STRANDS);
+    if wanted > most {
+        return Err(few_strands(&domain.name, wanted, most));
     }
     if let Some(given) = domain.given.as_ref().filter(|given| given.strands.len() == wanted) {
         return Ok(given.strands.clone());
@@ -337,14 +339,29 @@ pub fn is_layout(blocks: &[RealRange]) -> bool {
 
 /// Devices that need a channel, in the order in which they get one.
 #[must_use]
-pub fn devices(domain: &Domain) -> Vec<Device> {
-    let disks = domain.wish.disks.iter().map(|disk| Device::Disk(disk.name.clone()));
-    let nets = domain.wish.nets.iter().map(|net| Device::Net(net.name.clone()));
-    [Device::Console].into_iter().chain(disks).chain(nets).collect()
+pub fn devices(wish: &Wish) -> Vec<Device> {
+    let disks = wish.disks.iter().map(|disk| Device::Disk(disk.name.clone()));
+    let nets = wish.nets.iter().map(|net| Device::Net(net.name.clone()));
+    let ends = [Device::Services, Device::Firmware];
+    [Device::Console].into_iter().chain(disks).chain(nets).chain(ends).collect()
+}
+
+/// Gives a domain that runs channels for devices that are new.
+///
+/// # Errors
+/// The services that they name are not there, or no channel is left.
+pub fn connect(model: &mut Model, name: &str) -> Result<(), Refused> {
+    let domain = model.domain(name)?;
+    check_devices(model, domain)?;
+    let new = links(model, domain, None)?;
+    if let Some(given) = &mut model.domain_mut(name)?.given {
+        given.links = new;
+    }
+    Ok(())
 }
 
 fn links(model: &Model, domain: &Domain, exact: Option<&Exact>) -> Result<Vec<Link>, Refused> {
-    let devices = devices(domain);
+    let devices = devices(&domain.wish);
     let had = domain.given.as_ref().map_or(&[][..], |given| &given.links);
     let kept: Vec<Link> = had.iter().filter(|own| devices.contains(&own.device)).cloned().collect();
     // A channel that ends here stays taken until the next time: its service has yet

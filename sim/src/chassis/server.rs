@@ -10,6 +10,7 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::disks::Drives;
 use super::domain::Domain;
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::ereport::ErrorReport;
 use sun4v::hvmd::{Inventory, Rom};
-use sun4v::id::{CORES, CoreId, GuestId, STRANDS, VcpuId};
+use sun4v::id::{CORES, CoreId, GuestId, VcpuId};
 use sun4v::native::{ConsoleInput, Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -68,7 +69,7 @@ pub fn inventory(name: &str, chassis: &Chassis, roms: &Roms) -> Inventory {
         mac,
         cpu: "SUNW,UltraSPARC-T2".to_owned(),
         stick_hz: T2_HZ,
-        strands: STRANDS as u8,
+        strands: chassis.cores * 8,
         memory_bytes: chassis.memory.0,
         hv_pa: Pa(0),
         hv_bytes: HV_BYTES,
@@ -139,6 +140,8 @@ pub struct Server {
     trace: Vec<String>,
     /// The hypervisor has done something since the control domain's last turn.
     stirred: bool,
+    /// The control domain's watchdog has ended.
+    barks: bool,
     /// Guests that stand still.
     still: BTreeSet<GuestId>,
     /// What the crypto units had done at the last sample.
@@ -206,6 +209,7 @@ impl Server {
             facts: Vec::new(),
             trace: Vec::new(),
             stirred: true,
+            barks: false,
             still: BTreeSet::new(),
             crypto: None,
             names: BTreeMap::new(),
@@ -219,6 +223,11 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Gives it disks, which its control domain owns. To be done before it runs.
+    pub fn set_drives(&mut self, drives: Drives) {
+        self.native.set_drives(drives);
     }
 
     /// Its hypervisor.
@@ -388,8 +397,22 @@ impl Server {
         if ran || work || crypto {
             self.hv.boundary(&mut self.board);
             self.hear();
+            self.obey_watchdog();
             self.look_at_suspended();
         }
+    }
+
+    /// The service processor's policy when the control domain's watchdog has ended: it resets
+    /// the control domain. Guests go on.
+    fn obey_watchdog(&mut self) {
+        if !std::mem::take(&mut self.barks) {
+            return;
+        }
+        self.stirred = true;
+        if let Err(why) = self.hv.sp_reset(&mut self.board) {
+            self.trace.push(format!("the watchdog resets nothing: {why}"));
+        }
+        self.hear();
     }
 
     /// Notes the digest of the memory of a guest that has come to stand still: the
@@ -525,6 +548,7 @@ impl Server {
                 Notice::Exited(guest, code) => (guest, "exited", Some(code)),
                 Notice::Sp(message) => {
                     let fact = Fact::service_processor(now, &self.name, message.command());
+                    self.barks |= message == SpMessage::WatchdogExpired;
                     self.facts.push(match message {
                         SpMessage::TodOffset(ahead) => fact.with("seconds", ahead as u64),
                         SpMessage::PowerOff | SpMessage::WatchdogExpired => fact,

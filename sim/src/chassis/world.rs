@@ -19,6 +19,7 @@
 //! **Errors.** [`WorldError`]: a server that does not come up, a step of the
 //! script that fails or waits too long, a run that takes too long.
 
+use super::disks::{DiskError, Drives};
 use super::figures::{Figures, Stopwatch};
 use super::native::ConsoleNews;
 use super::pool::Pool;
@@ -71,6 +72,14 @@ pub enum WorldError {
         chassis: String,
         /// Why.
         why: PowerOnError,
+    },
+    /// A disk of a chassis cannot be used.
+    #[error("chassis {chassis}: {why}")]
+    Disk {
+        /// Which chassis.
+        chassis: String,
+        /// Why.
+        why: DiskError,
     },
     /// The script cannot go on.
     #[error(transparent)]
@@ -208,6 +217,9 @@ impl World {
             let mut server = Server::power_on(&inventory, &roms, given, nics)
                 .map_err(|why| WorldError::PowerOn { chassis: name.clone(), why })?;
             server.set_seed(scenario.seed);
+            let drives = Drives::open(&chassis.local_disks)
+                .map_err(|why| WorldError::Disk { chassis: name.clone(), why })?;
+            server.set_drives(drives);
             let vcpus = server.control_vcpus() as u64;
             world.note(Fact::power_on(world.now, name, &inventory.banner, T2_HZ, vcpus));
             world.servers.push(server);
