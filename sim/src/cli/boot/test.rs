@@ -125,7 +125,7 @@ fn a_run_with_a_network_of_the_host_is_had_again_from_its_tape() {
     let replies = heard.borrow().iter().filter(|frame| frame[..6] == ME).count();
     assert!(replies > 0, "nobody answers");
     let kept = [&trace, &frames].map(|path| std::fs::read(path).unwrap());
-    assert!(kept.iter().all(|kept| kept.len() > 1000));
+    assert!(kept.iter().all(|kept| !kept.is_empty()));
 
     let own = args(&["--playback", tape.to_str().unwrap()]);
     let (scenario, tape_read) = own.tape().unwrap().unwrap();
