@@ -233,7 +233,7 @@ fn what_cannot_be_booted_is_one_line() {
     let cases: [(&[&str], &str); 5] = [
         (&["--firmware", "nowhere.bin"], "chassis t5120: boot image nowhere.bin: "),
         (&["--kernel", "nowhere"], "chassis t5120: boot image nowhere: "),
-        (&["--vcpus", "99"], "--vcpus 99: a guest has 1 to 56"),
+        (&["--vcpus", "99"], "--vcpus 99: a guest has 1 to 64"),
         (&["--playback", "nowhere"], "nowhere: "),
         (&["--firmware", "echo", "--for", "1ms"], "guest: still running after "),
     ];

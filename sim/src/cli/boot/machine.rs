@@ -28,6 +28,8 @@ pub struct Machine {
     pub memory: u64,
     /// Variables of its firmware: name, value.
     pub variables: Vec<(String, String)>,
+    /// Its disks: path of a file of the host, and whether it takes no writes.
+    pub disks: Vec<(String, bool)>,
     /// It has a network interface.
     pub network: bool,
     /// What looks like chance comes of it.
@@ -36,10 +38,17 @@ pub struct Machine {
 
 /// Virtual CPUs and memory of the control domain.
 const PRIMARY: (usize, u64) = (8, 1 << 30);
-/// Strands of the chassis.
-const STRANDS: usize = 64;
+/// Strands of a chassis, and of one with the core that a lab may add.
+const STRANDS: [usize; 2] = [64, 72];
+/// Disks that a guest may have.
+const DISKS_MAX: usize = 8;
 const GB: u64 = 1 << 30;
 const MB: u64 = 1 << 20;
+
+/// What a disk of the chassis is called.
+fn disk(number: usize) -> String {
+    format!("c0t{number}d0")
+}
 
 /// A string as it stands in TOML.
 fn quoted(text: &str) -> String {
@@ -52,22 +61,34 @@ impl Machine {
     /// # Errors
     /// More than a chassis has, or a name that cannot be typed.
     pub fn scenario(&self) -> anyhow::Result<String> {
-        let Self { image, vcpus, memory, variables, network, seed } = self;
-        let most = STRANDS - PRIMARY.0;
+        let Self { image, vcpus, memory, variables, disks, network, seed } = self;
+        let [usual, most] = STRANDS.map(|strands| strands - PRIMARY.0);
         ensure!((1..=most).contains(vcpus), "--vcpus {vcpus}: a guest has 1 to {most}");
         ensure!(memory % MB == 0 && *memory > 0, "--memory: a whole number of megabytes");
+        ensure!(disks.len() <= DISKS_MAX, "--disk: a guest has {DISKS_MAX} at most");
         // Beside the guest there are the control domain and the hypervisor, and gaps.
         let chassis = (memory.div_ceil(GB) + 2).max(4);
         ensure!(chassis <= 64, "--memory: a guest has 62G at most");
         let mut lines = Vec::new();
         let mut say = |line: String| lines.push(line);
         say("ldm add-vcc port-range=5000-5000 primary-vcc0 primary".to_owned());
+        if !disks.is_empty() {
+            say("ldm add-vds primary-vds0 primary".to_owned());
+        }
+        for (number, (_, read_only)) in disks.iter().enumerate() {
+            let options = if *read_only { "options=ro " } else { "" };
+            let device = format!("/dev/dsk/{}s2", disk(number));
+            say(format!("ldm add-vdsdev {options}{device} disk{number}@primary-vds0"));
+        }
         if *network {
             say("ldm add-vsw net-dev=e1000g0 primary-vsw0 primary".to_owned());
         }
         say(format!("ldm add-domain {GUEST}"));
         say(format!("ldm add-vcpu {vcpus} {GUEST}"));
         say(format!("ldm add-memory {}M {GUEST}", memory / MB));
+        for number in 0..disks.len() {
+            say(format!("ldm add-vdisk vdisk{number} disk{number}@primary-vds0 {GUEST}"));
+        }
         if *network {
             say(format!("ldm add-vnet vnet0 primary-vsw0 {GUEST}"));
         }
@@ -102,6 +123,16 @@ impl Machine {
         if !image.append.is_empty() {
             let _ = writeln!(text, "append = {}", quoted(&image.append));
         }
+        if *vcpus > usual {
+            text = text.replacen("model = ", "cores = 9\nmodel = ", 1);
+        }
+        if !disks.is_empty() {
+            let _ = writeln!(text, "\n[chassis.{CHASSIS}.local_disks]");
+        }
+        for (number, (file, read_only)) in disks.iter().enumerate() {
+            let (name, file) = (disk(number), quoted(file));
+            let _ = writeln!(text, "{name} = {{ file = {file}, read_only = {read_only} }}");
+        }
         for line in lines {
             let _ = write!(text, "\n[[script]]\nrun = {}\n", quoted(&format!("{CHASSIS}# {line}")));
         }
@@ -111,7 +142,11 @@ impl Machine {
 
 /// The place of a file in a scenario, by its role.
 fn place<'a>(scenario: &'a mut Scenario, role: &str) -> Option<&'a mut String> {
-    let image = scenario.chassis.get_mut(CHASSIS)?.guests.get_mut(GUEST)?;
+    let chassis = scenario.chassis.get_mut(CHASSIS)?;
+    if let Some(name) = role.strip_prefix("disk ") {
+        return Some(&mut chassis.local_disks.get_mut(name)?.file);
+    }
+    let image = chassis.guests.get_mut(GUEST)?;
     match role {
         "firmware" => Some(&mut image.firmware),
         "kernel" => image.kernel.as_mut(),
@@ -121,11 +156,13 @@ fn place<'a>(scenario: &'a mut Scenario, role: &str) -> Option<&'a mut String> {
 }
 
 /// The files that a scenario names: role, path.
-fn named(chassis: &Chassis) -> Vec<(&'static str, &str)> {
+fn named(chassis: &Chassis) -> Vec<(String, &str)> {
     let Some(image) = chassis.guests.get(GUEST) else { return Vec::new() };
-    let mut files = vec![("firmware", image.firmware.as_str())];
-    files.extend(image.kernel.as_deref().map(|path| ("kernel", path)));
-    files.extend(image.initrd.as_deref().map(|path| ("initrd", path)));
+    let mut files = vec![("firmware".to_owned(), image.firmware.as_str())];
+    files.extend(image.kernel.as_deref().map(|path| ("kernel".to_owned(), path)));
+    files.extend(image.initrd.as_deref().map(|path| ("initrd".to_owned(), path)));
+    let disks = chassis.local_disks.iter();
+    files.extend(disks.map(|(name, disk)| (format!("disk {name}"), disk.file.as_str())));
     files
 }
 
@@ -158,7 +195,7 @@ fn given(role: &str, path: &str) -> anyhow::Result<Given> {
 /// One cannot be read.
 pub fn files(scenario: &Scenario) -> anyhow::Result<Vec<Given>> {
     let chassis = scenario.chassis.get(CHASSIS).into_iter();
-    chassis.flat_map(named).map(|(role, path)| given(role, path)).collect()
+    chassis.flat_map(named).map(|(role, path)| given(&role, path)).collect()
 }
 
 /// Looks whether the files of a run are still what they were. `moved` says where those
@@ -169,7 +206,7 @@ pub fn files(scenario: &Scenario) -> anyhow::Result<Vec<Given>> {
 pub fn same_files(
     scenario: &mut Scenario,
     files: &[Given],
-    moved: &[(&str, &str)],
+    moved: &[(String, &str)],
 ) -> anyhow::Result<()> {
     for was in files {
         let now = moved.iter().find(|(role, _)| *role == was.role).map_or(&*was.path, |now| now.1);
@@ -202,6 +239,7 @@ mod test {
             vcpus: 2,
             memory: 512 << 20,
             variables: Vec::new(),
+            disks: Vec::new(),
             network: false,
             seed: 1,
         }
@@ -217,8 +255,16 @@ mod test {
         };
         let variables = vec![("boot-device".to_owned(), "vdisk0 vnet0".to_owned())];
         let memory = 8 << 30;
-        let machine =
-            Machine { image: image.clone(), variables, network: true, memory, ..machine() };
+        let disks = vec![("root.img".to_owned(), false), ("cd.iso".to_owned(), true)];
+        let machine = Machine {
+            vcpus: 64,
+            disks,
+            image: image.clone(),
+            variables,
+            network: true,
+            memory,
+            ..machine()
+        };
         let text = machine.scenario().unwrap();
         insta::assert_snapshot!(text);
         let scenario = Scenario::parse(&text, "boot", &[]).unwrap();
@@ -228,7 +274,7 @@ mod test {
     #[test]
     fn what_a_chassis_does_not_have_is_refused() {
         let why = |machine: Machine| machine.scenario().unwrap_err().to_string();
-        assert_eq!(why(Machine { vcpus: 57, ..machine() }), "--vcpus 57: a guest has 1 to 56");
+        assert_eq!(why(Machine { vcpus: 65, ..machine() }), "--vcpus 65: a guest has 1 to 64");
         assert!(why(Machine { memory: 1000, ..machine() }).starts_with("--memory: a whole"));
         assert!(why(Machine { memory: 63 << 30, ..machine() }).contains("62G at most"));
         let variables = vec![("a".to_owned(), "x'; ldm list".to_owned())];
@@ -251,9 +297,9 @@ mod test {
         assert!(why.starts_with(&format!("{name}: not the firmware of the run")), "{why}");
         let other = format!("{name}.moved");
         std::fs::write(&other, b"one").unwrap();
-        same_files(&mut scenario, &was, &[("firmware", &other)]).unwrap();
+        same_files(&mut scenario, &was, &[("firmware".to_owned(), &other)]).unwrap();
         assert_eq!(scenario.chassis["t5120"].guests["guest"].firmware, other);
-        assert!(same_files(&mut scenario, &was, &[("kernel", "x")]).is_err());
+        assert!(same_files(&mut scenario, &was, &[("kernel".to_owned(), "x")]).is_err());
         std::fs::remove_file(&path).unwrap();
         assert!(same_files(&mut scenario, &was, &[]).is_err());
         std::fs::remove_file(&other).unwrap();

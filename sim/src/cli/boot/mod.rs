@@ -35,6 +35,7 @@ use super::stats::{self, Report};
 use crate::chassis::world::World;
 use crate::engine::Choice;
 use crate::hostnet::HostNet;
+use crate::hostnet::conf::Conf;
 use crate::lab::quantity::{Size, Span};
 use crate::lab::scenario::{GuestImage, Scenario};
 use crate::outside::tape::{self, Tape};
@@ -103,6 +104,12 @@ pub struct Args {
     /// Memory
     #[arg(long, value_name = "SIZE", default_value = "512M")]
     pub memory: Size,
+    /// A disk, a file or block device of the host; `,ro` behind it: it takes no writes
+    #[arg(long = "disk", value_name = "FILE[,ro]")]
+    pub disks: Vec<String>,
+    /// A network of the host: none, tap=NAME, user or user,hostfwd=...
+    #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = Conf::parse)]
+    pub net: Conf,
     /// A variable of the firmware
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
@@ -114,7 +121,7 @@ pub struct Args {
     pub record: Option<PathBuf>,
     /// Play a tape: the same run again, with nobody at the terminal
     #[arg(long, value_name = "FILE", conflicts_with_all =
-        ["append", "vcpus", "memory", "variables", "seed", "engine", "timing", "pace"])]
+        ["append", "vcpus", "memory", "variables", "seed", "net", "engine", "timing", "pace"])]
     pub playback: Option<PathBuf>,
     /// Write down hypercalls
     #[arg(long, value_name = "FILE")]
@@ -180,16 +187,31 @@ impl Args {
             vcpus: self.vcpus,
             memory: self.memory.0,
             variables: variables.collect::<anyhow::Result<_>>()?,
+            disks: self
+                .disks
+                .iter()
+                .map(|text| disk(text))
+                .map(|(file, ro)| (file.to_owned(), ro))
+                .collect(),
             network,
             seed: self.seed,
         })
     }
 
     /// Files that are named, by role.
-    fn files(&self) -> Vec<(&str, &str)> {
+    fn files(&self) -> Vec<(String, &str)> {
         let files =
             [("firmware", &self.firmware), ("kernel", &self.kernel), ("initrd", &self.initrd)];
-        files.into_iter().filter_map(|(role, path)| Some((role, path.as_deref()?))).collect()
+        let files = files.into_iter();
+        let files = files.filter_map(|(role, path)| Some((role.to_owned(), path.as_deref()?)));
+        let disks = self.disks.iter().enumerate();
+        files.chain(disks.map(|(n, text)| (format!("disk c0t{n}d0"), disk(text).0))).collect()
+    }
+
+    /// The mark to go to, where that would be `until`: time may be up before.
+    fn limit(&self, session: &Session, until: SimTime) -> SimTime {
+        let end = self.r#for.map_or(SimTime::NEVER, |span| span.0);
+        until.min(session.world.mark_after(SimTime(end.0.saturating_sub(1))))
     }
 
     fn is_late(&self, now: SimTime) -> bool {
@@ -257,7 +279,7 @@ impl Args {
 ///
 /// See the module; an end whose status is not 0 is [`Status`].
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let host: Option<Box<dyn HostNet>> = None;
+    let host = args.net.open(pace::clock())?.map(|host| host as Box<dyn HostNet>);
     let signals = Signals::catch()?;
     let (over, session, choice) = match args.tape()? {
         Some((scenario, tape)) => {
@@ -397,7 +419,7 @@ impl Seat {
             if let Some(over) = over(args, session, signals) {
                 return Ok(over);
             }
-            self.advance(session, out)?;
+            self.advance(args, session, out)?;
             self.hand_over(session)?;
             session.poll_host()?;
             let timeout = self.timeout(session);
@@ -410,10 +432,16 @@ impl Seat {
     }
 
     /// Goes on as far as it may.
-    fn advance(&mut self, session: &mut Session, out: &mut dyn Write) -> anyhow::Result<()> {
+    fn advance(
+        &mut self,
+        args: &Args,
+        session: &mut Session,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
         let now = session.world.now();
         if !self.paced || !session.has_started() {
-            return session.run(session.world.mark_before(now.plus(STRIDE)), out);
+            let until = session.world.mark_before(now.plus(STRIDE));
+            return session.run(args.limit(session, until), out);
         }
         let pace = self.pace.get_or_insert_with(|| Pace::begin(now));
         let allowed = session.world.mark_before(pace.allowed(now));
@@ -490,6 +518,11 @@ impl Seat {
         }
         Ok(())
     }
+}
+
+/// The file of a disk, and whether it takes no writes.
+fn disk(text: &str) -> (&str, bool) {
+    text.strip_suffix(",ro").map_or((text, false), |file| (file, true))
 }
 
 /// What an input takes of a console's room.

@@ -1,6 +1,7 @@
 //! Simulated time beside the host's: never ahead of it, and when it is behind it does
 //! not hurry to catch up with more than [`BEHIND_MAX`].
 
+use crate::hostnet::Clock;
 use std::time::{Duration, Instant};
 use sun4v::time::SimTime;
 
@@ -18,6 +19,13 @@ pub struct Pace {
 
 fn span(host: Duration) -> SimTime {
     SimTime(u64::try_from(host.as_nanos()).unwrap_or(u64::MAX).saturating_mul(1000))
+}
+
+/// The host's clock, from now on.
+#[expect(clippy::disallowed_methods, reason = "connections of the host age by its clock")]
+pub fn clock() -> Clock {
+    let began = Instant::now();
+    Box::new(move || began.elapsed())
 }
 
 impl Pace {

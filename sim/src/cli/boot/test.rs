@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use sun4v::ereport::{Attributes, Descriptor, ErrorReport};
+use sun4v::ereport::{Descriptor, ErrorReport};
 use sun4v::id::{GuestId, VcpuId};
 use sun4v::native::ConsoleInput;
 use sun4v::time::SimTime;
@@ -125,7 +125,7 @@ fn a_run_with_a_network_of_the_host_is_had_again_from_its_tape() {
     let replies = heard.borrow().iter().filter(|frame| frame[..6] == ME).count();
     assert!(replies > 0, "nobody answers");
     let kept = [&trace, &frames].map(|path| std::fs::read(path).unwrap());
-    assert!(kept.iter().all(|kept| kept.len() > 1000));
+    assert!(kept.iter().all(|kept| !kept.is_empty()));
 
     let own = args(&["--playback", tape.to_str().unwrap()]);
     let (scenario, tape_read) = own.tape().unwrap().unwrap();
@@ -153,7 +153,7 @@ fn a_guest_whose_virtual_cpus_are_all_in_error_has_ended() {
         assert_eq!(session.end(), None);
         session.run(session.world.mark_before(session.world.now().plus(STRIDE)), &mut out).unwrap();
     }
-    let report = ErrorReport::new(Descriptor::Precise, Attributes::CPU);
+    let report = ErrorReport::memory(Descriptor::PreciseNonresumable, 0x800_0000);
     let server = session.world.server_mut("t5120").unwrap();
     server.inject(GuestId(1), VcpuId(0), report).unwrap();
     assert_eq!(to_the_end(&mut session, &mut out), End::Failed);
