@@ -120,6 +120,17 @@ const char *md_string(const struct md *md, u64 node, const char *name)
     return text[e->data.length - 1] == 0 ? text : 0;
 }
 
+const u8 *md_data(const struct md *md, u64 node, const char *name, u64 *bytes)
+{
+    const struct element *e = property(md, node, 'd', name, 0);
+
+    *bytes = 0;
+    if (!e || e->data.offset > md->data_bytes || e->data.length > md->data_bytes - e->data.offset)
+        return 0;
+    *bytes = e->data.length;
+    return md->data + e->data.offset;
+}
+
 u64 md_arc(const struct md *md, u64 node, const char *name, u64 nth)
 {
     const struct element *e = property(md, node, 'a', name, nth);

@@ -29,6 +29,8 @@ u64 md_next(const struct md *md, u64 after, const char *name);
 int md_value(const struct md *md, u64 node, const char *name, u64 *value);
 /* A string, NUL-terminated inside the block; null when there is none. */
 const char *md_string(const struct md *md, u64 node, const char *name);
+/* A block of bytes; null when there is none. */
+const u8 *md_data(const struct md *md, u64 node, const char *name, u64 *bytes);
 /* The target of the nth arc of that name; MD_NONE when there are fewer. */
 u64 md_arc(const struct md *md, u64 node, const char *name, u64 nth);
 /* Does the node have this node name? */

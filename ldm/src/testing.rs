@@ -9,7 +9,7 @@ pub(crate) mod drive;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::addr::{PAGE_BYTES, Pa, Ra};
 use sun4v::hcall::HvError;
-use sun4v::hvmd::Inventory;
+use sun4v::hvmd::{Inventory, Rom};
 use sun4v::ldc::map::MAP_ENTRY_BYTES;
 use sun4v::ldc::map::MapPerms;
 use sun4v::ldc::{
@@ -38,8 +38,8 @@ pub(crate) fn inventory() -> Inventory {
         hv_bytes: 128 << 20,
         md_pa: Pa(0x100_0000),
         md_bytes: 32 << 20,
-        rom_pa: Pa(0x400_0000),
-        rom_bytes: 65536,
+        rom: Rom { pa: Pa(0x400_0000), bytes: 65536 },
+        roms: BTreeMap::new(),
     }
 }
 

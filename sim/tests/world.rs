@@ -48,8 +48,8 @@ fn prepare(inventory: &Inventory, vcpus: u8, mb: u64) -> PowerOn {
         id: GUEST,
         name: "guest".to_owned(),
         md_pa,
-        rom_pa: inventory.rom_pa,
-        rom_bytes: inventory.rom_bytes,
+        rom_pa: inventory.rom.pa,
+        rom_bytes: inventory.rom.bytes,
         tod_offset: 0,
         privileges: Default::default(),
     });

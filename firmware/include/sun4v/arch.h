@@ -41,6 +41,7 @@
 #define TT_CLEAN_WINDOW 0x24
 #define TT_DATA_MISS 0x31
 #define TT_LEVEL_14 0x4e
+#define TT_FAST_INSN_MISS 0x64
 #define TT_FAST_DATA_MISS 0x68
 #define TT_CPU_MONDO 0x7c
 #define TT_DEV_MONDO 0x7d
@@ -68,6 +69,7 @@
 #define TTE_W (1ul << 6)
 #define TTE_4M 3ul
 #define TTE_4M_SHIFT 22
+#define PAGE_BITS 13
 
 /* MMU fault status area. */
 #define FAULT_AREA_BYTES 128

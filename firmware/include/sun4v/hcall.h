@@ -37,18 +37,22 @@ enum hv_status {
 enum hv_function {
     HV_MACH_EXIT = 0x00,
     HV_MACH_DESC = 0x01,
+    HV_MACH_SIR = 0x02,
     HV_CPU_START = 0x10,
+    HV_CPU_STOP = 0x11,
     HV_CPU_YIELD = 0x12,
     HV_CPU_QCONF = 0x14,
     HV_CPU_MYID = 0x16,
     HV_CPU_SET_RTBA = 0x18,
     HV_MMU_TSB_CTX0 = 0x20,
+    HV_MMU_DEMAP_CTX = 0x23,
     HV_MMU_MAP_PERM_ADDR = 0x25,
     HV_MMU_FAULT_AREA_CONF = 0x26,
     HV_MMU_ENABLE = 0x27,
     HV_MEM_SCRUB = 0x31,
     HV_CPU_MONDO_SEND = 0x42,
     HV_TOD_GET = 0x50,
+    HV_CONS_GETCHAR = 0x60,
     HV_CONS_PUTCHAR = 0x61,
     HV_CONS_WRITE = 0x63,
     HV_SOFT_STATE_SET = 0x70,
@@ -69,6 +73,7 @@ enum hv_function {
 /* Functions of the core trap. */
 enum hv_core_function {
     HV_API_SET_VERSION = 0x00,
+    HV_API_GET_VERSION = 0x03,
 };
 
 /* API groups. */
@@ -77,6 +82,8 @@ enum hv_group {
     HV_GROUP_INTR = 0x002,
     HV_GROUP_SOFT_STATE = 0x003,
     HV_GROUP_LDC = 0x101,
+    HV_GROUP_NCS = 0x103,
+    HV_GROUP_RNG = 0x104,
 };
 
 /* What a call leaves in %o0..%o3. */
@@ -132,6 +139,14 @@ static inline u64 hv_api_set_version(u64 group, u64 major, u64 minor)
 
 /* --- machine, vCPUs --- */
 
+/* The guest starts again. */
+static inline void NORETURN hv_mach_sir(void)
+{
+    hv_call(HV_MACH_SIR, 0, 0, 0, 0, 0);
+    for (;;)
+        ;
+}
+
 static inline void NORETURN hv_mach_exit(u64 code)
 {
     hv_call(HV_MACH_EXIT, code, 0, 0, 0, 0);
@@ -150,6 +165,11 @@ static inline u64 hv_mach_desc(void *buffer, u64 bytes, u64 *size)
 static inline u64 hv_cpu_start(u64 vcpu, u64 pc, u64 rtba, u64 argument)
 {
     return hv_call(HV_CPU_START, vcpu, pc, rtba, argument, 0).status;
+}
+
+static inline u64 hv_cpu_stop(u64 vcpu)
+{
+    return hv_call(HV_CPU_STOP, vcpu, 0, 0, 0, 0).status;
 }
 
 static inline void hv_cpu_yield(void)
@@ -194,6 +214,12 @@ static inline u64 hv_mmu_tsb_ctx0(u64 count, const void *descriptors)
     return hv_call(HV_MMU_TSB_CTX0, count, RA(descriptors), 0, 0, 0).status;
 }
 
+/* Both TLBs forget what they hold of a context. */
+static inline u64 hv_mmu_demap_ctx(u64 context)
+{
+    return hv_call(HV_MMU_DEMAP_CTX, 0, 0, context, 3, 0).status;
+}
+
 /* `flags`: 1 data TLB, 2 instruction TLB. */
 static inline u64 hv_mmu_map_perm_addr(u64 va, u64 tte, u64 flags)
 {
@@ -210,6 +236,14 @@ static inline u64 hv_mmu_fault_area_conf(void *area)
 static inline u64 hv_cons_putchar(u64 c)
 {
     return hv_call(HV_CONS_PUTCHAR, c, 0, 0, 0, 0).status;
+}
+
+/* `*c` is a character, or -1 for a break, -2 for a hang-up; EWOULDBLOCK without. */
+static inline u64 hv_cons_getchar(s64 *c)
+{
+    struct hv_ret r = hv_call(HV_CONS_GETCHAR, 0, 0, 0, 0, 0);
+    *c = (s64)r.ret1;
+    return r.status;
 }
 
 static inline u64 hv_cons_write(const void *text, u64 bytes, u64 *written)

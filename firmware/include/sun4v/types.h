@@ -11,9 +11,11 @@ typedef long s64;
 typedef u64 usize;
 typedef u32 bool32;
 
-/* A guest runs with virtual addresses equal to real ones, so a pointer may be
- * handed to the hypervisor as it stands. */
+/* A guest that runs with virtual addresses equal to real ones hands a pointer to the
+ * hypervisor as it stands; another one says how before it includes this. */
+#ifndef RA
 #define RA(pointer) ((u64)(pointer))
+#endif
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define PACKED __attribute__((packed))

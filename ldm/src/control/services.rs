@@ -118,8 +118,8 @@ impl Services {
     ) {
         let mut host = kit.host(ports);
         let opened: Result<(), OpenError> = match change {
-            Change::AddSwitch { name, mac, net_dev } => {
-                network.add_switch(&name, mac, &net_dev);
+            Change::AddSwitch { name, net_dev, conf } => {
+                network.add_switch(&name, &net_dev, conf);
                 Ok(())
             }
             Change::RemoveSwitch { name } => {

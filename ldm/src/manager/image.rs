@@ -59,12 +59,13 @@ impl Model {
 
     fn configure(&self, config: &mut HvConfig, domain: &Domain, given: &Given, md_pa: Pa) {
         let guest = given.guest;
+        let rom = self.inventory.rom_of(&domain.name);
         config.guests.push(GuestConf {
             id: guest,
             name: domain.name.clone(),
             md_pa,
-            rom_pa: self.inventory.rom_pa,
-            rom_bytes: self.inventory.rom_bytes,
+            rom_pa: rom.pa,
+            rom_bytes: rom.bytes,
             tod_offset: 0,
             privileges: Privileges::default(),
         });

@@ -13,7 +13,7 @@ use sun4v::hvctl::{
     Body, Detail, GuestState, HvInfo, RcFail, Reply, Request, ResData, ResInfo, ResKind, SoftState,
     Status, Utilisation, VcpuState, VcpuStatus,
 };
-use sun4v::hvmd::{HvConfig, Inventory, VcpuConf};
+use sun4v::hvmd::{HvConfig, Inventory, Rom, VcpuConf};
 use sun4v::id::GuestId;
 use sun4v::md::Md;
 use sun4v::native::{JobId, Observation, Ports, Rets, Work};
@@ -38,8 +38,8 @@ pub(crate) fn inventory(host: &str) -> Inventory {
         hv_bytes: 128 << 20,
         md_pa: Pa(0x100_0000),
         md_bytes: 16 << 20,
-        rom_pa: Pa(0x400_0000),
-        rom_bytes: 65536,
+        rom: Rom { pa: Pa(0x400_0000), bytes: 65536 },
+        roms: BTreeMap::new(),
     }
 }
 

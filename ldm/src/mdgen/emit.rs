@@ -3,7 +3,7 @@
 use super::{CryptoUnit, Device, GuestMd, rx_ino, tx_ino};
 use std::collections::BTreeMap;
 use sun4v::hvmd::CryptoKind;
-use sun4v::id::{LdcId, STRANDS};
+use sun4v::id::{LdcId, T2_STRANDS};
 use sun4v::md::{Md, NodeId};
 use sun4v::time::T2_HZ;
 
@@ -58,7 +58,7 @@ impl GuestMd {
         md.val(node, "serial#", u64::from(self.hostid & 0xff_ffff));
         md.val(node, "mac-address", mac_number(self.mac));
         md.val(node, "stick-frequency", self.stick_hz);
-        md.val(node, "domaining-enabled", 1).val(node, "max-cpus", STRANDS as u64);
+        md.val(node, "domaining-enabled", 1).val(node, "max-cpus", T2_STRANDS as u64);
         // Ours: nobody's driver reads these three.
         md.string(node, "domain-name", &self.name).string(node, "uuid", &self.uuid);
         md.string(node, "chassis-serial", &self.serial);

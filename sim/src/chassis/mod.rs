@@ -12,6 +12,7 @@ pub mod groups;
 pub mod image;
 pub mod native;
 pub mod pool;
+pub mod rom;
 pub mod server;
 pub mod slice;
 pub mod world;

@@ -2,7 +2,7 @@
 //! control domain.
 //!
 //! **Shapes.** The first 128 MB of memory are the hypervisor's: machine
-//! descriptions from [`MD_PA`], the guests' boot image at [`ROM_PA`]. The control
+//! descriptions from [`MD_PA`], the guests' boot images at [`super::rom::ROM_PA`]. The control
 //! domain is guest 0. Interfaces are numbered in the order of their networks'
 //! names.
 //!
@@ -16,6 +16,7 @@ use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
 use super::native::NativeHost;
 use super::pool::Pool;
+use super::rom::Roms;
 use super::slice::DomainSlice;
 use crate::chip::noise::Noise;
 use crate::engine::Choice;
@@ -31,8 +32,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::ereport::ErrorReport;
-use sun4v::hvmd::Inventory;
-use sun4v::id::{CORES, CoreId, GuestId, STRANDS, VcpuId};
+use sun4v::hvmd::{Inventory, Rom};
+use sun4v::id::{CORES, CoreId, GuestId, VcpuId};
 use sun4v::native::{Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
@@ -48,16 +49,12 @@ pub const HV_BYTES: u64 = 128 << 20;
 pub const MD_PA: Pa = Pa(16 << 20);
 /// Bytes for machine descriptions.
 pub const MD_BYTES: u64 = 32 << 20;
-/// Where the guests' boot image lies.
-pub const ROM_PA: Pa = Pa(64 << 20);
-/// The longest boot image.
-pub const ROM_BYTES_MAX: u64 = HV_BYTES - ROM_PA.0;
 /// The longest line of a service processor's console.
 const LINE_BYTES_MAX: usize = 4096;
 
 /// What the service processor of a chassis tells about it.
 #[must_use]
-pub fn inventory(name: &str, chassis: &Chassis, rom_bytes: u64) -> Inventory {
+pub fn inventory(name: &str, chassis: &Chassis, roms: &Roms) -> Inventory {
     let (platform, banner) = match chassis.model {
         Model::T5120 => ("SUNW,SPARC-Enterprise-T5120", "SPARC Enterprise T5120"),
         Model::T5220 => ("SUNW,SPARC-Enterprise-T5220", "SPARC Enterprise T5220"),
@@ -72,14 +69,14 @@ pub fn inventory(name: &str, chassis: &Chassis, rom_bytes: u64) -> Inventory {
         mac,
         cpu: "SUNW,UltraSPARC-T2".to_owned(),
         stick_hz: T2_HZ,
-        strands: STRANDS as u8,
+        strands: chassis.cores * 8,
         memory_bytes: chassis.memory.0,
         hv_pa: Pa(0),
         hv_bytes: HV_BYTES,
         md_pa: MD_PA,
         md_bytes: MD_BYTES,
-        rom_pa: ROM_PA,
-        rom_bytes,
+        rom: roms.all,
+        roms: roms.of.clone(),
     }
 }
 
@@ -122,8 +119,8 @@ pub struct Server {
     board: Board,
     native: NativeHost,
     nics: Vec<Outlet>,
-    /// Bytes of the guests' boot image.
-    rom_bytes: u64,
+    /// Where the guests' boot images are.
+    roms: (Rom, BTreeMap<String, Rom>),
     /// Busy times at the last sample, by guest.
     samples: BTreeMap<GuestId, Vec<SimTime>>,
     /// Unfinished lines of the service processor's consoles.
@@ -168,15 +165,14 @@ impl Server {
     /// See [`PowerOnError`].
     pub fn power_on(
         inventory: &Inventory,
-        rom: &[u8],
+        roms: &Roms,
         given: PowerOn,
         nics: Vec<Outlet>,
     ) -> Result<Self, PowerOnError> {
         let mut board = Board::new(Arc::new(Ram::new(inventory.memory_bytes)?));
         let hv_end = inventory.hv_pa.0 + inventory.hv_bytes;
-        let rom = [(inventory.rom_pa, rom)];
-        let writes = given.writes.iter().map(|(pa, bytes)| (*pa, bytes.as_slice()));
-        for (pa, bytes) in writes.chain(rom) {
+        for (pa, bytes) in given.writes.iter().chain(&roms.writes) {
+            let (pa, bytes) = (*pa, bytes.as_slice());
             let end = pa.0.checked_add(bytes.len() as u64);
             if pa < inventory.hv_pa || end.is_none_or(|end| end > hv_end) {
                 return Err(PowerOnError::Outside { pa, bytes: bytes.len() as u64 });
@@ -194,7 +190,7 @@ impl Server {
             hv,
             board,
             nics,
-            rom_bytes: inventory.rom_bytes,
+            roms: (inventory.rom, inventory.roms.clone()),
             samples: BTreeMap::new(),
             lines: BTreeMap::new(),
             facts: Vec::new(),

@@ -21,7 +21,8 @@
 use super::disks::{DiskError, Drives};
 use super::figures::{Figures, Stopwatch};
 use super::pool::Pool;
-use super::server::{PowerOn, PowerOnError, ROM_BYTES_MAX, Server, inventory};
+use super::rom::{RomError, Roms};
+use super::server::{PowerOn, PowerOnError, Server, inventory};
 use super::slice::{DomainSlice, grid_after};
 use crate::engine::Choice;
 use crate::lab::record::Fact;
@@ -42,27 +43,16 @@ const STEP_MIN: SimTime = SimTime::ns(1);
 /// Numbers of commands that are not steps of the script begin here.
 const TYPED: u64 = 1 << 32;
 
-/// The image that is called `rover` in scenarios.
-const ROVER: &[u8] = include_bytes!("../../../firmware/images/rover.bin");
-/// The image that is called `hello`.
-const HELLO: &[u8] = include_bytes!("../../../firmware/images/hello.bin");
-/// The image that is called `burn`.
-const BURN: &[u8] = include_bytes!("../../../firmware/images/burn.bin");
-/// The image that is called `hostile`.
-const HOSTILE: &[u8] = include_bytes!("../../../firmware/images/hostile.bin");
-
 /// Why a world cannot begin or go on.
 #[derive(Debug, Error)]
 pub enum WorldError {
     /// The boot image of a chassis cannot be used.
-    #[error("chassis {chassis}: boot image {file}: {why}")]
+    #[error("chassis {chassis}: boot image {why}")]
     Boot {
         /// Which chassis.
         chassis: String,
-        /// Its image.
-        file: String,
         /// Why.
-        why: String,
+        why: RomError,
     },
     /// The service processor could not prepare a chassis.
     #[error("chassis {chassis}: {why}")]
@@ -210,15 +200,16 @@ impl World {
         };
         world.note(Fact::run_begins(&scenario.name, scenario.seed, world.slice));
         for (name, chassis) in &scenario.chassis {
-            let rom = boot_image(name, &chassis.boot)?;
-            let inventory = inventory(name, chassis, rom.len() as u64);
+            let roms = Roms::read(chassis)
+                .map_err(|why| WorldError::Boot { chassis: name.clone(), why })?;
+            let inventory = inventory(name, chassis, &roms);
             let given = prepare(name, chassis, &inventory)
                 .map_err(|why| WorldError::Prepare { chassis: name.clone(), why })?;
             let nics = outlets.remove(name).unwrap_or_default();
             for (nic, outlet) in (0..).zip(&nics) {
                 world.nics.insert(*outlet, (world.servers.len(), nic));
             }
-            let mut server = Server::power_on(&inventory, &rom, given, nics)
+            let mut server = Server::power_on(&inventory, &roms, given, nics)
                 .map_err(|why| WorldError::PowerOn { chassis: name.clone(), why })?;
             server.set_seed(scenario.seed);
             let drives = Drives::open(&chassis.local_disks)
@@ -598,23 +589,6 @@ impl World {
         self.script.answered(StepId(id as usize), self.now, reply.status, &printed)?;
         Ok(())
     }
-}
-
-/// The boot image that a chassis is given.
-fn boot_image(chassis: &str, file: &str) -> Result<Vec<u8>, WorldError> {
-    let refuse =
-        |why: String| WorldError::Boot { chassis: chassis.to_owned(), file: file.to_owned(), why };
-    let image = match file {
-        "rover" => ROVER.to_vec(),
-        "hello" => HELLO.to_vec(),
-        "burn" => BURN.to_vec(),
-        "hostile" => HOSTILE.to_vec(),
-        path => std::fs::read(path).map_err(|why| refuse(why.to_string()))?,
-    };
-    if image.is_empty() || image.len() as u64 > ROM_BYTES_MAX {
-        return Err(refuse(format!("{} bytes; 1 to {ROM_BYTES_MAX} fit", image.len())));
-    }
-    Ok(image)
 }
 
 mod debug;

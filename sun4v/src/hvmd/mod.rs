@@ -14,6 +14,7 @@ pub use codec::{CONTENT_VERSION, HvmdError};
 use crate::addr::{Pa, RealRange};
 use crate::id::{CoreId, GuestId, LdcId, StrandId, VcpuId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything that a hypervisor MD says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,7 +220,24 @@ pub struct Inventory {
     /// Its bytes.
     pub md_bytes: u64,
     /// The boot image for guests, in hypervisor memory.
-    pub rom_pa: Pa,
-    /// Its bytes.
-    pub rom_bytes: u64,
+    pub rom: Rom,
+    /// Boot images of guests that have one of their own, by domain.
+    pub roms: BTreeMap<String, Rom>,
+}
+
+/// A boot image for guests, in hypervisor memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rom {
+    /// Where it lies.
+    pub pa: Pa,
+    /// Its bytes; 0 for none.
+    pub bytes: u64,
+}
+
+impl Inventory {
+    /// What the domain of this name starts from.
+    #[must_use]
+    pub fn rom_of(&self, domain: &str) -> Rom {
+        self.roms.get(domain).copied().unwrap_or(self.rom)
+    }
 }

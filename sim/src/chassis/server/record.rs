@@ -4,13 +4,14 @@
 //! **Errors.** [`Unsaved`] while something is under way; [`LoadError`] for records that
 //! break a rule.
 
-use super::{CONTROL, PowerOnError, Server, inventory};
+use super::{CONTROL, HV_BYTES, PowerOnError, Server, inventory};
 use crate::chassis::board::Board;
 use crate::chassis::checkpoint::{LoadError, RECORDS_MAX, Reader, TRAILING, Writer, memory};
 use crate::chassis::disks::{AT_WORK, Drives};
 use crate::chassis::domain::DomainV1;
 use crate::chassis::figures::{Figures, FiguresV1};
 use crate::chassis::native::{NativeHost, NativeV1};
+use crate::chassis::rom::Roms;
 use crate::chip::cwq::UnitV1;
 use crate::chip::noise::Noise;
 use crate::lab::Outlet;
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use sun4v::addr::Pa;
-use sun4v::hvmd::Inventory;
+use sun4v::hvmd::{Inventory, Rom};
 use sun4v::id::GuestId;
 use sun4v::native::Program;
 use sun4v::record::{self, Schema, decode, encode};
@@ -33,8 +34,10 @@ use sun4v::time::SimTime;
 pub struct ServerV1 {
     /// Its name.
     pub name: String,
-    /// Bytes of the guests' boot image.
-    pub rom_bytes: u64,
+    /// Where the boot image for guests is.
+    pub rom: Rom,
+    /// Boot images of guests that have one of their own, by domain, in ascending order.
+    pub roms: Vec<(String, Rom)>,
     /// Busy times at the last sample, by guest, in ascending order.
     pub samples: Vec<(u8, Vec<SimTime>)>,
     /// Unfinished lines of the service processor's consoles, by guest, likewise.
@@ -127,7 +130,7 @@ impl Server {
             native: _,
             // The scenario's.
             nics: _,
-            rom_bytes,
+            roms: (rom, roms),
             samples,
             lines,
             // Taken before.
@@ -143,7 +146,8 @@ impl Server {
         } = self;
         let record = ServerV1 {
             name: name.clone(),
-            rom_bytes: *rom_bytes,
+            rom: *rom,
+            roms: roms.iter().map(|(domain, rom)| (domain.clone(), *rom)).collect(),
             samples: samples.iter().map(|(id, busy)| (id.0, busy.clone())).collect(),
             lines: lines.iter().map(|(id, line)| (id.0, line.clone())).collect(),
             crypto: *crypto,
@@ -184,10 +188,14 @@ impl Server {
         if !rest.is_empty() {
             return Err(LoadError::section(&section, TRAILING));
         }
-        if record.name != name || record.rom_bytes > super::ROM_BYTES_MAX {
-            return Err(refuse(broken("another name, or no boot image")));
+        let of: BTreeMap<_, _> =
+            by_key(record.roms.clone(), |domain| domain, Ok).map_err(refuse)?;
+        let roms = Roms { all: record.rom, of, writes: Vec::new() };
+        let inside = |rom: &Rom| rom.pa.0.checked_add(rom.bytes).is_some_and(|end| end <= HV_BYTES);
+        if record.name != name || !roms.of.values().chain([&roms.all]).all(inside) {
+            return Err(refuse(broken("another name, or a boot image outside")));
         }
-        let inventory = inventory(name, chassis, record.rom_bytes);
+        let inventory = inventory(name, chassis, &roms);
         let program_section = format!("program/{name}");
         let saved = reader.section(&program_section)?.all(RECORDS_MAX)?;
         let program = restore(name, chassis, &inventory, &saved)
@@ -204,7 +212,8 @@ impl Server {
             .map_err(|why| LoadError::section(&section, why))?;
         let ServerV1 {
             name: _,
-            rom_bytes,
+            rom: _,
+            roms: _,
             samples,
             lines,
             crypto,
@@ -232,7 +241,7 @@ impl Server {
             board,
             native,
             nics,
-            rom_bytes,
+            roms: (roms.all, roms.of),
             samples: by_key(samples, GuestId, Ok).map_err(refuse)?,
             lines: by_key(lines, GuestId, line).map_err(refuse)?,
             facts: Vec::new(),

@@ -21,6 +21,7 @@ use crate::time::rng::Seed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use sun4v::id::T2_STRANDS;
 use sun4v::time::SimTime;
 
 /// A scenario, checked.
@@ -149,6 +150,10 @@ pub enum Model {
 pub struct Chassis {
     /// Which kind.
     pub model: Model,
+    /// Cores of eight strands: a T2 has 8; with a ninth, which only a lab has, a guest
+    /// may have 64 virtual CPUs beside a control domain.
+    #[serde(default = "default_cores")]
+    pub cores: u8,
     /// Installed memory.
     #[serde(default = "default_memory")]
     pub memory: Size,
@@ -156,6 +161,9 @@ pub struct Chassis {
     /// flat binary.
     #[serde(default = "default_boot")]
     pub boot: String,
+    /// What domains start from that are to start from something else, by name.
+    #[serde(default)]
+    pub guests: BTreeMap<String, GuestImage>,
     /// Its control domain.
     #[serde(default)]
     pub primary: Primary,
@@ -187,6 +195,32 @@ pub struct LocalDisk {
     /// Bytes a second, on top.
     #[serde(default = "default_disk_bytes")]
     pub bytes_per_second: Size,
+}
+
+/// What a domain starts from: a firmware, and what that is to start.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestImage {
+    /// An image that is built in, or the path of a flat binary.
+    pub firmware: String,
+    /// Path of an ELF image, plain or gzip.
+    pub kernel: Option<String>,
+    /// Path of its initial RAM disk.
+    pub initrd: Option<String>,
+    /// Its command line.
+    pub append: String,
+}
+
+impl Default for GuestImage {
+    /// The firmware and its prompt.
+    fn default() -> Self {
+        let firmware = crate::chassis::rom::OPENBOOT.to_owned();
+        Self { firmware, kernel: None, initrd: None, append: String::new() }
+    }
+}
+
+fn default_cores() -> u8 {
+    (T2_STRANDS / 8) as u8
 }
 
 fn default_memory() -> Size {

@@ -119,6 +119,10 @@ impl Scenario {
         for (name, chassis) in &self.chassis {
             let primary = &chassis.primary;
             let key = |last| ["chassis", name, "primary", last];
+            if ![8, 9].contains(&chassis.cores) {
+                let why = format!("{} cores: a T2 has 8, and a lab may add one", chassis.cores);
+                return fail(&["chassis", name, "cores"], why);
+            }
             if !(1..=64).contains(&primary.vcpus) {
                 return fail(&key("vcpus"), format!("{} is not 1 to 64", primary.vcpus));
             }
