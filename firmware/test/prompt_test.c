@@ -176,7 +176,8 @@ static void a_person_types(void)
     fclose(file);
     for (u64 at = 0, line = 1; at < length || at < console_length; at++) {
         if (expected[at] != console_said[at]) {
-            printf("%s:%lu: differs: %.40s, not %.40s\n", name, line, console_said + at, expected + at);
+            printf("%s:%lu: differs: %.40s, not %.40s\n", name, line, console_said + at,
+                   expected + at);
             exit(1);
         }
         line += expected[at] == '\n';
@@ -256,8 +257,8 @@ static void nvramrc_is_run_before_anything_else(void)
     md_node("variables");
     md_add_string("auto-boot?", "true");
     md_add_string("use-nvramrc?", "true");
-    md_add_string("nvramrc", "devalias other /virtual-devices/channel-devices/disk@0\n.\" from nvramrc\"\n"
-                             "nvrun\nsetenv boot-command 1");
+    md_add_string("nvramrc", "devalias other /virtual-devices/channel-devices/disk@0\n"
+                             ".\" from nvramrc\"\nnvrun\nsetenv boot-command 1");
     md_end_node();
     started.count = 0;
     console_clear();
@@ -335,7 +336,8 @@ static void make_noise(void)
         return;
     }
     while (length < wanted) {
-        static const char odd[] = "\b\x7f\x15\x17\x03\x01\x05\x02\x06\x0b\x04\x19\x10\x0e\x12\x1b[\x1bO\x80\x81\n\t \xff:/@\"(\\";
+        static const char odd[] = "\b\x7f\x15\x17\x03\x01\x05\x02\x06\x0b\x04\x19\x10\x0e\x12"
+                                  "\x1b[\x1bO\x80\x81\n\t \xff:/@\"(\\";
         const char *part = words[roll(words_count)].name;
 
         switch (roll(6)) {
@@ -349,8 +351,9 @@ static void make_noise(void)
             line[length++] = "0123456789abcdef-"[roll(17)];
             break;
         default: {
-            static const char *const more[] = {"nvramrc", "auto-boot?", "true", "disk:a,/x", "boot-device",
-                                               "/virtual-devices", "..", "net", "initrd=/y", "use-nvramrc?"};
+            static const char *const more[] = {
+                "nvramrc",          "auto-boot?", "true", "disk:a,/x", "boot-device",
+                "/virtual-devices", "..",         "net",  "initrd=/y", "use-nvramrc?"};
             if (roll(3) == 0)
                 part = more[roll(COUNT_OF(more))];
             /* Those that end the test are for its end. */

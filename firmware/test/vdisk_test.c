@@ -249,7 +249,8 @@ static void a_disk_is_read(void)
     CHECK_EQ(source->sectors, server.bytes / 512);
     check_reads(source);
     CHECK_EQ(server.sessions, 1);
-    CHECK(!strcmp(source->read(source, 5000, 1, (u64)server.content), "its server reports an error"));
+    CHECK(!strcmp(source->read(source, 5000, 1, (u64)server.content),
+                  "its server reports an error"));
     gone();
     /* And again, after it was closed. */
     CHECK(!vdisk_open(3, &source));
@@ -548,7 +549,8 @@ static void a_kernel_is_found_on_a_disk(void)
     one_boots("few2.img", "boot disk:,\\boot\\small a", DISK, "a", 1000, 0);
     one_boots("few2.img", "boot /link initrd=/slow quiet", DISK, "initrd=/slow quiet", 1000, 1000);
     one_boots("few4.img", "boot " DISK " /link", DISK, "", 1000, 0);
-    one_boots("few4.img", "boot disk initrd=/vmlinux initrd=/link", DISK, "initrd=/vmlinux initrd=/link", 300000, 1000);
+    one_boots("few4.img", "boot disk initrd=/vmlinux initrd=/link", DISK,
+              "initrd=/vmlinux initrd=/link", 300000, 1000);
     variable_set("boot-file", "/boot/small -x");
     one_boots("few4.img", "boot", DISK, "-x", 1000, 0);
     one_boots("few4.img", "boot disk -y", DISK, "-y", 300000, 0);

@@ -152,6 +152,17 @@ impl Hypervisor {
         Ok(guest.report_error(vcpu, report, machine.cpus(id)))
     }
 
+    /// The service processor resets the control domain, as if that had asked for it.
+    ///
+    /// # Errors
+    /// See [`ReportError`]; nothing happens then.
+    pub fn sp_reset(&mut self, machine: &mut dyn Machine) -> Result<(), ReportError> {
+        let id = self.control_domain().ok_or(ReportError::NoGuest)?;
+        self.running(id)?;
+        self.reset(id, machine);
+        Ok(())
+    }
+
     /// The service processor asks a guest to panic and write its dump. T2's firmware does so
     /// with the control domain only; the other guests are the manager's.
     ///

@@ -351,8 +351,8 @@ impl Hypervisor {
         self.reconfigure_delayed(id, machine);
     }
 
-    /// A guest has asked to start again.
-    fn reset(&mut self, id: GuestId, machine: &mut dyn Machine) {
+    /// A guest has asked to start again, or somebody for it.
+    pub(crate) fn reset(&mut self, id: GuestId, machine: &mut dyn Machine) {
         if !self.runs(id) {
             return;
         }

@@ -542,3 +542,76 @@ fn any_64_bytes_are_answered() {
         assert!(chassis.lab.hv.guest(GuestId(0)).is_some());
     });
 }
+
+/// The order in which a manager adds virtual CPUs to a guest that runs and takes them
+/// away: strands that stand still come and go, and one that runs goes never.
+#[test]
+fn virtual_cpus_of_a_running_guest_come_and_go_while_they_stand_still() {
+    let mut chassis = Chassis::open(&with_rover(ROVER_PA));
+    chassis.start_rover();
+    for (group, major, minor) in [(1, 1, 1), (2, 1, 0), (0x101, 1, 0)] {
+        chassis.lab.caller = (ROVER, VcpuId(0));
+        chassis.lab.core(0, [group, major, minor, 0, 0]);
+    }
+    // Two places in turn: the MD in force is not written over.
+    let mut places = [OTHER_MD, FIRST_MD].into_iter().cycle();
+    let mut reconfigure = |chassis: &mut Chassis, config: &HvConfig| {
+        let md = places.next().unwrap();
+        chassis.lab.board.memory.write(md, &config.to_md().to_bytes());
+        let status = chassis.ask(Request::Reconfigure { md, guest: u32::MAX }).status;
+        if status != Status::Ok {
+            places.next();
+        }
+        status
+    };
+    let state = |chassis: &mut Chassis, vcpu: u64| {
+        chassis.lab.caller = (ROVER, VcpuId(0));
+        let answer = chassis.lab.call(nr::cpu_state, [vcpu, 0, 0, 0, 0]);
+        (answer.status, answer.rets[0])
+    };
+    const STOPPED: (u64, u64) = (0, 1);
+    const RUNNING: (u64, u64) = (0, 2);
+    let no_cpu = |state: (u64, u64)| state.0 == HvError::NoCpu.code();
+
+    // Two come; they stand until the guest starts them.
+    let mut config = with_rover(ROVER_PA);
+    config.guests[1].md_pa = Pa(0x1_8000);
+    config.vcpus.extend([vcpu(10, 1, 2), vcpu(16, 1, 3)]);
+    chassis.lab.board.memory.write(Pa(0x1_8000), &[0, 1, 0, 0]);
+    assert_eq!(reconfigure(&mut chassis, &config), Status::Ok);
+    chassis.check_whole();
+    assert!(chassis.lab.hv.runs(ROVER));
+    assert_eq!(state(&mut chassis, 0), RUNNING);
+    assert_eq!([2, 3].map(|vcpu| state(&mut chassis, vcpu)), [STOPPED; 2]);
+    chassis.rover(0, nr::cpu_start, [2, BASE + 0x100, BASE, 7, 0]);
+    assert_eq!(state(&mut chassis, 2), RUNNING);
+    let (res, info) = ResInfo::VcpuState.codes();
+    let asked = chassis.ask(Request::GetResStat { res, id: 10, info });
+    assert_eq!(asked.status, Status::Ok);
+
+    // The one that runs stays, and with it everything; interrupts may be meant for it.
+    for ino in [0, 1] {
+        chassis.rover(0, nr::vintr_settarget, [0x200, ino, 2, 0, 0]);
+    }
+    let before = chassis.everything();
+    assert_eq!(reconfigure(&mut chassis, &with_rover(ROVER_PA)), Status::BadMd);
+    assert_eq!(chassis.everything(), before);
+
+    // Stopped, it goes, and so does the one that never ran; then a neighbour gets its strand.
+    chassis.rover(0, nr::cpu_stop, [2, 0, 0, 0, 0]);
+    let mut without = with_rover(ROVER_PA);
+    without.guests[1].md_pa = Pa(0x1_8000);
+    let mut moved = without.clone();
+    moved.vcpus.push(vcpu(10, 0, 2));
+    assert_eq!(reconfigure(&mut chassis, &moved), Status::BadMd, "not from hand to hand");
+    assert_eq!(reconfigure(&mut chassis, &without), Status::Ok);
+    chassis.check_whole();
+    assert_eq!(reconfigure(&mut chassis, &moved), Status::Ok);
+    chassis.check_whole();
+    assert!([2, 3].into_iter().all(|vcpu| no_cpu(state(&mut chassis, vcpu))));
+    chassis.lab.caller = (ROVER, VcpuId(0));
+    let start = chassis.lab.call(nr::cpu_start, [2, BASE + 0x100, BASE, 7, 0]);
+    assert!(no_cpu((start.status, 0)));
+    assert_eq!(state(&mut chassis, 0), RUNNING);
+    assert_eq!(state(&mut chassis, 1), STOPPED);
+}

@@ -162,6 +162,26 @@ fn a_watchdog_that_is_set_again_does_not_end_and_another_guests_never_does() {
 }
 
 #[test]
+fn the_service_processor_resets_the_control_domain_and_nobody_else() {
+    let mut chassis = running();
+    chassis.lab.board.started.clear();
+    assert_eq!(chassis.lab.hv.sp_reset(&mut chassis.lab.board), Ok(()));
+    assert_eq!(chassis.lab.board.started, [PRIMARY].into());
+    assert!(chassis.lab.hv.runs(PRIMARY) && chassis.lab.hv.runs(ROVER));
+    // Its session with the hypervisor has ended; it begins another.
+    assert!(
+        chassis
+            .lab
+            .hv
+            .guest(PRIMARY)
+            .unwrap()
+            .endpoints
+            .values()
+            .all(|end| { !end.tx.is_configured() && !end.rx.is_configured() })
+    );
+}
+
+#[test]
 fn a_clock_that_was_set_is_told_once() {
     let mut chassis = running();
     chassis.boundary();

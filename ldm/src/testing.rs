@@ -111,6 +111,8 @@ pub(crate) struct Board {
     /// Endpoints of what stands for the hypervisor: to copy through their channels
     /// takes physical addresses, which count that domain's memory from zero.
     pub(crate) hypervisor: BTreeSet<(usize, u16)>,
+    /// Of consoles: whose it was last, what came out, the room that was told.
+    pub(crate) console: (String, Vec<u8>, Option<usize>),
 }
 
 impl Board {
@@ -134,6 +136,7 @@ impl Board {
             domains: (0..domains).map(|_| domain()).collect(),
             now: SimTime::ZERO,
             hypervisor: BTreeSet::new(),
+            console: Default::default(),
         }
     }
 
@@ -155,6 +158,11 @@ impl Board {
     /// Is there such an endpoint?
     pub(crate) fn has(&self, (domain, channel): (usize, u16)) -> bool {
         self.domains[domain].ldc.contains_key(&channel)
+    }
+
+    /// Packets that an end has sent and the other has not taken.
+    pub(crate) fn packets_waiting(&self, (domain, channel): (usize, u16)) -> u64 {
+        self.domains[domain].ldc[&channel].tx.waiting() / 64
     }
 
     pub(crate) fn ports(&mut self, me: usize) -> FakePorts<'_> {
@@ -448,6 +456,16 @@ impl Ports for FakePorts<'_> {
 
     fn log(&mut self, line: String) {
         self.me().lines.push(line);
+    }
+
+    fn console_out(&mut self, domain: &str, bytes: &[u8]) {
+        self.board.console.0 = domain.to_owned();
+        self.board.console.1.extend_from_slice(bytes);
+    }
+
+    fn console_room(&mut self, domain: &str, room: Option<usize>) {
+        self.board.console.0 = domain.to_owned();
+        self.board.console.2 = room;
     }
 
     fn observe(&mut self, fact: Observation) {

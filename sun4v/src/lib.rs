@@ -9,6 +9,7 @@
 
 pub mod addr;
 mod code;
+pub mod ds;
 pub mod ereport;
 pub mod hcall;
 pub mod hvctl;

@@ -20,6 +20,17 @@ use crate::vio::vdisk::Errno;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobId(pub u64);
 
+/// What somebody at a console does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleInput {
+    /// Types.
+    Typed(Vec<u8>),
+    /// Sends a break.
+    Break,
+    /// Leaves.
+    HangUp,
+}
+
 /// Why a program is woken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -59,6 +70,14 @@ pub enum Event {
         id: u64,
         /// Words after the prompt, such as `ldm list -l rover`.
         line: String,
+    },
+    /// Somebody does something at the console of another domain. What does not fit
+    /// ([`Ports::console_room`]) is refused whole.
+    Console {
+        /// Whose console.
+        domain: String,
+        /// What.
+        input: ConsoleInput,
     },
 }
 
@@ -176,6 +195,12 @@ pub trait Ports {
     fn console(&mut self, domain: &str, line: String) {
         self.log(format!("{domain}: {line}"));
     }
+    /// Bytes that another domain wrote to its console, as they are, for whoever sits
+    /// there; each once and in order.
+    fn console_out(&mut self, _domain: &str, _bytes: &[u8]) {}
+    /// How many characters the console of another domain takes now; `None` when there is
+    /// no such console any longer. Told when it has changed.
+    fn console_room(&mut self, _domain: &str, _room: Option<usize>) {}
     /// A fact for the record of the run.
     fn observe(&mut self, fact: Observation);
 }

@@ -145,6 +145,20 @@ impl Endpoint {
         ports: &mut dyn Ports,
         packets: impl Iterator<Item = [u8; PACKET_BYTES]>,
     ) -> Result<usize, HvError> {
+        self.send_whole(ports, packets, |_| true)
+    }
+
+    /// The same of groups of packets, of which `ends` knows the last one: of a group that
+    /// does not find room nothing is sent.
+    ///
+    /// # Errors
+    /// The hypervisor's.
+    pub fn send_whole(
+        &mut self,
+        ports: &mut dyn Ports,
+        packets: impl Iterator<Item = [u8; PACKET_BYTES]>,
+        ends: impl Fn(&[u8; PACKET_BYTES]) -> bool,
+    ) -> Result<usize, HvError> {
         let id = u64::from(self.conf.id.0);
         let [head, mut tail, state, ..] = ports.hcall(LDC_TX_GET_STATE, [id, 0, 0, 0, 0])?;
         match State::from_code(state) {
@@ -157,11 +171,13 @@ impl Endpoint {
         }
         let room = (head.wrapping_sub(tail).wrapping_sub(PACKET_BYTES as u64) % QUEUE_BYTES)
             / PACKET_BYTES as u64;
-        let mut sent = 0;
-        for packet in packets.take(room as usize) {
-            ports.write(self.tx.at(tail), &packet);
-            tail = (tail + PACKET_BYTES as u64) % QUEUE_BYTES;
-            sent += 1;
+        let (mut sent, mut next) = (0, tail);
+        for (n, packet) in (1..).zip(packets.take(room as usize)) {
+            ports.write(self.tx.at(next), &packet);
+            next = (next + PACKET_BYTES as u64) % QUEUE_BYTES;
+            if ends(&packet) {
+                (sent, tail) = (n, next);
+            }
         }
         if sent > 0 {
             ports.hcall(LDC_TX_SET_QTAIL, [id, tail, 0, 0, 0])?;

@@ -1,4 +1,5 @@
-//! The link protocol in unreliable mode: handshake, sequence numbers, fragments.
+//! The link protocol in unreliable and reliable mode: handshake, sequence numbers,
+//! fragments, acknowledgements.
 //!
 //! A pure state machine: packets in, packets and events out.
 //!
@@ -6,15 +7,26 @@
 //! numbers are 0, so an end that sent RDX numbers its data from 2 and the other
 //! from 1.
 //!
+//! **Reliable mode.** A packet carries 48 bytes and the number of the last packet that its
+//! sender has accepted. Each message that is whole is acknowledged by a packet that has a
+//! number of its own and is not acknowledged itself. At most [`WINDOW`] fragments wait for
+//! theirs; messages beyond that wait uncut ([`Link::waiting`]), so that numbers follow
+//! the order of sending.
+//!
 //! **Errors.** A packet out of sequence is refused by NACK and everything behind
-//! it is dropped; whoever gets a NACK of data begins anew. Nothing that the peer
-//! sends panics or makes the machine hold more than [`MESSAGE_MAX`] bytes.
+//! it is dropped; whoever gets a NACK of data, or an acknowledgement of what it has not
+//! sent, begins anew. Nothing that the peer sends panics or makes the machine hold more
+//! than [`MESSAGE_MAX`] bytes of a message.
 //!
 //! **Source.** The LDC link protocol as Linux `ldc.c` and Solaris `ldc.c` speak it.
 
 use std::collections::VecDeque;
-use sun4v::ldc::packet::UNRELIABLE_PAYLOAD;
+use sun4v::ldc::packet::{RELIABLE_PAYLOAD, UNRELIABLE_PAYLOAD};
 use sun4v::ldc::{Ctrl, Kind, Mode, Packet, Stype, Version};
+
+/// Fragments that may wait for their acknowledgement: one less than entries of a queue,
+/// as an end counts that keeps what it has sent there.
+pub const WINDOW: usize = super::ENTRIES as usize - 1;
 
 /// Bytes of the longest message that is put together.
 pub const MESSAGE_MAX: usize = 4096;
@@ -60,6 +72,8 @@ enum Phase {
 /// One end of a link.
 #[derive(Debug)]
 pub struct Link {
+    /// Unreliable or reliable.
+    mode: Mode,
     phase: Phase,
     /// Last number sent.
     sent: u32,
@@ -67,19 +81,40 @@ pub struct Link {
     accepted: u32,
     /// A message's fragments so far, and the number of the first.
     partial: Option<(u32, Vec<u8>)>,
+    /// Fragments that were sent and are not acknowledged, by number; reliable mode.
+    unacked: VecDeque<u32>,
+    /// The last number that was acknowledged.
+    acked: u32,
+    /// Messages that wait for acknowledgements of those before.
+    backlog: VecDeque<Vec<u8>>,
 }
 
 impl Default for Link {
     fn default() -> Self {
-        Self::new()
+        Self::new(Mode::Unreliable)
     }
 }
 
 impl Link {
     /// A link that waits for its peer.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { phase: Phase::Closed, sent: 0, accepted: 0, partial: None }
+    pub const fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            phase: Phase::Closed,
+            sent: 0,
+            accepted: 0,
+            partial: None,
+            unacked: VecDeque::new(),
+            acked: 0,
+            backlog: VecDeque::new(),
+        }
+    }
+
+    /// Messages that wait for acknowledgements of those before.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.backlog.len()
     }
 
     /// May messages be sent?
@@ -91,27 +126,67 @@ impl Link {
     /// Back to the beginning; true when the link was up.
     pub fn close(&mut self) -> bool {
         let was_up = self.is_up();
-        *self = Self::new();
+        *self = Self::new(self.mode);
         was_up
     }
 
     /// Begins the handshake.
     pub fn start(&mut self, out: &mut VecDeque<Packet>) {
-        *self = Self::new();
+        *self = Self::new(self.mode);
         self.phase = Phase::Proposed;
         out.push_back(Packet::version(Stype::Info, Version::V1_0));
     }
 
-    /// Cuts a message into packets; false when the link is not up.
+    /// Cuts a message into packets; false when the link is not up, or the message is
+    /// longer than a peer takes in reliable mode.
     pub fn message(&mut self, bytes: &[u8], out: &mut VecDeque<Packet>) -> bool {
         if !self.is_up() {
             return false;
+        }
+        if self.mode == Mode::Reliable {
+            if bytes.len() > MESSAGE_MAX {
+                return false;
+            }
+            self.backlog.push_back(bytes.to_vec());
+            self.cut(out);
+            return true;
         }
         let last = bytes.len().saturating_sub(1) / UNRELIABLE_PAYLOAD;
         for (n, piece) in bytes.chunks(UNRELIABLE_PAYLOAD).enumerate() {
             self.sent = self.sent.wrapping_add(1);
             out.push_back(Packet::fragment(self.sent, piece, n == 0, n == last));
         }
+        true
+    }
+
+    /// Cuts messages that wait, as far as the window has room for whole ones.
+    fn cut(&mut self, out: &mut VecDeque<Packet>) {
+        while let Some(bytes) = self.backlog.front() {
+            let pieces = bytes.len().div_ceil(RELIABLE_PAYLOAD);
+            if self.unacked.len() + pieces > WINDOW {
+                return;
+            }
+            let Some(bytes) = self.backlog.pop_front() else { return };
+            for (n, piece) in bytes.chunks(RELIABLE_PAYLOAD).enumerate() {
+                self.sent = self.sent.wrapping_add(1);
+                self.unacked.push_back(self.sent);
+                let (start, stop) = (n == 0, n + 1 == pieces);
+                out.push_back(Packet::reliable(self.sent, self.accepted, piece, start, stop));
+            }
+        }
+    }
+
+    /// The peer has accepted everything up to `ackid`; false when it cannot have.
+    fn acknowledged(&mut self, ackid: u32) -> bool {
+        let (upto, all) = (ackid.wrapping_sub(self.acked), self.sent.wrapping_sub(self.acked));
+        if upto > all {
+            return false;
+        }
+        let acked = self.acked;
+        while self.unacked.front().is_some_and(|number| number.wrapping_sub(acked) <= upto) {
+            self.unacked.pop_front();
+        }
+        self.acked = ackid;
         true
     }
 
@@ -168,21 +243,21 @@ impl Link {
             }
             (Some(Ctrl::Ver), Stype::Ack, Phase::Proposed | Phase::Agreed { rts: false }) => {
                 self.phase = Phase::Agreed { rts: true };
-                out.push_back(Packet::ready(Ctrl::Rts, Mode::Unreliable, 0));
+                out.push_back(Packet::ready(Ctrl::Rts, self.mode, 0));
             }
             (Some(Ctrl::Ver), Stype::Nack, Phase::Proposed) => return self.fail(events),
             (Some(Ctrl::Rts), Stype::Info, Phase::Agreed { .. } | Phase::Proposed) => {
-                if packet.mode() != Some(Mode::Unreliable) {
+                if packet.mode() != Some(self.mode) {
                     out.push_back(Packet::nack(packet, 0, 0));
                     return self.fail(events);
                 }
                 let rts = self.phase == Phase::Agreed { rts: true };
                 self.accepted = packet.seqid.get();
                 self.phase = Phase::Ready { rts };
-                out.push_back(Packet::ready(Ctrl::Rtr, Mode::Unreliable, 0));
+                out.push_back(Packet::ready(Ctrl::Rtr, self.mode, 0));
             }
             (Some(Ctrl::Rtr), Stype::Info, Phase::Agreed { rts: true }) => {
-                if packet.mode() != Some(Mode::Unreliable) {
+                if packet.mode() != Some(self.mode) {
                     return self.fail(events);
                 }
                 self.accepted = packet.seqid.get();
@@ -242,7 +317,12 @@ impl Link {
             return Next::Purge;
         }
         self.accepted = seqid;
+        let reliable = self.mode == Mode::Reliable;
         if stype == Stype::Ack {
+            if reliable && !self.acknowledged(packet.ackid()) {
+                return self.fail(events);
+            }
+            self.cut(out);
             return Next::Continue;
         }
         if packet.is_start() {
@@ -251,135 +331,23 @@ impl Link {
         let Some((_, message)) = &mut self.partial else {
             return Next::Continue;
         };
-        if message.len() + packet.data().len() > MESSAGE_MAX {
+        let data = if reliable { packet.reliable_data() } else { packet.data() };
+        if message.len() + data.len() > MESSAGE_MAX {
             return self.fail(events);
         }
-        message.extend_from_slice(packet.data());
+        message.extend_from_slice(data);
         if packet.is_stop()
             && let Some((_, message)) = self.partial.take()
         {
             events.push(LinkEvent::Message(message));
+            if reliable {
+                self.sent = self.sent.wrapping_add(1);
+                out.push_back(Packet::ack(self.sent, seqid));
+            }
         }
         Next::Continue
     }
 }
 
 #[cfg(test)]
-mod test {
-    use super::{Link, LinkEvent, MESSAGE_MAX, Next};
-    use proptest::prelude::{any, proptest};
-    use std::collections::VecDeque;
-    use sun4v::ldc::{Packet, Stype, Version};
-
-    /// Two ends and the wires between them.
-    #[derive(Default)]
-    struct Pair {
-        ends: [Link; 2],
-        wires: [VecDeque<Packet>; 2],
-        events: [Vec<LinkEvent>; 2],
-        numbers: [Vec<u32>; 2],
-    }
-
-    impl Pair {
-        fn started_by(ends: &[usize]) -> Self {
-            let mut pair = Self::default();
-            for &end in ends {
-                pair.ends[end].start(&mut pair.wires[end]);
-            }
-            pair.run();
-            pair
-        }
-        fn run(&mut self) {
-            while self.wires.iter().any(|wire| !wire.is_empty()) {
-                for (from, to) in [(0, 1), (1, 0)] {
-                    if let Some(packet) = self.wires[from].pop_front() {
-                        self.numbers[from].push(packet.seqid.get());
-                        let (out, events) = (&mut self.wires[to], &mut self.events[to]);
-                        assert_eq!(self.ends[to].receive(&packet, out, events), Next::Continue);
-                    }
-                }
-            }
-        }
-        fn say(&mut self, end: usize, bytes: &[u8]) {
-            assert!(self.ends[end].message(bytes, &mut self.wires[end]));
-            self.run();
-        }
-    }
-
-    #[test]
-    fn the_one_who_began_numbers_its_data_from_2_and_the_other_from_1() {
-        let mut pair = Pair::started_by(&[0]);
-        assert_eq!(pair.events, [vec![LinkEvent::Up], vec![LinkEvent::Up]]);
-        pair.say(0, b"hello");
-        pair.say(1, b"world");
-        assert_eq!(pair.numbers, [vec![0, 0, 1, 2], vec![0, 0, 1]]);
-        assert_eq!(pair.events[1][1], LinkEvent::Message(b"hello".to_vec()));
-    }
-
-    #[test]
-    fn crossed_handshakes_meet() {
-        let mut pair = Pair::started_by(&[0, 1]);
-        assert_eq!(pair.events, [vec![LinkEvent::Up], vec![LinkEvent::Up]]);
-        pair.say(0, b"a");
-        pair.say(1, b"b");
-        assert_eq!(pair.numbers.map(|numbers| *numbers.last().unwrap()), [2, 2]);
-        assert_eq!(pair.events[0][1], LinkEvent::Message(b"b".to_vec()));
-    }
-
-    #[test]
-    fn a_long_message_arrives_whole() {
-        let mut pair = Pair::started_by(&[0]);
-        for bytes in [1, 55, 56, 57, 112, 500, MESSAGE_MAX] {
-            let message: Vec<u8> = (0..bytes).map(|n| n as u8).collect();
-            pair.say(0, &message);
-            assert_eq!(pair.events[1].pop(), Some(LinkEvent::Message(message)));
-        }
-    }
-
-    #[test]
-    fn a_gap_is_refused_and_makes_the_sender_begin_anew() {
-        let mut pair = Pair::started_by(&[0]);
-        assert!(pair.ends[0].message(&[1; 100], &mut pair.wires[0]));
-        let first = pair.wires[0].pop_front().unwrap();
-        let mut late = pair.wires[0].pop_front().unwrap();
-        late.seqid = 9.into();
-        let (mut out, mut events) = (VecDeque::new(), Vec::new());
-        assert_eq!(pair.ends[1].receive(&first, &mut out, &mut events), Next::Continue);
-        assert_eq!(pair.ends[1].receive(&late, &mut out, &mut events), Next::Purge);
-        let nack = out.pop_front().unwrap();
-        assert_eq!((nack.stype(), nack.ackid()), (Some(Stype::Nack), 1));
-        assert_eq!(pair.ends[0].receive(&nack, &mut out, &mut events), Next::Reset);
-        assert_eq!(events, [LinkEvent::Down]);
-        assert!(!pair.ends[0].is_up());
-    }
-
-    #[test]
-    fn a_peer_that_begins_anew_takes_the_session_down_first() {
-        let mut pair = Pair::started_by(&[0]);
-        pair.ends[0].start(&mut pair.wires[0]);
-        pair.run();
-        assert_eq!(pair.events[1], [LinkEvent::Up, LinkEvent::Down, LinkEvent::Up]);
-    }
-
-    #[test]
-    fn an_unknown_version_is_met_with_1_0() {
-        let (mut out, mut events) = (VecDeque::new(), Vec::new());
-        let ask = Packet::version(Stype::Info, Version { major: 7, minor: 3 });
-        Link::new().receive(&ask, &mut out, &mut events);
-        let answer = out.pop_front().unwrap();
-        assert_eq!((answer.stype(), answer.proposed()), (Some(Stype::Nack), Version::V1_0));
-    }
-
-    proptest! {
-        #[test]
-        fn no_packets_panic_or_pile_up(packets in proptest::collection::vec(any::<[u8; 64]>(), 0..40)) {
-            let mut pair = Pair::started_by(&[0]);
-            let (mut out, mut events) = (VecDeque::new(), Vec::new());
-            for (n, mut bytes) in packets.into_iter().enumerate() {
-                bytes[0] = [1, 2, 2, bytes[0]][n % 4];
-                bytes[4..8].copy_from_slice(&(n as u32 + 2).to_be_bytes());
-                pair.ends[1].receive(&Packet::from_bytes(bytes), &mut out, &mut events);
-            }
-        }
-    }
-}
+mod test;

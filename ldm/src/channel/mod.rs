@@ -1,8 +1,8 @@
 //! Logical domain channels as a native program uses them.
 //!
 //! [`Endpoint`] moves 64-byte packets (raw mode), [`Link`] turns packets into
-//! messages (unreliable mode), [`Channel`] joins the two, [`Copier`] reaches the
-//! memory that a peer lends.
+//! messages (unreliable and reliable mode), [`Channel`] joins the two, [`Copier`] reaches
+//! the memory that a peer lends.
 
 mod copy;
 mod endpoint;
@@ -10,16 +10,18 @@ mod link;
 
 pub use copy::Copier;
 pub use endpoint::{ChannelConf, ENTRIES, Endpoint, OpenError};
-pub use link::{Link, LinkEvent, MESSAGE_MAX, Next};
+pub use link::{Link, LinkEvent, MESSAGE_MAX, Next, WINDOW};
 
 use crate::memory::Arena;
 use std::collections::VecDeque;
 use sun4v::id::LdcId;
-use sun4v::ldc::{Packet, State};
+use sun4v::ldc::{Kind, Mode, Packet, State};
 use sun4v::native::Ports;
 
 /// Packets that wait for a peer that does not read; more end the session.
 const OUTBOX_MAX: usize = 4096;
+/// Messages that wait for a peer that does not acknowledge; likewise.
+const BACKLOG_MAX: usize = 256;
 
 /// A channel that carries messages.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Channel {
     endpoint: Endpoint,
     link: Link,
     outbox: VecDeque<Packet>,
+    /// Fragments of a message are published at once, and are acknowledged.
+    reliable: bool,
     /// We begin handshakes; otherwise the peer does.
     starts: bool,
     /// The session ended outside [`Channel::service`], which has yet to tell.
@@ -44,11 +48,26 @@ impl Channel {
         conf: ChannelConf,
         cookie: u64,
     ) -> Result<Self, OpenError> {
+        Self::of_mode(ports, arena, conf, cookie, Mode::Unreliable)
+    }
+
+    /// The same in a mode that carries messages.
+    ///
+    /// # Errors
+    /// As [`Endpoint::open`].
+    pub fn of_mode(
+        ports: &mut dyn Ports,
+        arena: &mut Arena,
+        conf: ChannelConf,
+        cookie: u64,
+        mode: Mode,
+    ) -> Result<Self, OpenError> {
         let endpoint = Endpoint::open(ports, arena, conf, cookie)?;
         Ok(Self {
             endpoint,
-            link: Link::new(),
+            link: Link::new(mode),
             outbox: VecDeque::new(),
+            reliable: mode == Mode::Reliable,
             starts: false,
             lost: false,
         })
@@ -65,10 +84,15 @@ impl Channel {
         cookie: u64,
     ) -> Result<Self, OpenError> {
         let mut channel = Self::open(ports, arena, conf, cookie)?;
-        channel.starts = true;
-        channel.link.start(&mut channel.outbox);
-        channel.flush(ports);
+        channel.begin(ports);
         Ok(channel)
+    }
+
+    /// Begins a handshake, now and whenever the peer comes up again.
+    pub fn begin(&mut self, ports: &mut dyn Ports) {
+        self.starts = true;
+        self.link.start(&mut self.outbox);
+        self.flush(ports);
     }
 
     /// Which endpoint.
@@ -160,15 +184,20 @@ impl Channel {
     /// Sends what waits, as far as there is room. A peer that does not read for
     /// 4096 packets loses the session.
     pub fn flush(&mut self, ports: &mut dyn Ports) {
-        if self.outbox.is_empty() {
+        if self.outbox.is_empty() && self.link.waiting() == 0 {
             return;
         }
         let packets = self.outbox.iter().map(|packet| packet.to_bytes());
-        match self.endpoint.send(ports, packets) {
+        let reliable = self.reliable;
+        let ends = |packet: &[u8; 64]| {
+            let packet = Packet::from_bytes(*packet);
+            !reliable || packet.kind() != Some(Kind::Data) || packet.env == 0 || packet.is_stop()
+        };
+        match self.endpoint.send_whole(ports, packets, ends) {
             Ok(sent) => drop(self.outbox.drain(..sent)),
             Err(error) => ports.log(format!("channel {}: {error}", self.id())),
         }
-        if self.outbox.len() > OUTBOX_MAX {
+        if self.outbox.len() > OUTBOX_MAX || self.link.waiting() > BACKLOG_MAX {
             ports.log(format!("channel {}: the peer does not read", self.id()));
             self.lost = true;
             self.reset(ports);

@@ -9,7 +9,7 @@ use sun4v::addr::Ra;
 use sun4v::hcall::HvError;
 use sun4v::id::LdcId;
 use sun4v::ldc::map::{MapEntry, MapPerms};
-use sun4v::ldc::{Cookie, CookieAddr, LDC_SET_MAP_TABLE, Mte};
+use sun4v::ldc::{Cookie, CookieAddr, LDC_SET_MAP_TABLE, Mode, Mte};
 use sun4v::native::Ports;
 use zerocopy::IntoBytes;
 
@@ -27,14 +27,18 @@ struct Pair {
 impl Pair {
     /// Endpoint 3 of domain 0 serves, endpoint 1 of domain 1 begins.
     fn new() -> Self {
+        Self::of_mode(Mode::Unreliable)
+    }
+    fn of_mode(mode: Mode) -> Self {
         let mut board = Board::new(2, 0x10_0000);
         board.join((0, 3), (1, 1));
         let mut arenas = [(); 2].map(|()| Arena::new(Ra(BASE), 0x10_0000));
         let [server, client] = &mut arenas;
-        let channels = vec![
-            Channel::open(&mut board.ports(0), server, conf(3), 300).unwrap(),
-            Channel::connect(&mut board.ports(1), client, conf(1), 100).unwrap(),
+        let mut channels = vec![
+            Channel::of_mode(&mut board.ports(0), server, conf(3), 300, mode).unwrap(),
+            Channel::of_mode(&mut board.ports(1), client, conf(1), 100, mode).unwrap(),
         ];
+        channels[1].begin(&mut board.ports(1));
         let mut pair = Self { board, arenas, channels, events: Default::default() };
         pair.run();
         pair
@@ -86,6 +90,22 @@ fn a_reader_that_sleeps_holds_packets_back_and_loses_none() {
     let expected: Vec<_> =
         (0..400_u32).map(|n| LinkEvent::Message(n.to_be_bytes().to_vec())).collect();
     assert_eq!(pair.events[0], expected);
+}
+
+#[test]
+fn a_reliable_channel_publishes_messages_whole_and_waits_for_acknowledgements() {
+    let mut pair = Pair::of_mode(Mode::Reliable);
+    pair.events = Default::default();
+    for n in 0..20_u8 {
+        assert!(pair.channels[1].send(&mut pair.board.ports(1), &[n; 2000]));
+        let waits = pair.board.packets_waiting((1, 1));
+        // A window of three messages of 42 fragments, never a part of one.
+        assert_eq!(waits, 42 * u64::from(n + 1).min(3));
+    }
+    pair.run();
+    let expected: Vec<_> = (0..20_u8).map(|n| LinkEvent::Message(vec![n; 2000])).collect();
+    assert_eq!(pair.events[0], expected);
+    assert!(!pair.channels[1].is_blocked());
 }
 
 #[test]

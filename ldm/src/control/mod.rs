@@ -107,8 +107,26 @@ impl ControlDomain {
         Ok(Self { conf, running: None, recalled: Some(Box::new(recalled)) })
     }
 
+    /// What a life before has kept where a reset does not reach: all that another could
+    /// begin again from, if it stood still.
+    fn kept(&mut self, ports: &mut dyn Ports) -> Option<Box<Recalled>> {
+        let running = self.running.take()?;
+        let record = running.save(&self.conf.inventory.host);
+        let bytes = record.and_then(|record| record::save(&self.conf, record));
+        let kept = bytes
+            .and_then(|bytes| record::load(&self.conf, &bytes).map_err(|error| error.to_string()));
+        match kept {
+            Ok(recalled) => Some(Box::new(recalled)),
+            Err(why) => {
+                ports.log(format!("the control domain was reset and remembers nothing: {why}"));
+                None
+            }
+        }
+    }
+
     fn begin(&mut self, ports: &mut dyn Ports) {
-        let begun = match self.recalled.take() {
+        let recalled = self.recalled.take().or_else(|| self.kept(ports));
+        let begun = match recalled {
             None => Running::begin(&self.conf, ports),
             Some(recalled) => Running::begin_again(&self.conf, ports, *recalled),
         };

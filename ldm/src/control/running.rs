@@ -11,7 +11,7 @@ use crate::crypto::Units;
 use crate::hvctl::Calls;
 use crate::hvctl::{self, Command, Hvctl, Session};
 use crate::manager::record::REQUEST;
-use crate::manager::{Change, Manager, Port, Settings};
+use crate::manager::{Asking, Change, Manager, Port, Settings};
 use crate::migrate::Buffers;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -222,6 +222,9 @@ impl Running {
             Event::Command { id, line } => {
                 self.manager.command(ports, &mut self.session, id, &line);
             }
+            Event::Console { domain, input } => {
+                self.services.console(&mut self.kit, ports, &domain, &input);
+            }
         }
         self.settle(ports);
     }
@@ -245,6 +248,7 @@ impl Running {
             }
             self.network.tick(&mut self.kit.host(ports));
             self.services.tick(&mut self.kit, ports);
+            self.manager.tick(ports, &mut self.session);
         } else if self.units.timer(ports, token) {
             self.with_moves(ports, |moves, ends| moves.cipher(ends));
         } else {
@@ -283,6 +287,7 @@ impl Running {
         loop {
             let changed = self.network.pump(&mut self.kit, ports);
             let mut busy = self.services.work(&mut self.kit, ports, &mut self.network, changed);
+            busy |= self.serve_domains(ports);
             busy |= self.serve_manager(ports);
             busy |= self.serve_calls(ports);
             busy |= self.with_moves(ports, |moves, ends| moves.work(ends));
@@ -297,6 +302,7 @@ impl Running {
             .network
             .next_time(now)
             .min(self.services.next_time(now))
+            .min(self.manager.next_time())
             .min(self.moves.next_time());
         let next = next.max(now.plus(WAIT_MIN));
         if next < self.timer_at && next != SimTime::NEVER {
@@ -347,6 +353,24 @@ impl Running {
         for (tag, answer) in self.manager.take_answers() {
             busy = true;
             self.with_moves(ports, |moves, ends| moves.manager(ends, tag, answer));
+        }
+        busy
+    }
+
+    /// Carries what domains' systems and the manager have for each other.
+    fn serve_domains(&mut self, ports: &mut dyn Ports) -> bool {
+        let mut busy = false;
+        for event in self.services.take_events() {
+            busy = true;
+            self.manager.heard(ports, &mut self.session, event);
+        }
+        for (token, result) in self.manager.take_variables() {
+            busy = true;
+            self.services.variable_done(&mut self.kit, ports, token, result);
+        }
+        for Asking { guest, ticket, ask } in self.manager.take_asks() {
+            busy = true;
+            self.services.ask(&mut self.kit, ports, guest, ticket, &ask);
         }
         busy
     }
@@ -443,3 +467,6 @@ impl Running {
         true
     }
 }
+
+#[cfg(test)]
+mod test;

@@ -1,9 +1,11 @@
-//! The services of the control domain: disks and their storage, consoles.
+//! The services of the control domain: disks and their storage, consoles, and the
+//! manager's sessions with domains.
 
 use super::Kit;
 use super::network::Network;
 use crate::channel::OpenError;
 use crate::manager::Change;
+use crate::service::ds::{Ask, DsEvent, DsServer};
 use crate::service::vcc::record::{ConsolePortV1, Recalled};
 use crate::service::vcc::{ConsoleConf, ConsoleServer};
 use crate::service::vds::DiskServer;
@@ -11,8 +13,9 @@ use crate::service::vds::record::{Disk, DiskV1};
 use crate::service::volumes::Volumes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use sun4v::id::LdcId;
-use sun4v::native::Ports;
+use sun4v::ds::service::VariableResult;
+use sun4v::id::{GuestId, LdcId};
+use sun4v::native::{ConsoleInput, Ports};
 use sun4v::time::SimTime;
 use sun4v::vio::vdisk::Errno;
 
@@ -45,12 +48,13 @@ impl Remembered {
     }
 }
 
-/// Disks and consoles.
+/// Disks, consoles and sessions.
 pub struct Services {
     /// What ports that are yet to be opened again go on from.
     remembered: Remembered,
     disks: DiskServer,
     consoles: ConsoleServer,
+    sessions: DsServer,
     storage: Volumes,
     /// The interface towards storage.
     nic: usize,
@@ -68,6 +72,7 @@ impl Services {
             remembered: Remembered::default(),
             disks: DiskServer::default(),
             consoles: ConsoleServer::default(),
+            sessions: DsServer::default(),
             storage: Volumes::new(hosts, machine),
             nic,
             asked: false,
@@ -84,6 +89,8 @@ impl Services {
             remembered: _,
             disks,
             consoles,
+            // Domains begin their sessions anew when their channels are reset.
+            sessions: _,
             // Its connections; what it holds for a disk, the disk says.
             storage,
             nic: _,
@@ -145,11 +152,15 @@ impl Services {
                     None => self.consoles.attach(&mut host, key, conf),
                 }
             }
+            Change::AttachServices(conf) => {
+                self.sessions.attach(&mut host, key(conf.channel.id), conf)
+            }
             Change::Detach(channel) => {
                 self.asked = true;
                 self.disks.detach(&mut host, &mut self.storage, key(channel));
                 network.detach(&mut host, key(channel));
                 self.consoles.detach(&mut host, key(channel));
+                self.sessions.detach(&mut host, key(channel));
                 Ok(())
             }
             // Of the domain itself.
@@ -173,6 +184,7 @@ impl Services {
             self.asked = true;
             self.disks.mondo(&mut host, &mut self.storage, cookie);
             self.consoles.mondo(&mut host, cookie);
+            self.sessions.mondo(&mut host, cookie);
         }
     }
 
@@ -180,6 +192,47 @@ impl Services {
     pub fn disk_done(&mut self, token: u64, result: Result<Vec<u8>, Errno>) {
         self.asked = true;
         self.storage.disk_done(token, result);
+    }
+
+    /// What domains have said to their manager.
+    pub fn take_events(&mut self) -> Vec<DsEvent> {
+        self.sessions.take_events()
+    }
+
+    /// Asks something of a guest.
+    pub fn ask(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        guest: GuestId,
+        ticket: u64,
+        ask: &Ask,
+    ) {
+        self.sessions.ask(&mut kit.host(ports), guest, ticket, ask);
+    }
+
+    /// Answers a guest that wanted a variable changed.
+    pub fn variable_done(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        token: u64,
+        result: VariableResult,
+    ) {
+        self.sessions.variable_done(&mut kit.host(ports), token, result);
+    }
+
+    /// Somebody does something at a domain's console.
+    pub fn console(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        domain: &str,
+        input: &ConsoleInput,
+    ) {
+        if let Err(error) = self.consoles.input(&mut kit.host(ports), domain, input) {
+            ports.log(format!("console of {domain}: {error}"));
+        }
     }
 
     /// Moves requests and their results until nothing moves; true when something did.
@@ -239,6 +292,7 @@ impl Services {
     pub fn tick(&mut self, kit: &mut Kit, ports: &mut dyn Ports) {
         self.asked = true;
         self.disks.tick(&mut kit.host(ports), &mut self.storage);
+        self.sessions.tick(&mut kit.host(ports));
         if self.consoles.is_blocked() {
             self.consoles.flush(&mut kit.host(ports));
         }
@@ -248,7 +302,8 @@ impl Services {
     pub fn next_time(&self, now: SimTime) -> SimTime {
         let consoles =
             if self.consoles.is_blocked() { now.plus(FLUSH_RETRY) } else { SimTime::NEVER };
-        self.disks.next_tick(now).min(self.storage.next_poll(now)).min(consoles)
+        let sessions = self.sessions.next_tick(now);
+        self.disks.next_tick(now).min(self.storage.next_poll(now)).min(consoles).min(sessions)
     }
 }
 

@@ -18,6 +18,7 @@ use sun4v::hvctl::{
 };
 use sun4v::hvmd::LdcTarget;
 use sun4v::id::{GuestId, LdcId};
+use sun4v::ldc::Mode;
 use sun4v::native::{Event, Program, Reply};
 
 const SECRET: u64 = 0x5e_c2e7;
@@ -231,6 +232,32 @@ impl World {
         self.far.push(Far { domain, id, channel: link, got: Vec::new(), ups: 0, downs: 0 });
         self.run();
         self.far.len() - 1
+    }
+
+    /// A guest opens its end of a reliable channel and waits.
+    pub(crate) fn listens(&mut self, guest: u8, id: u16) -> usize {
+        let domain = domain(GuestId(guest));
+        let (ports, arena) = (&mut self.board.ports(domain), self.arenas.get_mut(&domain).unwrap());
+        let (conf, cookie) = (channel(id), id.into());
+        let link = Channel::of_mode(ports, arena, conf, cookie, Mode::Reliable).unwrap();
+        self.far.push(Far { domain, id, channel: link, got: Vec::new(), ups: 0, downs: 0 });
+        self.run();
+        self.far.len() - 1
+    }
+
+    /// Types a command that is not answered at once; its number.
+    pub(crate) fn types(&mut self, line: &str) -> u64 {
+        self.next += 1;
+        self.event(Event::Command { id: self.next, line: line.to_owned() });
+        self.run();
+        self.next
+    }
+
+    /// The answer to a command, if there is one.
+    pub(crate) fn answer(&mut self, id: u64) -> Option<Reply> {
+        let replies = &mut self.board.domains[0].replies;
+        let at = replies.iter().position(|(own, _)| *own == id)?;
+        Some(replies.remove(at).1)
     }
 
     /// Says something at a guest's end, and takes what was answered.

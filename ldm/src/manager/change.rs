@@ -1,6 +1,7 @@
 //! What the manager tells the rest of its domain.
 
 use crate::channel::ChannelConf;
+use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
 use crate::service::vsw::{SwitchConf, SwitchPortConf};
 use sun4v::id::LdcId;
@@ -41,6 +42,8 @@ pub enum Change {
         /// The group's TCP port.
         tcp_port: u16,
     },
+    /// A domain's system or firmware gets a session with the manager.
+    AttachServices(DsConf),
     /// The port at this endpoint ends.
     Detach(LdcId),
     /// The domain's vCPUs or crypto units are about to change: its units are to be

@@ -5,9 +5,8 @@
 //! does the manager: until its answer is good, everything is as it was.
 
 use super::model::{Model, Refused};
-use crate::factory::PRIMARY_ID;
 use crate::hvctl::Hvctl;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use sun4v::addr::Pa;
 use sun4v::hvctl::{Body, Detail, INVALID_GUEST, RcFail, Reply, Request, ResKind, Status};
 use sun4v::hvmd::HvConfig;
@@ -31,8 +30,8 @@ pub struct InForce {
 }
 
 impl InForce {
-    /// Writes what follows from `next`. Guests in `active` keep their descriptions.
-    /// What comes back is in force once the hypervisor has taken it; with
+    /// Writes what follows from `next`: a guest that runs gets its new description too,
+    /// for the next time that it reads it. What comes back is in force once the hypervisor has taken it; with
     /// it comes the request, unless nothing changes for the hypervisor.
     ///
     /// # Errors
@@ -40,7 +39,6 @@ impl InForce {
     pub fn prepare(
         &self,
         next: Model,
-        active: &BTreeSet<GuestId>,
         ports: &mut dyn Ports,
         hv: &mut dyn Hvctl,
     ) -> Result<(Self, Option<Request>), Refused> {
@@ -48,10 +46,6 @@ impl InForce {
         for (domain, given) in next.bound() {
             let guest = given.guest;
             let had = self.mds.get(&guest);
-            if let Some(had) = had.filter(|_| guest != PRIMARY_ID && active.contains(&guest)) {
-                mds.insert(guest, had.clone());
-                continue;
-            }
             let bytes = next.description(domain, given).to_md();
             let pa = match had {
                 Some((pa, same)) if *same == bytes => *pa,

@@ -152,7 +152,7 @@ pub struct Given {
     pub memory: Vec<RealRange>,
     /// Cores whose crypto units it has.
     pub crypto: Vec<CoreId>,
-    /// Channels to the services.
+    /// Channels to the services and to the manager itself.
     pub links: Vec<Link>,
     /// Its console; the control domain's is the service processor's.
     pub console: Option<Console>,
@@ -172,7 +172,7 @@ impl Given {
     }
 }
 
-/// A channel between a device of a guest and a service of the control domain.
+/// A channel between a device of a guest and the control domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Which device.
@@ -192,6 +192,10 @@ pub enum Device {
     Disk(String),
     /// The virtual network interface of this name.
     Net(String),
+    /// Domain services of its system.
+    Services,
+    /// Domain services of its firmware.
+    Firmware,
 }
 
 /// A console that was given.

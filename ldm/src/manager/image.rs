@@ -149,7 +149,11 @@ impl Model {
                 switch_mac,
             })
         });
-        disks.chain(nets).collect()
+        let ends = [(Linked::Services, false), (Linked::Firmware, true)];
+        let ends = ends.into_iter().filter_map(|(device, firmware)| {
+            Some(Device::Services { firmware, channel: channel(device)? })
+        });
+        disks.chain(nets).chain(ends).collect()
     }
 
     /// Devices of all bound domains, with the control domain's endpoints for them.
@@ -161,8 +165,17 @@ impl Model {
     }
 
     fn services_of_primary(&self) -> Vec<Device> {
-        let hvctl = Device::Channels { ports: vec![("hvctl".into(), HVCTL_CHANNEL)] };
-        let mut devices = vec![hvctl];
+        let mut channels = vec![("hvctl".into(), HVCTL_CHANNEL)];
+        for (domain, _, device, channel) in self.clients() {
+            match device {
+                Linked::Services => channels.push((format!("ldom-{}", domain.name), channel)),
+                Linked::Firmware => {
+                    channels.push((format!("ldom-{}-openboot", domain.name), channel));
+                }
+                Linked::Console | Linked::Disk(_) | Linked::Net(_) => {}
+            }
+        }
+        let mut devices = vec![Device::Channels { ports: channels }];
         for (id, server) in (0..).zip(&self.services.servers) {
             let ports = self.clients().filter_map(|(domain, _, device, channel)| {
                 let Linked::Disk(name) = device else { return None };

@@ -4,10 +4,11 @@
 //! ([`Manager::event`]) and what operators type ([`Manager::command`]), and after
 //! **each** of those calls takes what came of it: [`Manager::take_changes`] for the
 //! services and the domain's crypto units, [`Manager::take_migrations`] and [`Manager::take_cancellations`] for the
-//! migrations, [`Manager::take_answers`] for those under way. Migrations use it
-//! through [`Port`].
+//! migrations, [`Manager::take_answers`] for those under way; [`Manager::take_asks`] and
+//! [`Manager::take_variables`] for domains' systems. Migrations use it through [`Port`].
 //!
-//! **Order.** Requests are carried out one after the other. An operator is answered
+//! **Order.** Requests are carried out one after the other; what may be done while one
+//! waits for a domain, says `agent.rs`. An operator is answered
 //! when the work is done, a migration's operator when
 //! [`Manager::migration_ended`] says so; while a domain moves, lists are answered
 //! and changes are refused.
@@ -16,6 +17,7 @@
 //!
 //! **Source.** Oracle VM Server for SPARC 2.1, administration guide and `ldm(1M)`.
 
+mod agent;
 mod change;
 mod commit;
 pub mod devices;
@@ -23,6 +25,7 @@ pub mod domain;
 mod edit;
 pub mod identity;
 mod image;
+pub(crate) mod live;
 mod migrating;
 pub mod model;
 mod offer;
@@ -42,6 +45,7 @@ mod test;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use agent::Asking;
 pub use change::Change;
 pub use migrating::{Cancellation, Outgoing};
 pub use port::Port;
@@ -56,6 +60,8 @@ use migrating::Migrating;
 use model::Model;
 use run::{Meter, Run};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use sun4v::ds::Service;
+use sun4v::ds::service::VariableResult;
 use sun4v::hvctl::{Body, HvInfo, ResData, ResInfo, Status};
 use sun4v::hvmd::{HvConfig, Inventory};
 use sun4v::id::{GuestId, LdcId, StrandId};
@@ -112,12 +118,23 @@ pub struct Manager {
     meter: Meter,
     asked: BTreeMap<Command, Asked>,
     queue: VecDeque<Job>,
+    /// What domains want done.
+    errands: VecDeque<Job>,
     job: Option<Job>,
+    /// A job that waits for a domain.
+    aside: Option<Job>,
     migrating: Migrating,
     changes: Vec<Change>,
     /// The domain's crypto units are closed, or about to be.
     units_closed: bool,
     answers: Vec<(Tag, Result<ManagerReply, String>)>,
+    /// What domains' systems can be asked for.
+    agents: BTreeMap<GuestId, BTreeSet<Service>>,
+    asks: Vec<Asking>,
+    variables: Vec<(u64, VariableResult)>,
+    /// Guests that run and whose descriptions have changed.
+    outdated: BTreeSet<GuestId>,
+    next_ticket: u64,
     next_tag: u64,
     /// For migrations.
     entropy: Entropy,
@@ -138,11 +155,18 @@ impl Manager {
             meter: Meter::default(),
             asked: BTreeMap::new(),
             queue: VecDeque::new(),
+            errands: VecDeque::new(),
             job: None,
+            aside: None,
             migrating: Migrating::default(),
             changes: Vec::new(),
             units_closed: false,
             answers: Vec::new(),
+            agents: BTreeMap::new(),
+            asks: Vec::new(),
+            variables: Vec::new(),
+            outdated: BTreeSet::new(),
+            next_ticket: 0,
             next_tag: 0,
         }
     }

@@ -216,10 +216,8 @@ fn is_sane(offer: &Offer, record: &OfferV1) -> Result<(), Refused> {
     let stretches = record.memory.iter().map(|own| Stretch { ra: own.ra, bytes: own.size });
     let devices: BTreeSet<&Device> = record.links.iter().map(|link| &link.device).collect();
     let channels: BTreeSet<_> = record.links.iter().map(|link| link.guest).collect();
-    let mut needed: Vec<Device> = vec![Device::Console];
-    needed.extend(wish.disks.iter().map(|disk| Device::Disk(disk.name.clone())));
-    needed.extend(wish.nets.iter().map(|net| Device::Net(net.name.clone())));
-    let needed: BTreeSet<&Device> = needed.iter().collect();
+    let all = place::devices(wish);
+    let needed: BTreeSet<&Device> = all.iter().collect();
     let active = offer.kind == Kind::Active;
     let bytes = record.memory.iter().try_fold(0_u64, |sum, own| sum.checked_add(own.size));
     let rules = [
@@ -231,7 +229,7 @@ fn is_sane(offer: &Offer, record: &OfferV1) -> Result<(), Refused> {
         ("its memory", stretches.eq(offer.memory.iter().copied())),
         ("the layout of its memory", place::is_layout(&record.memory)),
         ("the size of its memory", !active || bytes == Some(place::granted(wish.memory))),
-        ("its devices", needed.len() == 1 + wish.disks.len() + wish.nets.len()),
+        ("its devices", needed.len() == all.len()),
         ("its channels", !active || (devices == needed && channels.len() == record.links.len())),
         ("channel numbers", channels.iter().all(|channel| channel.0 < LDC_MAX)),
         ("presence of memory", record.memory.is_empty() != active),

@@ -8,7 +8,7 @@
 //!
 //! An arriving domain ([`Exact`]) gets the blocks and the endpoints that it had.
 
-use super::domain::{Console, Device, Domain, Given, Link};
+use super::domain::{Console, Device, Domain, Given, Link, Wish};
 use super::model::{LDC_MAX, Model, Refused};
 use crate::cli::size;
 use crate::factory::{CONGRUENCE, GUEST_RA, PRIMARY, congruent};
@@ -339,14 +339,29 @@ pub fn is_layout(blocks: &[RealRange]) -> bool {
 
 /// Devices that need a channel, in the order in which they get one.
 #[must_use]
-pub fn devices(domain: &Domain) -> Vec<Device> {
-    let disks = domain.wish.disks.iter().map(|disk| Device::Disk(disk.name.clone()));
-    let nets = domain.wish.nets.iter().map(|net| Device::Net(net.name.clone()));
-    [Device::Console].into_iter().chain(disks).chain(nets).collect()
+pub fn devices(wish: &Wish) -> Vec<Device> {
+    let disks = wish.disks.iter().map(|disk| Device::Disk(disk.name.clone()));
+    let nets = wish.nets.iter().map(|net| Device::Net(net.name.clone()));
+    let ends = [Device::Services, Device::Firmware];
+    [Device::Console].into_iter().chain(disks).chain(nets).chain(ends).collect()
+}
+
+/// Gives a domain that runs channels for devices that are new.
+///
+/// # Errors
+/// The services that they name are not there, or no channel is left.
+pub fn connect(model: &mut Model, name: &str) -> Result<(), Refused> {
+    let domain = model.domain(name)?;
+    check_devices(model, domain)?;
+    let new = links(model, domain, None)?;
+    if let Some(given) = &mut model.domain_mut(name)?.given {
+        given.links = new;
+    }
+    Ok(())
 }
 
 fn links(model: &Model, domain: &Domain, exact: Option<&Exact>) -> Result<Vec<Link>, Refused> {
-    let devices = devices(domain);
+    let devices = devices(&domain.wish);
     let had = domain.given.as_ref().map_or(&[][..], |given| &given.links);
     let kept: Vec<Link> = had.iter().filter(|own| devices.contains(&own.device)).cloned().collect();
     // A channel that ends here stays taken until the next time: its service has yet

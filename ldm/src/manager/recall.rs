@@ -237,7 +237,7 @@ fn bound(model: &Model, domain: &Domain, given: &Given) -> Checked<()> {
     let count = crypto.len() as u64;
     // A domain that arrived may have fewer than it asks for.
     check(count <= wish.crypto && (!primary || count == wish.crypto), "a domain's crypto units")?;
-    let devices = if primary { Vec::new() } else { place::devices(domain) };
+    let devices = if primary { Vec::new() } else { place::devices(wish) };
     check(links.iter().map(|link| &link.device).eq(&devices), "a domain's channels")?;
     check(links.iter().all(|link| link.guest.0 < LDC_MAX), "a channel's number")?;
     check(apart(links.iter().map(|link| link.guest)), "a domain's channel twice")?;

@@ -203,25 +203,37 @@ impl Manager {
             meter,
             asked,
             queue,
+            errands,
             job,
+            aside,
             migrating,
             changes,
             units_closed,
             answers,
-            // Names what is under way; nothing is.
+            // Systems register again.
+            agents: _,
+            asks,
+            variables,
+            outdated,
+            // Name what is under way; nothing is.
+            next_ticket: _,
             next_tag: _,
             entropy,
         } = self;
-        if !migrating.is_empty() || job.iter().chain(queue).any(|job| job.is_for_migration()) {
+        let mut jobs = job.iter().chain(aside).chain(errands).chain(queue);
+        if !migrating.is_empty() || jobs.clone().any(Job::is_for_migration) {
             return Err(MIGRATION.to_owned());
         }
         if !answers.is_empty() {
             return Err(MIGRATION.to_owned());
         }
-        if job.iter().chain(queue).any(Job::is_own) {
+        if jobs.clone().any(Job::is_own) {
             return Err("the manager has only just begun".to_owned());
         }
-        if job.is_some() || !queue.is_empty() || !changes.is_empty() || *units_closed {
+        if jobs.next().is_some() || !changes.is_empty() || *units_closed {
+            return Err(COMMAND.to_owned());
+        }
+        if !asks.is_empty() || !variables.is_empty() || !outdated.is_empty() {
             return Err(COMMAND.to_owned());
         }
         // A figure that nobody waits for is asked for again.

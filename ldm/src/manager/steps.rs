@@ -66,18 +66,13 @@ impl Manager {
             }
             Verb::Stop { force, which } => {
                 for name in named(which, &is_active)? {
-                    if !force {
-                        self.active_guest(&name)?;
-                        return Err(vec![
-                            format!(
-                                "Remote graceful shutdown or reboot capability is not available \
-                                 on {name}"
-                            ),
-                            format!("Use \"ldm stop-domain -f {name}\" to stop it at once"),
-                        ]);
-                    }
                     let said = format!("LDom {name} stopped\n");
-                    steps.extend([Step::Stop(name), Step::Print(said)]);
+                    if force {
+                        steps.push_back(Step::Stop(name));
+                    } else {
+                        steps.extend(self.shut_down(&name)?);
+                    }
+                    steps.push_back(Step::Print(said));
                 }
             }
             Verb::Panic(name) => steps.push_back(Step::Panic(name)),

@@ -6,6 +6,7 @@ use super::model::Model;
 use super::offered::Services;
 use crate::channel::ChannelConf;
 use crate::mdgen::{rx_ino, tx_ino};
+use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
 use crate::service::vsw::{SwitchConf, SwitchPortConf, Vlans};
 use std::collections::BTreeMap;
@@ -98,5 +99,11 @@ fn port(
             let port = SwitchPortConf { name, channel, mac: net.mac, mtu, vlans };
             Change::AttachNet { switch: net.switch.clone(), port }
         }
+        Device::Services | Device::Firmware => Change::AttachServices(DsConf {
+            domain: domain.name.clone(),
+            guest: given.guest,
+            firmware: *device == Device::Firmware,
+            channel,
+        }),
     })
 }

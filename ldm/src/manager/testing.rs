@@ -1,13 +1,15 @@
 //! A machine for tests: hypervisor memory, guests that start and stop, ports that
 //! keep what was answered.
 
-use super::{Change, Manager, Port, Settings};
+use super::{Asking, Change, Manager, Port, Settings};
 use crate::cost::Cost;
 use crate::factory::{Factory, Primary};
 use crate::hvctl::{Command, Event, Hvctl};
 use crate::migrate::port::{ManagerReply, Tag};
-use std::collections::{BTreeMap, VecDeque};
+use crate::service::ds::{Answer, DsEvent};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::addr::{Pa, Ra};
+use sun4v::ds::service::VariableResult;
 use sun4v::hcall::HvError;
 use sun4v::hvctl::{
     Body, Detail, GuestState, HvInfo, RcFail, Reply, Request, ResData, ResInfo, ResKind, SoftState,
@@ -114,6 +116,8 @@ pub(crate) struct FakeHv {
     pub(crate) broken: bool,
     /// The answer to the next reconfiguration is lost, which is carried out or not.
     pub(crate) loses: Option<bool>,
+    /// Virtual CPUs of guest 1 that run whatever its system says.
+    pub(crate) keeps: BTreeSet<u8>,
 }
 
 impl Hvctl for FakeHv {
@@ -162,6 +166,7 @@ impl FakeHv {
             refuse: false,
             broken: false,
             loses: None,
+            keeps: BTreeSet::new(),
         }
     }
 
@@ -295,6 +300,15 @@ impl FakeHv {
         }
         let config = HvConfig::from_md(&self.md(md)).unwrap();
         check(&config);
+        let runs = |vid: &&u8| {
+            let mut new = config.vcpus.iter();
+            !new.any(|own| (own.guest, own.vid.0) == (GuestId(1), **vid))
+        };
+        if let Some(&id) = self.keeps.iter().find(runs) {
+            let (res, code) = (ResKind::Vcpu.code(), Detail::VcpuRebind.code());
+            let fail = RcFail { md, res, code, node: 0, id: id.into() };
+            return (Status::BadMd, Body::RcFail(fail));
+        }
         for guest in &config.guests {
             self.md(guest.md_pa);
         }
@@ -370,6 +384,12 @@ pub(crate) struct Server {
     pub(crate) changes: Vec<Change>,
     /// How crypto units are closed; `None` is not yet.
     pub(crate) closes: Option<Result<(), String>>,
+    /// What systems were asked, and how many virtual CPUs their descriptions had then.
+    pub(crate) asked: Vec<(Asking, usize)>,
+    /// What they answer to the next; without any they do not.
+    pub(crate) answers: VecDeque<Result<Answer, String>>,
+    /// How changes of variables ended.
+    pub(crate) served: Vec<(u64, VariableResult)>,
     next: u64,
 }
 
@@ -403,6 +423,9 @@ impl Server {
             inventory,
             changes: Vec::new(),
             closes: Some(Ok(())),
+            asked: Vec::new(),
+            answers: VecDeque::new(),
+            served: Vec::new(),
             next: 0,
         };
         server.pump();
@@ -432,6 +455,19 @@ impl Server {
                 self.manager.units_closed(&mut self.desk, &mut self.hv, closed);
                 continue;
             }
+            self.served.extend(self.manager.take_variables());
+            let asks = self.manager.take_asks();
+            if !asks.is_empty() {
+                for asking in asks {
+                    let cpus = self.hv.guest_md(asking.guest.0).named("cpu").count();
+                    let ticket = asking.ticket;
+                    self.asked.push((asking, cpus));
+                    if let Some(answer) = self.answers.pop_front() {
+                        self.hears(DsEvent::Answered(ticket, answer));
+                    }
+                }
+                continue;
+            }
             if let Some(event) = self.hv.events.pop_front() {
                 self.manager.event(&mut self.desk, &mut self.hv, &event);
             } else if let Some((command, request)) = self.hv.queue.pop_front() {
@@ -457,6 +493,11 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// A system says something.
+    pub(crate) fn hears(&mut self, event: DsEvent) {
+        self.manager.heard(&mut self.desk, &mut self.hv, event);
     }
 
     /// A migration has ended.

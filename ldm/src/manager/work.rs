@@ -4,6 +4,7 @@
 //! or says something; those that ask wait. A step that fails ends its job.
 
 use super::commit::{InForce, verdict};
+use super::live::Heard;
 use super::model::{Model, Refused};
 use super::run::Run;
 use super::{Asked, Change, Knows, Manager, edit, failed, migrating, offer, place, tell};
@@ -12,7 +13,9 @@ use crate::cli::{args, output, synopsis, words};
 use crate::factory::PRIMARY_ID;
 use crate::hvctl::{Command, Hvctl};
 use crate::migrate::port::{Kind, ManagerReply, Offer, Tag};
+use crate::service::ds::{Answer, Ask};
 use std::collections::{BTreeSet, VecDeque};
+use sun4v::ds::service::{VariableRequest, VariableResult};
 use sun4v::hvctl::{Body, Detail, GuestState, Request, ResInfo, Status};
 use sun4v::id::GuestId;
 use sun4v::native::{Ports, Reply};
@@ -25,6 +28,8 @@ pub(super) enum Client {
     Operator(u64),
     /// A migration.
     Migration(Tag),
+    /// This guest, under a token.
+    Domain(u64, GuestId),
     /// Nobody: the manager itself wants to know.
     Nobody,
 }
@@ -51,6 +56,13 @@ pub(super) enum Step {
     Print(String),
     Migrate(Migrate),
     Cancel(String),
+    /// Ask a guest's system; the next step hears what it answers.
+    Ask(GuestId, Ask),
+    Heard(Heard),
+    /// Leave a guest so many of its virtual CPUs.
+    Keep(String, usize),
+    /// A domain's own change of a variable.
+    Variable(GuestId, VariableRequest),
     // What migrations ask for.
     Arrive(Box<Offer>),
     /// Uptime counts from when the domain was started elsewhere.
@@ -84,6 +96,10 @@ pub(super) enum Wait {
     Stopping(GuestId, bool),
     /// The guest to stand.
     Stands(GuestId),
+    /// The guest to stand, until then.
+    Ends(GuestId, SimTime),
+    /// What a guest's system answers.
+    Asked(u64),
     /// An answer that says it all.
     Answer,
     /// Figures.
@@ -94,9 +110,13 @@ pub(super) enum Wait {
 #[derive(Debug)]
 pub(super) struct Job {
     client: Client,
-    steps: VecDeque<Step>,
-    wait: Wait,
+    pub(super) steps: VecDeque<Step>,
+    pub(super) wait: Wait,
     reply: Reply,
+    /// What a guest's system has answered to the last step.
+    pub(super) answer: Option<Result<Answer, String>>,
+    /// What was not done though the job goes on: it fails in the end.
+    pub(super) complaints: Refused,
     /// A domain has arrived: as this guest, if it is to run.
     arrived: Option<Option<GuestId>>,
 }
@@ -118,7 +138,24 @@ impl Job {
 
     pub(super) fn new(client: Client, steps: impl Into<VecDeque<Step>>) -> Self {
         let (wait, reply) = (Wait::Nothing, Reply::default());
-        Self { client, steps: steps.into(), wait, reply, arrived: None }
+        let (answer, complaints) = (None, Refused::new());
+        Self { client, steps: steps.into(), wait, reply, answer, complaints, arrived: None }
+    }
+
+    /// Does it wait for a domain, which may take its time?
+    fn is_patient(&self) -> bool {
+        matches!(self.wait, Wait::Ends(..) | Wait::Asked(_))
+    }
+
+    /// May it be done while another waits for a domain: for a migration, or a list?
+    fn may_pass(&self) -> bool {
+        let list = |step: &Step| {
+            matches!(
+                step,
+                Step::Verb(Verb::List(_) | Verb::ListDevices { .. } | Verb::ListVariable { .. })
+            )
+        };
+        self.is_for_migration() || self.is_own() || self.steps.iter().all(list)
     }
 
     /// Does a migration wait for it?
@@ -158,14 +195,21 @@ impl Manager {
         if matches!(self.knows, Knows::Nothing) {
             return;
         }
-        while let Some(mut job) = self.job.take().or_else(|| self.queue.pop_front()) {
+        while let Some(mut job) = self.next_job() {
             if let Knows::Failed(why) = &self.knows {
                 let why = format!("Failed to connect to logical domain manager: {why}");
                 self.finish(ports, job, Err(vec![why]));
                 continue;
             }
-            match self.is_done(&job.wait) {
+            match self.is_done(&job.wait, ports.now()) {
                 Ok(true) => job.wait = Wait::Nothing,
+                Ok(false) if job.is_patient() => {
+                    self.aside = Some(job);
+                    if self.errands.is_empty() && self.may_pass().is_none() {
+                        return;
+                    }
+                    continue;
+                }
                 Ok(false) => {
                     self.job = Some(job);
                     return;
@@ -191,7 +235,25 @@ impl Manager {
         }
     }
 
-    fn is_done(&self, wait: &Wait) -> Result<bool, Refused> {
+    /// The job to go on with: the one under way; what domains want; the one that waits for
+    /// a domain, after what may pass it.
+    fn next_job(&mut self) -> Option<Job> {
+        let next = self.job.take().or_else(|| self.errands.pop_front());
+        if next.is_some() || self.aside.is_none() {
+            return next.or_else(|| self.queue.pop_front());
+        }
+        match self.may_pass() {
+            Some(at) => self.queue.remove(at),
+            None => self.aside.take(),
+        }
+    }
+
+    /// The first job in the queue that may be done while another waits for a domain.
+    fn may_pass(&self) -> Option<usize> {
+        self.queue.iter().position(Job::may_pass)
+    }
+
+    fn is_done(&self, wait: &Wait, now: SimTime) -> Result<bool, Refused> {
         let state = |guest: &GuestId| {
             self.runs.get(guest).map_or(GuestState::Unconfigured, |run| run.state)
         };
@@ -202,6 +264,7 @@ impl Manager {
             | Wait::Doubt(_)
             | Wait::Starting(_)
             | Wait::Stopping(..)
+            | Wait::Asked(_)
             | Wait::Answer => Ok(false),
             Wait::Looks(commands) => Ok(commands.is_empty()),
             Wait::Runs(guest) => match state(guest) {
@@ -209,9 +272,13 @@ impl Manager {
                 GuestState::Resetting => Ok(false),
                 _ => refuse("The domain stopped as soon as it was started".into()),
             },
-            Wait::Stands(guest) => {
-                Ok(matches!(state(guest), GuestState::Stopped | GuestState::Unconfigured))
+            Wait::Stands(guest) | Wait::Ends(guest, _)
+                if matches!(state(guest), GuestState::Stopped | GuestState::Unconfigured) =>
+            {
+                Ok(true)
             }
+            Wait::Ends(guest, until) if *until <= now => Err(self.does_not_stop(*guest)),
+            Wait::Stands(_) | Wait::Ends(..) => Ok(false),
         }
     }
 
@@ -262,6 +329,11 @@ impl Manager {
         if std::mem::take(&mut self.units_closed) {
             self.changes.push(Change::OpenUnits);
         }
+        let result = match result {
+            Ok(()) if !job.complaints.is_empty() => Err(std::mem::take(&mut job.complaints)),
+            Err(why) => Err([std::mem::take(&mut job.complaints), why].concat()),
+            Ok(()) => Ok(()),
+        };
         match job.client {
             Client::Operator(id) => {
                 if let Err(why) = result {
@@ -274,11 +346,25 @@ impl Manager {
                 ports.reply(id, job.reply);
             }
             Client::Nobody => {}
+            Client::Domain(token, guest) => {
+                let result = match result {
+                    Ok(()) => VariableResult::Ok,
+                    Err(why) => {
+                        let why = why.join("; ");
+                        ports.log(format!("ldmd: guest {guest}: a variable stays as it is: {why}"));
+                        VariableResult::NoSpace
+                    }
+                };
+                self.variables.push((token, result));
+                // It knows.
+                self.tell_updates(Some(guest));
+            }
             Client::Migration(tag) => {
                 let reply = job.arrived.map_or(ManagerReply::Done, ManagerReply::Prepared);
                 self.answers.push((tag, result.map(|()| reply).map_err(|why| why.join("; "))));
             }
         }
+        self.tell_updates(None);
     }
 
     /// The hypervisor answers what the step under way asked.
@@ -344,6 +430,12 @@ impl Manager {
     fn put_in_force(&mut self, next: InForce) {
         let Knows::Machine(machine) = &mut self.knows else { return };
         self.changes.extend(tell::changes(&machine.model, &next.model));
+        let active =
+            self.runs.iter().filter(|(guest, run)| run.is_active() && **guest != PRIMARY_ID);
+        self.outdated.extend(active.map(|(&guest, _)| guest).filter(|guest| {
+            let (had, has) = (machine.mds.get(guest), next.mds.get(guest));
+            had.is_some() && has.is_some() && had != has
+        }));
         let guests: BTreeSet<GuestId> = next.model.bound().map(|(_, given)| given.guest).collect();
         self.runs.retain(|guest, _| guests.contains(guest));
         for guest in guests {
@@ -353,15 +445,14 @@ impl Manager {
     }
 
     /// Asks the hypervisor to take a model, if that means anything to it.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         ports: &mut dyn Ports,
         hv: &mut dyn Hvctl,
         next: Model,
     ) -> Result<Option<Wait>, Refused> {
-        let active = self.active();
         let Knows::Machine(machine) = &self.knows else { return Ok(Some(Wait::Nothing)) };
-        let (next, request) = machine.prepare(next, &active, ports, hv)?;
+        let (next, request) = machine.prepare(next, ports, hv)?;
         match request {
             None => {
                 self.put_in_force(next);
@@ -379,7 +470,7 @@ impl Manager {
     }
 
     /// A copy of the model, to be changed.
-    fn draft(&self) -> Result<Model, Refused> {
+    pub(super) fn draft(&self) -> Result<Model, Refused> {
         self.draft_ref().cloned()
     }
 
@@ -396,8 +487,13 @@ impl Manager {
                 Ok(Some(Wait::Nothing))
             }
             Step::Edit(edit) => {
+                if let Some(change) = self.live_vcpus(&edit)?
+                    && let Edit::Vcpu(_, _, name) = &edit
+                {
+                    return self.change_vcpus(ports, hv, job, name, change);
+                }
                 let mut next = self.draft()?;
-                edit::edit(&mut next, &edit, &self.active())?;
+                edit::edit(&mut next, &edit, &self.active(), &self.updates())?;
                 self.moves_nothing(&next)?;
                 if !self.changes_own_units(&next) {
                     return self.commit(ports, hv, next);
@@ -467,6 +563,10 @@ impl Manager {
                 self.ask(ports, hv, Request::GuestPanic(guest.0.into()), Asked::Step);
                 Ok(Some(Wait::Answer))
             }
+            Step::Ask(guest, ask) => Ok(Some(Wait::Asked(self.ask_domain(guest, ask)))),
+            Step::Heard(heard) => self.hear(ports, hv, job, heard),
+            Step::Keep(name, count) => self.keep_vcpus(ports, hv, job, name, count),
+            Step::Variable(guest, request) => self.change_variable(ports, hv, guest, request),
             Step::Look(figures) => {
                 let looks = figures.into_iter().map(|(info, id)| self.look(ports, hv, info, id));
                 Ok(Some(Wait::Looks(looks.collect())))

@@ -13,6 +13,10 @@ const CONTENT_VERSION: u64 = 1 << 32;
 const VIRTUAL_DEVICES: u64 = 0x100;
 /// Cfg handle of the channel devices.
 const CHANNEL_DEVICES: u64 = 0x200;
+/// What a watchdog's time is rounded up to, in milliseconds: the hypervisor counts seconds.
+const WATCHDOG_MS: u64 = 1000;
+/// The longest that the hypervisor takes: 365 days.
+const WATCHDOG_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1000;
 /// Page sizes that a T2 has, a bit a code: 8 KiB, 64 KiB, 4 MiB, 256 MiB.
 const PAGE_SIZES: u64 = 0x2b;
 /// What a T2's instructions can do, without the crypto that other chips have there.
@@ -59,6 +63,8 @@ impl GuestMd {
         md.val(node, "mac-address", mac_number(self.mac));
         md.val(node, "stick-frequency", self.stick_hz);
         md.val(node, "domaining-enabled", 1).val(node, "max-cpus", T2_STRANDS as u64);
+        md.val(node, "watchdog-resolution", WATCHDOG_MS);
+        md.val(node, "watchdog-max-timeout", WATCHDOG_MS_MAX);
         // Ours: nobody's driver reads these three.
         md.string(node, "domain-name", &self.name).string(node, "uuid", &self.uuid);
         md.string(node, "chassis-serial", &self.serial);
@@ -151,7 +157,7 @@ impl GuestMd {
         identity(md, channels, "channel-devices", Some("channel-devices"), "channel-devices");
         md.val(channels, "cfg-handle", CHANNEL_DEVICES);
         let endpoints = md.child(root, "channel-endpoints");
-        let at = Place { channels, endpoints };
+        let at = Place { root, channels, endpoints };
         for device in &self.devices {
             at.device(md, device);
         }
@@ -160,6 +166,7 @@ impl GuestMd {
 
 /// Where channel devices and their endpoints go.
 struct Place {
+    root: NodeId,
     channels: NodeId,
     endpoints: NodeId,
 }
@@ -216,6 +223,16 @@ impl Place {
                     md.val(port, "vcc-tcp-port", client.tcp_port.into());
                 }
             }
+            Device::Services { firmware, channel } => {
+                // Of the system, then of the firmware: ports are told apart by their number
+                // wherever they are.
+                let (node, id) = if *firmware { ("openboot", 1) } else { ("domain-services", 0) };
+                let node = md.child(self.root, node);
+                // Without a name: whoever looks for it goes by the kind of node.
+                let port = md.child(node, "domain-services-port");
+                md.val(port, "id", id);
+                self.endpoint(md, port, *channel);
+            }
             Device::Channels { ports } => {
                 let kind = "virtual-channel";
                 let node = self.node(md, kind, Some(kind), kind, 0);
@@ -250,12 +267,16 @@ impl Place {
     fn port(&self, md: &mut Md, device: NodeId, name: &str, id: u64, channel: LdcId) -> NodeId {
         let port = md.child(device, "virtual-device-port");
         md.string(port, "name", name).val(port, "id", id);
+        self.endpoint(md, port, channel);
+        port
+    }
+
+    fn endpoint(&self, md: &mut Md, port: NodeId, channel: LdcId) {
         let endpoint = md.child(self.endpoints, "channel-endpoint");
         md.val(endpoint, "id", channel.0.into());
         md.val(endpoint, "tx-ino", tx_ino(channel).into());
         md.val(endpoint, "rx-ino", rx_ino(channel).into());
         md.link(port, endpoint);
-        port
     }
 }
 

@@ -127,6 +127,13 @@ pub enum Device {
         /// One a client.
         ports: Vec<ConsolePort>,
     },
+    /// Domain services: the session with the manager.
+    Services {
+        /// Of its firmware, not of its system.
+        firmware: bool,
+        /// To the manager.
+        channel: LdcId,
+    },
     /// Virtual channels to services, by name (`hvctl`): one such device a domain.
     Channels {
         /// Name and endpoint.

@@ -48,6 +48,8 @@ fn rover() -> GuestMd {
                 channel: LdcId(3),
                 switch_mac: SWITCH_MAC,
             },
+            Device::Services { firmware: false, channel: LdcId(4) },
+            Device::Services { firmware: true, channel: LdcId(5) },
         ],
     }
 }
@@ -172,7 +174,22 @@ fn what_guests_read_unasked_is_there() {
             assert!(device.number("cfg-handle").is_some());
             ports += 1;
         }
+        // Linux takes a port of domain services by its node's name, below a node that has
+        // this one, and tells them apart by their number.
+        let mut ids = BTreeSet::new();
+        for (id, port) in md.named("domain-services-port") {
+            assert!(port.text("name").is_none() && port.text("device-type").is_none());
+            assert!(ids.insert(port.number("id").unwrap()));
+            let arcs: Vec<_> = md.arcs(id, "fwd").map(|end| md.node(end).name()).collect();
+            assert_eq!(arcs, ["channel-endpoint"]);
+            let above: Vec<_> = md.arcs(id, "back").map(|end| md.node(end).name()).collect();
+            assert_eq!(above, [["domain-services", "openboot"][ids.len() - 1]]);
+            ports += 1;
+        }
         assert_eq!(channels.len(), ports);
+        // The driver of the watchdog refuses others.
+        assert_eq!(platform.number("watchdog-resolution"), Some(1000));
+        assert!(platform.number("watchdog-max-timeout") >= Some(1000));
     }
 }
 

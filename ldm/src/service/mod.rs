@@ -1,5 +1,6 @@
 //! What the control domain does for its guests: disks, networks, consoles.
 
+pub mod ds;
 pub mod host;
 pub mod local;
 pub mod nfs;

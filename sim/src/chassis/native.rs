@@ -72,6 +72,16 @@ struct Desktop {
     frames: Vec<(u8, Vec<u8>)>,
     replies: Vec<(u64, Reply)>,
     facts: Vec<Fact>,
+    consoles: Vec<(String, ConsoleNews)>,
+}
+
+/// What a program tells about the console of another domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleNews {
+    /// It has written.
+    Out(Vec<u8>),
+    /// It takes so many characters; `None` when it is gone.
+    Room(Option<usize>),
 }
 
 /// A native program in its domain.
@@ -98,6 +108,7 @@ impl NativeHost {
             frames: Vec::new(),
             replies: Vec::new(),
             facts: Vec::new(),
+            consoles: Vec::new(),
         };
         Self { program, desktop, unfinished: false }
     }
@@ -197,6 +208,11 @@ impl NativeHost {
     /// Facts, lines of the log and of consoles since the last call.
     pub fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.desktop.facts)
+    }
+
+    /// News of other domains' consoles since the last call, in order.
+    pub fn take_consoles(&mut self) -> Vec<(String, ConsoleNews)> {
+        std::mem::take(&mut self.desktop.consoles)
     }
 }
 
@@ -318,6 +334,12 @@ impl Ports for NativePorts<'_> {
     }
     fn console(&mut self, domain: &str, line: String) {
         self.note("console", "line", domain, line);
+    }
+    fn console_out(&mut self, domain: &str, bytes: &[u8]) {
+        self.desktop.consoles.push((domain.to_owned(), ConsoleNews::Out(bytes.to_vec())));
+    }
+    fn console_room(&mut self, domain: &str, room: Option<usize>) {
+        self.desktop.consoles.push((domain.to_owned(), ConsoleNews::Room(room)));
     }
     fn observe(&mut self, fact: Observation) {
         let fact = Fact::observed(self.board.now(), &self.desktop.place, fact);

@@ -14,7 +14,7 @@ use super::disks::Drives;
 use super::domain::Domain;
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
-use super::native::NativeHost;
+use super::native::{ConsoleNews, NativeHost};
 use super::pool::Pool;
 use super::rom::Roms;
 use super::slice::DomainSlice;
@@ -26,7 +26,7 @@ use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
 use crate::mem::Ram;
 use hv::platform::{Machine, SpMessage};
-use hv::{Delivery, GuestState, HvMemory, Hypervisor, ReportError, StartError};
+use hv::{Delivery, GuestState, HvMemory, Hypervisor, ReportError, StartError, VcpuState};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::ereport::ErrorReport;
 use sun4v::hvmd::{Inventory, Rom};
 use sun4v::id::{CORES, CoreId, GuestId, VcpuId};
-use sun4v::native::{Event, Program, Reply};
+use sun4v::native::{ConsoleInput, Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
 
@@ -112,6 +112,17 @@ pub enum PowerOnError {
     Start(#[from] StartError),
 }
 
+/// What becomes of a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It was not started, or has ended.
+    Stopped,
+    /// It runs, or does something on the way to that or to its end.
+    Runs,
+    /// It has ended because all of its virtual CPUs are in error.
+    Failed,
+}
+
 /// One chassis, powered on.
 pub struct Server {
     name: String,
@@ -129,6 +140,8 @@ pub struct Server {
     trace: Vec<String>,
     /// The hypervisor has done something since the control domain's last turn.
     stirred: bool,
+    /// The control domain's watchdog has ended.
+    barks: bool,
     /// Guests that stand still.
     still: BTreeSet<GuestId>,
     /// What the crypto units had done at the last sample.
@@ -196,6 +209,7 @@ impl Server {
             facts: Vec::new(),
             trace: Vec::new(),
             stirred: true,
+            barks: false,
             still: BTreeSet::new(),
             crypto: None,
             names: BTreeMap::new(),
@@ -383,8 +397,22 @@ impl Server {
         if ran || work || crypto {
             self.hv.boundary(&mut self.board);
             self.hear();
+            self.obey_watchdog();
             self.look_at_suspended();
         }
+    }
+
+    /// The service processor's policy when the control domain's watchdog has ended: it resets
+    /// the control domain. Guests go on.
+    fn obey_watchdog(&mut self) {
+        if !std::mem::take(&mut self.barks) {
+            return;
+        }
+        self.stirred = true;
+        if let Err(why) = self.hv.sp_reset(&mut self.board) {
+            self.trace.push(format!("the watchdog resets nothing: {why}"));
+        }
+        self.hear();
     }
 
     /// Notes the digest of the memory of a guest that has come to stand still: the
@@ -412,6 +440,31 @@ impl Server {
     /// The operator has typed a command line.
     pub fn command(&mut self, id: u64, line: &str) {
         self.native.put(Event::Command { id, line: line.to_owned() });
+    }
+
+    /// Somebody does something at the console of a domain.
+    pub fn console(&mut self, domain: String, input: ConsoleInput) {
+        self.native.put(Event::Console { domain, input });
+    }
+
+    /// News of consoles since the last call.
+    pub fn take_consoles(&mut self) -> Vec<(String, ConsoleNews)> {
+        self.native.take_consoles()
+    }
+
+    /// What becomes of a domain; `None` where there is none of that name.
+    #[must_use]
+    pub fn life(&self, domain: &str) -> Option<Life> {
+        let mut known = self.hv.config().guests.iter();
+        let id = known.find(|guest| guest.name == domain)?.id;
+        let guest = self.hv.guest(id)?;
+        let mut vcpus = guest.vcpus.values();
+        Some(match guest.state {
+            GuestState::Stopped if guest.vcpus.is_empty() => Life::Stopped,
+            GuestState::Stopped if vcpus.all(|vcpu| vcpu.state == VcpuState::Error) => Life::Failed,
+            GuestState::Stopped => Life::Stopped,
+            _ => Life::Runs,
+        })
     }
 
     /// Gives the random number generator the noise of a run.
@@ -495,6 +548,7 @@ impl Server {
                 Notice::Exited(guest, code) => (guest, "exited", Some(code)),
                 Notice::Sp(message) => {
                     let fact = Fact::service_processor(now, &self.name, message.command());
+                    self.barks |= message == SpMessage::WatchdogExpired;
                     self.facts.push(match message {
                         SpMessage::TodOffset(ahead) => fact.with("seconds", ahead as u64),
                         SpMessage::PowerOff | SpMessage::WatchdogExpired => fact,

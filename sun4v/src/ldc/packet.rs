@@ -190,6 +190,23 @@ impl Packet {
         packet
     }
 
+    /// One fragment in reliable mode; of `bytes` at most 48 are taken.
+    #[must_use]
+    pub fn reliable(seqid: u32, ackid: u32, bytes: &[u8], start: bool, stop: bool) -> Self {
+        let length = bytes.len().min(RELIABLE_PAYLOAD);
+        let marks = if start { ENV_START } else { 0 } | if stop { ENV_STOP } else { 0 };
+        let mut packet = Self::new(Kind::Data, Stype::Info, 0, length as u8 | marks, seqid);
+        packet.payload[8..8 + length].copy_from_slice(&bytes[..length]);
+        packet.with_ackid(ackid)
+    }
+
+    /// Acknowledges everything up to `ackid`, in reliable mode. It has a sequence number
+    /// of its own.
+    #[must_use]
+    pub fn ack(seqid: u32, ackid: u32) -> Self {
+        Self::new(Kind::Data, Stype::Ack, 0, 0, seqid).with_ackid(ackid)
+    }
+
     /// Its type.
     #[must_use]
     pub const fn kind(&self) -> Option<Kind> {
@@ -233,6 +250,12 @@ impl Packet {
     pub fn data(&self) -> &[u8] {
         let length = usize::from(self.env & ENV_LENGTH);
         &self.payload[..length.min(UNRELIABLE_PAYLOAD)]
+    }
+    /// The same in reliable mode; beyond 48 gives 48.
+    #[must_use]
+    pub fn reliable_data(&self) -> &[u8] {
+        let length = usize::from(self.env & ENV_LENGTH);
+        &self.payload[8..][..length.min(RELIABLE_PAYLOAD)]
     }
     /// First fragment of its message?
     #[must_use]
@@ -278,6 +301,23 @@ mod test {
     }
 
     #[test]
+    fn reliable_packets_are_these_bytes() {
+        // The first message of domain services in either direction, and what answers it.
+        let ask = [0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0];
+        let packet = Packet::reliable(2, 0, &ask, true, true);
+        assert_eq!(
+            hex(packet, 28),
+            "020100cc00000002000000000000000000000000000000040001\
+                                     0000"
+        );
+        assert_eq!(packet.reliable_data(), ask);
+        assert_eq!(hex(Packet::ack(2, 9), 16), "02020000000000020000000000000009");
+        assert_eq!(hex(Packet::ready(Ctrl::Rts, Mode::Reliable, 0), 8), "0101020300000000");
+        let full = Packet::reliable(3, 1, &[7; 60], false, false);
+        assert_eq!((full.env, full.reliable_data()), (48, &[7; 48][..]));
+    }
+
+    #[test]
     fn a_nack_repeats_type_and_control() {
         let data = Packet::fragment(9, &[1; 56], true, true);
         assert_eq!(hex(Packet::nack(&data, 4, 7), 16), "02040000000000040000000000000007");
@@ -297,6 +337,7 @@ mod test {
             let packet = Packet::from_bytes(bytes);
             let _ = (packet.kind(), packet.stype(), packet.ctrl(), packet.mode());
             let _ = (packet.proposed(), packet.ackid(), packet.data().len());
+            assert!(packet.reliable_data().len() <= super::RELIABLE_PAYLOAD);
             assert_eq!(packet.to_bytes(), bytes);
         }
     }

@@ -9,7 +9,7 @@ use sun4v::addr::Ra;
 use sun4v::ldc::packet::{ENV_START, ENV_STOP};
 use sun4v::ldc::{
     LDC_RX_GET_STATE, LDC_RX_QCONF, LDC_RX_SET_QHEAD, LDC_TX_GET_STATE, LDC_TX_QCONF,
-    LDC_TX_SET_QTAIL, PACKET_BYTES,
+    LDC_TX_SET_QTAIL, Mode, PACKET_BYTES,
 };
 use sun4v::native::Ports;
 
@@ -18,14 +18,14 @@ const TX: u64 = BASE + 0x2_0000;
 const RX: u64 = BASE + 0x2_2000;
 
 /// The next packet of a conversation that goes well, with something wrong at times.
-fn packet(dice: &mut Dice, step: &mut u64, seq: &mut u32) -> [u8; PACKET_BYTES] {
+fn packet(dice: &mut Dice, mode: Mode, step: &mut u64, seq: &mut u32) -> [u8; PACKET_BYTES] {
     let mut packet = vec![0; PACKET_BYTES];
     match *step {
         0 => {
             packet[..4].copy_from_slice(&[1, 1, 1, 0]);
             packet[9] = 1;
         }
-        1 => packet[..4].copy_from_slice(&[1, 1, 2, 1]),
+        1 => packet[..4].copy_from_slice(&[1, 1, 2, mode.code()]),
         2 => packet[..4].copy_from_slice(&[1, 1, 4, 0]),
         _ => {
             *seq += 1;
@@ -33,6 +33,10 @@ fn packet(dice: &mut Dice, step: &mut u64, seq: &mut u32) -> [u8; PACKET_BYTES] 
             let marks = dice.one(&[0, ENV_START, ENV_STOP, ENV_START | ENV_STOP]);
             packet[..4].copy_from_slice(&[2, dice.one(&[1, 1, 1, 2, 4]), 0, marks | length]);
             packet[8..].copy_from_slice(&dice.bytes(56));
+            if mode == Mode::Reliable && !dice.hit(8) {
+                let acked = dice.below(4) as u32;
+                packet[12..16].copy_from_slice(&acked.to_be_bytes());
+            }
         }
     }
     packet[4..8].copy_from_slice(&seq.to_be_bytes());
@@ -69,12 +73,14 @@ fn queues(board: &mut Board, entries: u64) {
     ports.hcall(LDC_RX_QCONF, [1, RX, entries, 0, 0]).unwrap();
 }
 
-fn fresh_session(board: &mut Board, server: &mut Channel) {
+fn fresh_session(board: &mut Board, server: &mut Channel, mode: Mode) {
     queues(board, 0);
     serve(board, server);
     let mut arena = Arena::new(Ra(BASE), 0x1_0000);
     let mine = ChannelConf { ..conf(1) };
-    let mut client = Channel::connect(&mut board.ports(1), &mut arena, mine, 100).unwrap();
+    let ports = &mut board.ports(1);
+    let mut client = Channel::of_mode(ports, &mut arena, mine, 100, mode).unwrap();
+    client.begin(ports);
     let mut got: [Vec<LinkEvent>; 2] = Default::default();
     for round in 0..2 {
         for _ in 0..20 {
@@ -97,15 +103,25 @@ fn fresh_session(board: &mut Board, server: &mut Channel) {
 
 #[test]
 fn link_packets() {
-    fuzz("link_packets", &[], |dice| {
+    session("link_packets", Mode::Unreliable);
+}
+
+#[test]
+fn reliable_packets() {
+    session("reliable_packets", Mode::Reliable);
+}
+
+fn session(name: &str, mode: Mode) {
+    fuzz(name, &[], |dice| {
         let mut board = Board::new(2, 0x10_0000);
         board.join((0, 3), (1, 1));
         let mut arena = Arena::new(Ra(BASE), 0x10_0000);
-        let mut server = Channel::open(&mut board.ports(0), &mut arena, conf(3), 300).unwrap();
+        let ports = &mut board.ports(0);
+        let mut server = Channel::of_mode(ports, &mut arena, conf(3), 300, mode).unwrap();
         queues(&mut board, ENTRIES);
         let (mut step, mut seq) = (0, 0);
         for _ in 0..dice.below(60) {
-            let packet = packet(dice, &mut step, &mut seq);
+            let packet = packet(dice, mode, &mut step, &mut seq);
             let mut ports = board.ports(1);
             if let Ok([_, tail, ..]) = ports.hcall(LDC_TX_GET_STATE, [1, 0, 0, 0, 0]) {
                 ports.write(Ra(TX + tail), &packet);
@@ -128,6 +144,6 @@ fn link_packets() {
                 assert!(bytes.len() <= super::super::MESSAGE_MAX);
             }
         }
-        fresh_session(&mut board, &mut server);
+        fresh_session(&mut board, &mut server, mode);
     });
 }

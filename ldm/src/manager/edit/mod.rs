@@ -1,20 +1,21 @@
 //! Changes of what was asked for.
 //!
-//! **Rules.** A domain that runs has no agent for dynamic reconfiguration here, so
-//! only its variables may change; they are told when it starts again. A domain that
-//! is bound is bound anew. Services are the control domain's and change at once, and
+//! **Rules.** Of a domain that runs its variables may change, which it sees when it starts
+//! again; if its system reads its machine description when told (`updates`), it may get
+//! disks and networks; of its virtual CPUs see `live.rs`. Nothing else changes. A domain
+//! that is bound is bound anew. Services are the control domain's and change at once, and
 //! so do its own virtual CPUs and crypto units ([`primary`]).
 //!
 //! **Errors.** Sentences for the operator; the model is then to be thrown away.
 
 mod device;
 mod domain;
-mod primary;
+pub(super) mod primary;
 mod service;
 
 use super::domain::{Domain, Wish};
 use super::model::{Model, Refused};
-use super::place::place;
+use super::place::{self, place};
 use crate::cli::verb::{Edit, How, Props};
 use std::collections::BTreeSet;
 use sun4v::id::GuestId;
@@ -24,12 +25,24 @@ const AMOUNT_MAX: u64 = 1 << 48;
 /// Longest name of anything.
 const NAME_MAX: usize = 255;
 
-/// Makes a change; `active` are the guests that run.
+/// Makes a change; `active` are the guests that run, `updates` those of them that read their
+/// machine description when told.
 ///
 /// # Errors
 /// See the module.
-pub fn edit(model: &mut Model, edit: &Edit, active: &BTreeSet<GuestId>) -> Result<(), Refused> {
+pub fn edit(
+    model: &mut Model,
+    edit: &Edit,
+    active: &BTreeSet<GuestId>,
+    updates: &BTreeSet<GuestId>,
+) -> Result<(), Refused> {
     match edit {
+        Edit::AddDisk { domain, .. } | Edit::AddNet { domain, .. }
+            if runs_and(model, domain, active, updates) =>
+        {
+            device::edit(model, edit)?;
+            place::connect(model, domain)
+        }
         Edit::AddDomain { names, props } => domain::add(model, names, props),
         Edit::SetDomain { name, props } => {
             stands_still(model, name, active)?;
@@ -127,6 +140,18 @@ fn refuse<T>(why: String) -> Result<T, Refused> {
     Err(vec![why])
 }
 
+/// Does the domain run as a guest of these?
+fn runs_and(
+    model: &Model,
+    name: &str,
+    active: &BTreeSet<GuestId>,
+    these: &BTreeSet<GuestId>,
+) -> bool {
+    let guest = model.domain(name).ok().filter(|domain| !domain.is_primary());
+    let guest = guest.and_then(Domain::guest);
+    guest.is_some_and(|guest| active.contains(&guest) && these.contains(&guest))
+}
+
 /// Resources of a domain that runs cannot change.
 fn stands_still(model: &Model, name: &str, active: &BTreeSet<GuestId>) -> Result<(), Refused> {
     let domain = model.domain(name)?;
@@ -164,7 +189,7 @@ fn good_name(what: &str, name: &str) -> Result<(), Refused> {
     if name_is_good(name) { Ok(()) } else { refuse(format!("Invalid {what} name: {name}")) }
 }
 
-fn variable_is_good(name: &str) -> bool {
+pub(super) fn variable_is_good(name: &str) -> bool {
     let first = |c: char| c.is_ascii_alphanumeric() || c == '/';
     name.len() <= NAME_MAX
         && name.starts_with(first)

@@ -1,4 +1,5 @@
-//! The control domain's own virtual CPUs and crypto units change while it runs.
+//! The control domain's own virtual CPUs and crypto units change while it runs, and so do
+//! virtual CPUs of a guest whose system helps.
 //!
 //! **Rules.** Virtual CPUs have the numbers 0 to n-1. The last ones go first, so the
 //! one that the domain's software runs on stays; those that remain keep their strands.
@@ -15,7 +16,11 @@ use std::collections::BTreeSet;
 use sun4v::id::CoreId;
 
 /// Gives the domain so many virtual CPUs.
-pub(super) fn set_vcpus(model: &mut Model, name: &str, count: u64) -> Result<(), Refused> {
+pub(in crate::manager) fn set_vcpus(
+    model: &mut Model,
+    name: &str,
+    count: u64,
+) -> Result<(), Refused> {
     if count == 0 {
         return refuse(format!("LDom {name} runs: its last virtual CPU cannot be removed"));
     }
@@ -32,8 +37,11 @@ pub(super) fn set_vcpus(model: &mut Model, name: &str, count: u64) -> Result<(),
         given.strands.truncate(wanted);
         given.strands.extend(fresh);
         let cores: BTreeSet<CoreId> = given.strands.iter().map(|strand| strand.core()).collect();
+        let had = given.crypto.len();
         given.crypto.retain(|core| cores.contains(core));
-        wish.crypto = given.crypto.len() as u64;
+        if given.crypto.len() < had {
+            wish.crypto = given.crypto.len() as u64;
+        }
     }
     Ok(())
 }

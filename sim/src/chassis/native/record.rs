@@ -44,6 +44,7 @@ impl NativeHost {
             frames: _,
             replies: _,
             facts: _,
+            consoles: _,
         } = desktop;
         if !jobs.is_empty() {
             return Err("work for the strands of the control domain is under way".to_owned());

@@ -138,6 +138,8 @@ impl Server {
             trace: _,
             // It is looked at again.
             stirred: _,
+            // It is obeyed at the boundary that hears it.
+            barks: _,
             // Nobody is suspended.
             still: _,
             crypto,
@@ -247,6 +249,7 @@ impl Server {
             facts: Vec::new(),
             trace: Vec::new(),
             stirred: true,
+            barks: false,
             still: BTreeSet::new(),
             crypto,
             names: by_key(names, GuestId, Ok).map_err(refuse)?,

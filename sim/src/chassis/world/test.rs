@@ -36,7 +36,7 @@ struct Toy {
     me: [u8; 6],
     commands: BTreeMap<JobId, u64>,
     waiting: Vec<(u64, SimTime)>,
-    started: bool,
+    starts: usize,
 }
 
 impl Toy {
@@ -48,9 +48,9 @@ impl Toy {
 impl Program for Toy {
     fn event(&mut self, event: Event, ports: &mut dyn Ports) {
         let begins = matches!(event, Event::Start | Event::Restarted);
-        assert!(self.started || begins, "{event:?} before the start");
+        assert!(self.starts > 0 || begins, "{event:?} before the start");
         match event {
-            Event::Start | Event::Restarted => self.started = true,
+            Event::Start | Event::Restarted => self.starts += 1,
             Event::Mondo(words) => ports.log(format!("mondo {:x}", words[0])),
             Event::Timer(token) => {
                 let now = ports.now().0;
@@ -105,6 +105,7 @@ impl Program for Toy {
                     let us = SimTime::us(us.parse().unwrap());
                     ports.set_timer(ports.now().plus(us), id);
                 }
+                ["starts"] => Self::say(ports, id, format!("{}\n", self.starts)),
                 ["poke"] => {
                     let (ra, bytes) = ports.memory();
                     ports.write(ra.offset(bytes - 4), b"poke");
@@ -188,7 +189,7 @@ fn ask(world: &mut World, line: &str) -> String {
 }
 
 #[test]
-fn a_watchdog_ends_on_its_second_and_is_a_fact() {
+fn a_watchdog_ends_on_its_second_and_resets_the_control_domain() {
     for threads in [1, 2] {
         let mut world = world("", threads);
         world.run_until(SimTime::ms(400)).unwrap();
@@ -199,6 +200,13 @@ fn a_watchdog_ends_on_its_second_and_is_a_fact() {
         let ended = facts.iter().filter(|fact| fact.is("service processor", "watchdog expired"));
         let ended: Vec<_> = ended.map(|fact| (fact.place.as_str(), fact.time)).collect();
         assert_eq!(ended, [("left", SimTime::secs(3))]);
+        // The service processor resets the control domain, and nobody else.
+        let began = facts.iter().filter(|fact| fact.is("domain", "started"));
+        let began: Vec<_> = began.map(|fact| (fact.place.as_str(), fact.time)).collect();
+        assert_eq!(began.last(), Some(&("left", SimTime::secs(3))), "{began:?}");
+        assert_eq!(began.iter().filter(|(place, _)| *place == "right").count(), 1);
+        assert_eq!(ask(&mut world, "left# starts"), "2\n");
+        assert_eq!(ask(&mut world, "right# starts"), "1\n");
         assert_eq!(ask(&mut world, "left# watchdog 0"), "0\n");
         assert_eq!(ask(&mut world, "right# watchdog 0"), "5000\n");
     }

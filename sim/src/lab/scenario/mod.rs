@@ -180,23 +180,6 @@ pub struct Chassis {
     pub password: String,
 }
 
-/// A disk of a server: a raw file or a block device of the host.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LocalDisk {
-    /// Which; a relative path is from where the command was given.
-    pub file: String,
-    /// It takes no writes.
-    #[serde(default)]
-    pub read_only: bool,
-    /// What it takes for a request.
-    #[serde(default = "default_call_time")]
-    pub call_time: Span,
-    /// Bytes a second, on top.
-    #[serde(default = "default_disk_bytes")]
-    pub bytes_per_second: Size,
-}
-
 /// What a domain starts from: a firmware, and what that is to start.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -221,6 +204,23 @@ impl Default for GuestImage {
 
 fn default_cores() -> u8 {
     (T2_STRANDS / 8) as u8
+}
+
+/// A disk of a server: a raw file or a block device of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalDisk {
+    /// Which; a relative path is from where the command was given.
+    pub file: String,
+    /// It takes no writes.
+    #[serde(default)]
+    pub read_only: bool,
+    /// What it takes for a request.
+    #[serde(default = "default_call_time")]
+    pub call_time: Span,
+    /// Bytes a second, on top.
+    #[serde(default = "default_disk_bytes")]
+    pub bytes_per_second: Size,
 }
 
 fn default_memory() -> Size {
