@@ -9,7 +9,7 @@ use crate::service::vds::record::WriteV1;
 use serde_json::{Value, json};
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hvctl::{Request, SoftState};
-use sun4v::id::{CoreId, GuestId, LdcId, StrandId};
+use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId};
 use sun4v::ldc::{Stype, Version};
 use sun4v::native::{Event, Program};
 use sun4v::record::{LoadError, decode};
@@ -384,8 +384,8 @@ const MORE_RULES: [Rule; 18] = [
     ("the share of a strand", |r| r.manager.runs[1].strands[0].1 = 1001),
     ("figures of the control domain", |r| r.manager.meter.busy.push(1)),
     ("figures of the control domain", |r| {
-        r.manager.meter.busy = vec![0; 65];
-        r.manager.meter.vcpus = vec![0; 65];
+        r.manager.meter.busy = vec![0; STRANDS + 1];
+        r.manager.meter.vcpus = vec![0; STRANDS + 1];
     }),
     ("more than the whole of a strand's time", |r| r.manager.meter.vcpus[0] = 1001),
     ("disks out of order", |r| {
