@@ -42,7 +42,7 @@ fn lab() -> (World, usize, usize) {
 fn read(bytes: &[u8]) -> Message {
     let mut stream = Stream::default();
     stream.push(bytes);
-    let (kind, payload) = stream.next().unwrap().unwrap();
+    let (kind, payload) = stream.take().unwrap().unwrap();
     Message::parse(kind, &payload).unwrap()
 }
 
