@@ -137,6 +137,9 @@ const char *client_start(struct image kernel, struct image initrd, const char *p
         map_add(low, place + (low - base), base + bytes - low);
     else
         map_add(base, place, bytes);
+    /* Nobody is given the addresses that it is at. */
+    u64 claimed = low & (LARGE - 1) ? low : base;
+    map_claim(&claimed, base + bytes - claimed, 0);
     for (u64 i = 0; i < count; i++) {
         u8 *to = ram_window(place + (loads[i].vaddr - base));
         memcpy(to, image + loads[i].offset, loads[i].filesz);

@@ -47,5 +47,8 @@ void world_reset_channels(void);
 void world_migrate(void);
 /* Fails every copy by `end` from now on, or none. */
 void world_fail_copies(int fail);
+struct hv_ret;
+/* Every other hypercall: a test may play it, in place of the one that ends it. */
+struct hv_ret world_call(u64 function, u64 a0, u64 a1);
 
 #endif

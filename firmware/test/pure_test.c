@@ -152,7 +152,7 @@ static u8 md_block[1024] ALIGNED(16);
 static u64 md_elements;
 static char md_names[256];
 static u32 md_names_bytes;
-static u8 md_data[64];
+static u8 data_bytes_of_md[64];
 static u32 md_data_bytes;
 
 static void put(u8 tag, const char *name, u64 value)
@@ -173,7 +173,7 @@ static void put_string(const char *name, const char *value)
     u32 length = (u32)strlen(value) + 1;
 
     put('s', name, (u64)length << 32 | md_data_bytes);
-    memcpy(md_data + md_data_bytes, value, length);
+    memcpy(data_bytes_of_md + md_data_bytes, value, length);
     md_data_bytes += length;
 }
 
@@ -202,7 +202,7 @@ static u64 build_md(void)
     memcpy(md_block, header, 16);
     u8 *names = md_block + 16 + header[1];
     memcpy(names, md_names, md_names_bytes);
-    memcpy(names + header[2], md_data, md_data_bytes);
+    memcpy(names + header[2], data_bytes_of_md, md_data_bytes);
     return 16 + header[1] + header[2] + header[3];
 }
 

@@ -37,7 +37,7 @@ u64 boot_stick;
 static char said[65536];
 static int copies_fail;
 
-u64 stick(void)
+__attribute__((weak)) u64 stick(void)
 {
     return world_now;
 }
@@ -131,6 +131,13 @@ static struct hv_ret copy(struct end *peer, u64 direction, u64 cookie, u64 local
     return (struct hv_ret){HV_EOK, bytes, 0, 0};
 }
 
+/* Calls that a test plays itself. */
+__attribute__((weak)) struct hv_ret world_call(u64 function, u64 a0, u64 a1)
+{
+    printf("world: hypercall %#lx is not played\n", function);
+    exit(1);
+}
+
 struct hv_ret hv_call(u64 function, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
 {
     struct hv_ret ok = {HV_EOK, 0, 0, 0};
@@ -172,8 +179,7 @@ struct hv_ret hv_call(u64 function, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
     case HV_LDC_COPY:
         return copy(peer, a1, a2, a3, a4);
     default:
-        printf("world: hypercall %#lx is not played\n", function);
-        exit(1);
+        return world_call(function, a0, a1);
     }
 }
 
@@ -183,7 +189,7 @@ struct task *world_last_task;
 struct cpu cpus[CPUS_MAX];
 u64 cpu_count = 1;
 
-void console_print(const char *format, ...)
+__attribute__((weak)) void console_print(const char *format, ...)
 {
     usize at = strlen(said);
     struct line line = line_in(said + at, sizeof said - at - 1);

@@ -3,7 +3,10 @@
 //!
 //! **Shape.** Towards a concentrator, 64-byte packets: type (1 control, 2 data),
 //! size, control code at 4 (all ones: break; all ones but bit 0: hang-up), up to 56
-//! characters at 8.
+//! characters at 8. What a guest does not read waits in the concentrator's queue once
+//! [`Console::has_room`] says no, and is taken when the guest has read.
+//!
+//! **Differences.** T2's hypervisor does not look whether its ring of 512 has room.
 //!
 //! **Source.** sun4v hypervisor API, console services; the OpenSPARC hypervisor's
 //! console packets.
@@ -42,6 +45,8 @@ pub struct Console {
     pub connected: bool,
     /// The guest was refused and wants to know when there is room.
     pub blocked: bool,
+    /// Packets wait in the concentrator's queue for the guest to read.
+    pub full: bool,
 }
 
 impl Console {
@@ -54,6 +59,7 @@ impl Console {
             input: VecDeque::new(),
             connected: false,
             blocked: false,
+            full: false,
         }
     }
 
@@ -75,6 +81,12 @@ impl Console {
         }
         self.output.push_back(taken.to_vec());
         Some(taken.len())
+    }
+
+    /// Is there room for any packet of the concentrator's?
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.input.len() + PACKET_CHARS <= IN_CHARS
     }
 
     /// A packet from the concentrator.

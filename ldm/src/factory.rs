@@ -22,7 +22,7 @@ use sun4v::hvmd::{
     ConsoleConf, CryptoConf, CryptoKind, GuestConf, HvConfig, Inventory, LdcConf, LdcTarget,
     MblockConf, NetworkConf, PcieBusConf, Privileges, VcpuConf,
 };
-use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId, VcpuId};
+use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId, T2_STRANDS, VcpuId};
 use thiserror::Error;
 
 /// The control domain's name.
@@ -135,7 +135,7 @@ pub struct MdSlots {
 
 impl MdSlots {
     /// Pairs of slots: the hypervisor's, and one for every number of a guest.
-    pub const PAIRS: u64 = 1 + STRANDS as u64;
+    pub const PAIRS: u64 = 1 + T2_STRANDS as u64;
     /// Smallest slot.
     pub const SLOT_BYTES_MIN: u64 = 64 << 10;
     /// The smallest stretch.

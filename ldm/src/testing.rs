@@ -16,7 +16,7 @@ use sun4v::ldc::{
     COPY_IN, COPY_OUT, CookieAddr, LDC_COPY, LDC_RX_GET_STATE, LDC_RX_QCONF, LDC_RX_SET_QHEAD,
     LDC_SET_MAP_TABLE, LDC_TX_GET_STATE, LDC_TX_QCONF, LDC_TX_SET_QTAIL, Mte, PACKET_BYTES,
 };
-use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
+use sun4v::native::{DiskRequest, Event, JobId, LocalDisk, Observation, Ports, Reply, Rets, Work};
 use sun4v::time::{SimTime, T2_HZ};
 
 /// Real address of every domain's memory.
@@ -98,6 +98,10 @@ pub(crate) struct Domain {
     pub(crate) lines: Vec<String>,
     pub(crate) facts: Vec<Observation>,
     pub(crate) jobs: VecDeque<(JobId, Work)>,
+    /// Disks of the machine, and their bytes.
+    pub(crate) disks: Vec<(LocalDisk, Vec<u8>)>,
+    /// Events of disks that have yet to come.
+    pub(crate) disk_events: VecDeque<Event>,
 }
 
 /// Some domains on one machine.
@@ -107,6 +111,8 @@ pub(crate) struct Board {
     /// Endpoints of what stands for the hypervisor: to copy through their channels
     /// takes physical addresses, which count that domain's memory from zero.
     pub(crate) hypervisor: BTreeSet<(usize, u16)>,
+    /// Of consoles: whose it was last, what came out, the room that was told.
+    pub(crate) console: (String, Vec<u8>, Option<usize>),
 }
 
 impl Board {
@@ -123,11 +129,14 @@ impl Board {
             lines: Vec::new(),
             facts: Vec::new(),
             jobs: VecDeque::new(),
+            disks: Vec::new(),
+            disk_events: VecDeque::new(),
         };
         Self {
             domains: (0..domains).map(|_| domain()).collect(),
             now: SimTime::ZERO,
             hypervisor: BTreeSet::new(),
+            console: Default::default(),
         }
     }
 
@@ -410,6 +419,25 @@ impl Ports for FakePorts<'_> {
         job
     }
 
+    fn disks(&self) -> Vec<LocalDisk> {
+        self.board.domains[self.me].disks.iter().map(|(disk, _)| disk.clone()).collect()
+    }
+
+    fn disk(&mut self, disk: usize, token: u64, request: DiskRequest) {
+        let bytes = &mut self.me().disks[disk].1;
+        let data = match request {
+            DiskRequest::Read { offset, bytes: n } => {
+                bytes[offset as usize..][..n as usize].to_vec()
+            }
+            DiskRequest::Write { offset, data, .. } => {
+                bytes[offset as usize..][..data.len()].copy_from_slice(&data);
+                Vec::new()
+            }
+            DiskRequest::Flush => Vec::new(),
+        };
+        self.me().disk_events.push_back(Event::DiskDone { token, result: Ok(data) });
+    }
+
     fn charge(&mut self, cycles: u64) {
         self.me().charged += cycles;
     }
@@ -428,6 +456,16 @@ impl Ports for FakePorts<'_> {
 
     fn log(&mut self, line: String) {
         self.me().lines.push(line);
+    }
+
+    fn console_out(&mut self, domain: &str, bytes: &[u8]) {
+        self.board.console.0 = domain.to_owned();
+        self.board.console.1.extend_from_slice(bytes);
+    }
+
+    fn console_room(&mut self, domain: &str, room: Option<usize>) {
+        self.board.console.0 = domain.to_owned();
+        self.board.console.2 = room;
     }
 
     fn observe(&mut self, fact: Observation) {

@@ -23,18 +23,22 @@ id! {
     GuestId(u8);
     /// A virtual CPU within its guest, 0..64.
     VcpuId(u8);
-    /// A hardware strand of a chip, 0..64; its core is `strand / 8`.
+    /// A hardware strand of a chassis, 0..64 in a T2, below [`STRANDS`] in any; its core
+    /// is `strand / 8`.
     StrandId(u8);
-    /// A core of a chip, 0..8.
+    /// A core of a chassis, 0..8 in a T2, below [`CORES`] in any.
     CoreId(u8);
     /// An LDC endpoint within its guest, 0..256.
     LdcId(u16);
 }
 
-/// Strands of a T2.
-pub const STRANDS: usize = 64;
-/// Cores of a T2.
-pub const CORES: usize = 8;
+/// Strands of a T2; virtual CPUs of a guest, and guests, at most.
+pub const T2_STRANDS: usize = 64;
+/// The most strands of a chassis: a lab may add a ninth core, which no T2 has, so that
+/// a guest has 64 strands and the control domain some too.
+pub const STRANDS: usize = 72;
+/// The most cores of a chassis.
+pub const CORES: usize = STRANDS / 8;
 
 impl StrandId {
     /// The core the strand belongs to.

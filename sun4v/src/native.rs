@@ -14,10 +14,22 @@ use crate::addr::Ra;
 use crate::hcall::HvError;
 use crate::id::VcpuId;
 use crate::time::SimTime;
+use crate::vio::vdisk::Errno;
 
 /// Names a job that was given to [`Ports::job`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobId(pub u64);
+
+/// What somebody at a console does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleInput {
+    /// Types.
+    Typed(Vec<u8>),
+    /// Sends a break.
+    Break,
+    /// Leaves.
+    HangUp,
+}
 
 /// Why a program is woken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +57,27 @@ pub enum Event {
         /// What it computed.
         output: Vec<u8>,
     },
+    /// A request to a disk of the chassis has ended.
+    DiskDone {
+        /// What [`Ports::disk`] was given.
+        token: u64,
+        /// What was read; empty otherwise.
+        result: Result<Vec<u8>, Errno>,
+    },
     /// The operator typed a command line; answer with [`Ports::reply`].
     Command {
         /// Names the answer.
         id: u64,
         /// Words after the prompt, such as `ldm list -l rover`.
         line: String,
+    },
+    /// Somebody does something at the console of another domain. What does not fit
+    /// ([`Ports::console_room`]) is refused whole.
+    Console {
+        /// Whose console.
+        domain: String,
+        /// What.
+        input: ConsoleInput,
     },
 }
 
@@ -81,6 +108,40 @@ pub struct Observation {
 /// A pure function of bytes that it owns; computed by a host worker meanwhile.
 pub type Work = Box<dyn FnOnce() -> Vec<u8> + Send>;
 
+/// A disk of the chassis that the domain owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalDisk {
+    /// Its name, such as `c0t1d0`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// It takes no writes.
+    pub read_only: bool,
+}
+
+/// What is asked of a disk. Offsets and sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskRequest {
+    /// Reads.
+    Read {
+        /// First byte.
+        offset: u64,
+        /// How many.
+        bytes: u32,
+    },
+    /// Writes.
+    Write {
+        /// First byte.
+        offset: u64,
+        /// What.
+        data: Vec<u8>,
+        /// Durable before it completes.
+        durable: bool,
+    },
+    /// Every write that was submitted before becomes durable.
+    Flush,
+}
+
 /// Results of a hypercall: the values of `%o1..=%o5`.
 pub type Rets = [u64; 5];
 
@@ -110,6 +171,16 @@ pub trait Ports {
     fn set_timer(&mut self, at: SimTime, token: u64);
     /// Gives work to the least busy strand: done after `cycles` of its time.
     fn job(&mut self, cycles: u64, work: Work) -> JobId;
+    /// Disks of the chassis, by number. It stays the same.
+    fn disks(&self) -> Vec<LocalDisk> {
+        Vec::new()
+    }
+    /// Submits a request to disk number `disk`; [`Event::DiskDone`] follows. Requests of
+    /// one disk are carried out one after the other. Panics where there is no such disk:
+    /// a program's own mistake.
+    fn disk(&mut self, disk: usize, token: u64, request: DiskRequest) {
+        panic!("request {token} to disk {disk}, which is not there: {request:?}");
+    }
     /// Charges `cycles` of bookkeeping to the least busy strand.
     fn charge(&mut self, cycles: u64);
     /// Virtual CPUs of the domain.
@@ -124,6 +195,12 @@ pub trait Ports {
     fn console(&mut self, domain: &str, line: String) {
         self.log(format!("{domain}: {line}"));
     }
+    /// Bytes that another domain wrote to its console, as they are, for whoever sits
+    /// there; each once and in order.
+    fn console_out(&mut self, _domain: &str, _bytes: &[u8]) {}
+    /// How many characters the console of another domain takes now; `None` when there is
+    /// no such console any longer. Told when it has changed.
+    fn console_room(&mut self, _domain: &str, _room: Option<usize>) {}
     /// A fact for the record of the run.
     fn observe(&mut self, fact: Observation);
 }

@@ -30,6 +30,18 @@ impl Call<'_> {
         console.filter(|console| !console.input.is_empty()).ok_or(HvError::WouldBlock)
     }
 
+    /// The guest has read: what waits at the concentrator may have room now.
+    fn was_read(&mut self) {
+        if let Some(console) = &mut self.guest.console
+            && console.full
+            && console.has_room()
+            && let Some(channel) = console.conf.endpoint
+        {
+            console.full = false;
+            self.guest.stirred.insert(channel);
+        }
+    }
+
     /// 60: the next character, break (-1) or hang-up (-2).
     pub(super) fn cons_getchar(&mut self) -> CallResult {
         let value = match self.input()?.input.pop_front() {
@@ -38,6 +50,7 @@ impl Call<'_> {
             Some(Input::HangUp) => HANG_UP,
             None => return Err(HvError::WouldBlock.into()),
         };
+        self.was_read();
         Ok(Answer::ok(&[value]))
     }
 
@@ -59,23 +72,19 @@ impl Call<'_> {
         let pa = self.guest.resolve(Ra(buffer), bytes)?;
         let console = self.input()?;
         let mut read = Vec::new();
-        while (read.len() as u64) < bytes {
+        let mut signal = None;
+        while (read.len() as u64) < bytes && signal.is_none() {
             match console.input.front() {
                 Some(&Input::Char(byte)) => read.push(byte),
-                Some(Input::Break) if read.is_empty() => {
-                    console.input.pop_front();
-                    return Ok(Answer::ok(&[BREAK]));
-                }
-                Some(Input::HangUp) if read.is_empty() => {
-                    console.input.pop_front();
-                    return Ok(Answer::ok(&[HANG_UP]));
-                }
+                Some(Input::Break) if read.is_empty() => signal = Some(BREAK),
+                Some(Input::HangUp) if read.is_empty() => signal = Some(HANG_UP),
                 _ => break,
             }
             console.input.pop_front();
         }
+        self.was_read();
         self.cpus.memory().write(pa, &read);
-        Ok(Answer::ok(&[read.len() as u64]))
+        Ok(Answer::ok(&[signal.unwrap_or(read.len() as u64)]))
     }
 
     /// 63: characters from a buffer, 56 a call at most and one at least. The buffer is

@@ -164,20 +164,26 @@ impl Hypervisor {
         }
     }
 
-    /// Packets of a concentrator for a guest's console.
+    /// Packets of a concentrator for a guest's console, as far as there is room.
     fn console_input(&mut self, from: End, to: End, machine: &mut dyn Machine) {
-        let mut packets = Vec::new();
-        if let Some(end) = self.guest_mut(from.0).and_then(|guest| guest.endpoints.get_mut(&from.1))
+        let Some(mut guest) = self.take(to.0) else { return };
+        let own = self.guest_mut(from.0).and_then(|guest| guest.endpoints.get_mut(&from.1));
+        if let Some(console) = &mut guest.console
+            && let Some(own) = own
         {
-            while let Some(packet) = end.tx.pop(machine.memory()) {
-                packets.push(packet);
+            let mut arrived = false;
+            while console.has_room() {
+                let Some(packet) = own.tx.pop(machine.memory()) else { break };
+                console.packet(&packet);
+                arrived = true;
+            }
+            console.full = !own.tx.is_empty();
+            if arrived {
+                let ino = console.conf.ino;
+                guest.raise_device(machine.cpus(to.0), ino);
             }
         }
-        let Some(guest) = self.guest_mut(to.0) else { return };
-        let Some(console) = guest.console.as_mut().filter(|_| !packets.is_empty()) else { return };
-        packets.iter().for_each(|packet| console.packet(packet));
-        let ino = console.conf.ino;
-        guest.raise_device(machine.cpus(to.0), ino);
+        self.put(guest);
     }
 
     /// Moves console output to concentrators and to the service processor.

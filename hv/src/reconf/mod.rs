@@ -31,7 +31,7 @@ use std::fmt;
 use sun4v::addr::Pa;
 use sun4v::hvctl::{Detail, RcFail, ResKind, Status};
 use sun4v::hvmd::HvConfig;
-use sun4v::id::{GuestId, STRANDS};
+use sun4v::id::{GuestId, T2_STRANDS};
 use sun4v::md::{ELEMENT_BYTES, Md};
 use thiserror::Error;
 
@@ -240,7 +240,7 @@ impl Hypervisor {
         machine: &mut dyn Machine,
     ) -> Result<(), Refusal> {
         let id = u8::try_from(guest).map(GuestId).ok();
-        let id = id.filter(|id| usize::from(id.0) < STRANDS && self.guest(*id).is_some());
+        let id = id.filter(|id| usize::from(id.0) < T2_STRANDS && self.guest(*id).is_some());
         let Some(id) = id else {
             let why = format!("there is no guest {guest}");
             return Err(Refusal::command(Status::Invalid, why));

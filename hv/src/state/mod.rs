@@ -347,7 +347,7 @@ fn save_endpoint(end: &Endpoint) -> EndpointV1 {
 }
 
 fn save_console(console: &Console) -> ConsoleV1 {
-    let Console { conf, output, input, connected: _, blocked } = console;
+    let Console { conf, output, input, connected: _, blocked, full: _ } = console;
     let number = |input: &Input| match *input {
         Input::Char(byte) => u16::from(byte),
         Input::Break => 0x100,

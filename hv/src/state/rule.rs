@@ -293,13 +293,17 @@ impl Shape<'_> {
             (_, 0x101) => Ok(Input::HangUp),
             _ => Err(broken("console input that is no character")),
         });
-        Ok(Some(Console {
+        let mut console = Console {
             conf: own.conf,
             output: output.into(),
             input: input.collect::<Checked<_>>()?,
             connected: own.connected,
             blocked,
-        }))
+            full: false,
+        };
+        // The next read looks whether anything waits.
+        console.full = !console.has_room();
+        Ok(Some(console))
     }
 
     fn crypto(&self, records: &[CryptoV1]) -> Checked<BTreeMap<u64, CryptoQueue>> {

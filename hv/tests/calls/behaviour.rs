@@ -300,6 +300,50 @@ fn what_a_guest_writes_to_its_console_arrives() {
 }
 
 #[test]
+fn what_a_guest_does_not_read_waits_at_the_concentrator() {
+    let mut lab = Lab::new();
+    let (concentrator, guest) = (lab.caller, (GuestId(1), VcpuId(0)));
+    let (tx, rx, entries) = (BASE + 0x2000, BASE + 0x4000, 32);
+    assert_eq!(lab.call(nr::ldc_tx_qconf, [3, tx, entries, 0, 0]).status, 0);
+    assert_eq!(lab.call(nr::ldc_rx_qconf, [3, rx, entries, 0, 0]).status, 0);
+    lab.hv.boundary(&mut lab.board);
+    // Twenty packets of characters with a break behind them: more than 512 wait.
+    let typed: Vec<u8> = (0..20 * 56).map(|n| (n % 251) as u8).collect();
+    for (n, chars) in (0..).zip(typed.chunks(56)) {
+        lab.poke(tx + n * 64, &Console::emit(chars));
+    }
+    let mut signal = [0; 64];
+    signal[0] = 1;
+    signal[4..8].fill(0xff);
+    lab.poke(tx + 20 * 64, &signal);
+    assert_eq!(lab.call(nr::ldc_tx_set_qtail, [3, 21 * 64, 0, 0, 0]).status, 0);
+    lab.hv.boundary(&mut lab.board);
+    let taken = |lab: &mut Lab| {
+        lab.caller = concentrator;
+        let head = lab.call(nr::ldc_tx_get_state, [3, 0, 0, 0, 0]).rets[0];
+        lab.caller = guest;
+        head / 64
+    };
+    // Nine packets are 504 characters.
+    assert_eq!(taken(&mut lab), 9);
+    let mut read = Vec::new();
+    loop {
+        let answer = lab.call(nr::cons_getchar, [0; 5]);
+        match answer.status {
+            0 if answer.rets[0] == u64::MAX => break,
+            0 => read.push(answer.rets[0] as u8),
+            _ => {
+                // Whoever waits for its interrupt reads on at the next boundary.
+                let before = taken(&mut lab);
+                lab.hv.boundary(&mut lab.board);
+                assert!(taken(&mut lab) > before, "nothing comes after {}", read.len());
+            }
+        }
+    }
+    assert_eq!((read, taken(&mut lab)), (typed, 21));
+}
+
+#[test]
 fn a_concentrator_sees_its_consoles_up_and_reaches_their_guests() {
     let mut lab = Lab::new();
     assert_eq!(lab.call(nr::ldc_tx_qconf, [3, BASE + 0x2000, 8, 0, 0]).status, 0);

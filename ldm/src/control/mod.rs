@@ -11,6 +11,7 @@
 
 mod moves;
 mod network;
+mod noise;
 pub mod record;
 mod running;
 mod services;

@@ -9,7 +9,7 @@ use crate::channel::OpenError;
 use crate::cost::Cost;
 use crate::service::host::Host;
 use crate::service::vsw::relay::{self, Receiver, Sender};
-use crate::service::vsw::{PortKey, Switch, SwitchPortConf};
+use crate::service::vsw::{PortKey, Switch, SwitchConf, SwitchPortConf};
 use crate::stack::{Stack, StackConf, UdpId};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -105,10 +105,10 @@ impl Network {
 
     /// A switch begins, with this interface as its uplink if there is one of that
     /// name. The control domain is on it with the address of that interface.
-    pub fn add_switch(&mut self, name: &str, mac: [u8; 6], net_dev: &str) {
+    pub fn add_switch(&mut self, name: &str, net_dev: &str, conf: SwitchConf) {
         let uplink = self.nics.iter().position(|nic| nic.name == net_dev);
-        let own = uplink.map_or(mac, |nic| self.nics[nic].stack.conf().mac);
-        let switch = Switch::new(own, uplink.map(|nic| nic as u8));
+        let own = uplink.map_or(conf.mac, |nic| self.nics[nic].stack.conf().mac);
+        let switch = Switch::new(own, uplink.map(|nic| nic as u8), conf);
         self.switches.insert(name.to_owned(), (switch, uplink));
     }
 
@@ -189,11 +189,11 @@ impl Network {
 
     /// A guest has left for the chassis whose control domain is at `to`: frames that
     /// were kept and that still come are sent after it.
-    pub fn depart(&mut self, now: SimTime, keys: &[PortKey], to: Ipv4Addr) {
+    pub fn depart(&mut self, host: &mut Host<'_>, keys: &[PortKey], to: Ipv4Addr) {
         for mac in self.addresses(keys) {
             self.gone_to.insert(mac, to);
             if let Some(switch) = self.of_guest(mac, keys) {
-                switch.depart(now, mac);
+                switch.depart(host, mac);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::moves::{Ends, Moves, MovesConf, Note, Order};
 use super::network::Network;
+use super::noise;
 use super::record::{ControlV1, Recalled};
 use super::services::{self, Services};
 use super::start::{self, StartError};
@@ -84,6 +85,9 @@ impl Running {
     pub fn begin(conf: &ControlConf, ports: &mut dyn Ports) -> Result<Self, StartError> {
         let manager = Manager::new(conf.inventory.clone(), settings(conf));
         let mut running = Self::set_up(conf, ports, manager, 0)?;
+        if let Err(why) = noise::set_up(&mut running.kit.arena, ports) {
+            ports.log(format!("the random number generator is not set up: {why}"));
+        }
         running.settle(ports);
         Ok(running)
     }
@@ -214,8 +218,12 @@ impl Running {
                     self.with_moves(ports, |moves, ends| moves.job_done(ends, job, output));
                 }
             }
+            Event::DiskDone { token, result } => self.services.disk_done(token, result),
             Event::Command { id, line } => {
                 self.manager.command(ports, &mut self.session, id, &line);
+            }
+            Event::Console { domain, input } => {
+                self.services.console(&mut self.kit, ports, &domain, &input);
             }
         }
         self.settle(ports);
@@ -436,7 +444,7 @@ impl Running {
                     let guest = self.leaving.take();
                     let keys = guest.and_then(|guest| self.moving.remove(&guest));
                     if let (Some(keys), Some(to)) = (keys, to) {
-                        self.network.depart(ports.now(), &keys, to);
+                        self.network.depart(&mut self.kit.host(ports), &keys, to);
                     }
                     ports.log(format!("migration of {domain}: its services let it go"));
                 }

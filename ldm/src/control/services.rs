@@ -6,17 +6,18 @@ use super::network::Network;
 use crate::channel::OpenError;
 use crate::manager::Change;
 use crate::service::ds::{Ask, DsEvent, DsServer};
-use crate::service::nfs::Storage;
 use crate::service::vcc::record::{ConsolePortV1, Recalled};
 use crate::service::vcc::{ConsoleConf, ConsoleServer};
 use crate::service::vds::DiskServer;
 use crate::service::vds::record::{Disk, DiskV1};
+use crate::service::volumes::Volumes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::ds::service::VariableResult;
 use sun4v::id::{GuestId, LdcId};
-use sun4v::native::Ports;
+use sun4v::native::{ConsoleInput, Ports};
 use sun4v::time::SimTime;
+use sun4v::vio::vdisk::Errno;
 
 /// Cookies of service ports begin here; the endpoint's number is added.
 const PORT_COOKIES: u64 = 0x1_0000;
@@ -54,7 +55,7 @@ pub struct Services {
     disks: DiskServer,
     consoles: ConsoleServer,
     sessions: DsServer,
-    storage: Storage,
+    storage: Volumes,
     /// The interface towards storage.
     nic: usize,
     /// Something was asked of storage.
@@ -72,7 +73,7 @@ impl Services {
             disks: DiskServer::default(),
             consoles: ConsoleServer::default(),
             sessions: DsServer::default(),
-            storage: Storage::new(hosts, machine),
+            storage: Volumes::new(hosts, machine),
             nic,
             asked: false,
         }
@@ -124,8 +125,8 @@ impl Services {
     ) {
         let mut host = kit.host(ports);
         let opened: Result<(), OpenError> = match change {
-            Change::AddSwitch { name, mac, net_dev } => {
-                network.add_switch(&name, mac, &net_dev);
+            Change::AddSwitch { name, net_dev, conf } => {
+                network.add_switch(&name, &net_dev, conf);
                 Ok(())
             }
             Change::RemoveSwitch { name } => {
@@ -187,6 +188,12 @@ impl Services {
         }
     }
 
+    /// A request to a disk of the machine has ended.
+    pub fn disk_done(&mut self, token: u64, result: Result<Vec<u8>, Errno>) {
+        self.asked = true;
+        self.storage.disk_done(token, result);
+    }
+
     /// What domains have said to their manager.
     pub fn take_events(&mut self) -> Vec<DsEvent> {
         self.sessions.take_events()
@@ -215,6 +222,19 @@ impl Services {
         self.sessions.variable_done(&mut kit.host(ports), token, result);
     }
 
+    /// Somebody does something at a domain's console.
+    pub fn console(
+        &mut self,
+        kit: &mut Kit,
+        ports: &mut dyn Ports,
+        domain: &str,
+        input: &ConsoleInput,
+    ) {
+        if let Err(error) = self.consoles.input(&mut kit.host(ports), domain, input) {
+            ports.log(format!("console of {domain}: {error}"));
+        }
+    }
+
     /// Moves requests and their results until nothing moves; true when something did.
     pub fn work(
         &mut self,
@@ -223,13 +243,10 @@ impl Services {
         network: &mut Network,
         changed: bool,
     ) -> bool {
-        let now = ports.now();
         let mut moved = false;
         while changed || self.asked {
             self.asked = false;
-            if let Some(stack) = network.stack(self.nic) {
-                self.storage.poll(stack, now);
-            }
+            self.storage.poll(ports, network.stack(self.nic));
             network.stir(self.nic);
             let effort = self.storage.take_effort();
             if effort.calls + effort.bytes > 0 {
@@ -289,3 +306,6 @@ impl Services {
         self.disks.next_tick(now).min(self.storage.next_poll(now)).min(consoles).min(sessions)
     }
 }
+
+#[cfg(test)]
+mod test;

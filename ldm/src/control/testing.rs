@@ -123,6 +123,8 @@ impl World {
         loop {
             if let Some(mondo) = self.board.domains[0].mondos.pop_front() {
                 self.event(Event::Mondo(mondo));
+            } else if let Some(event) = self.board.domains[0].disk_events.pop_front() {
+                self.event(event);
             } else if self.board.domains[HYPERVISOR].mondos.pop_front().is_some() {
                 self.serve();
             } else if let Some(far) = self.woken() {

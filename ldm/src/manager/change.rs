@@ -3,7 +3,7 @@
 use crate::channel::ChannelConf;
 use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
-use crate::service::vsw::SwitchPortConf;
+use crate::service::vsw::{SwitchConf, SwitchPortConf};
 use sun4v::id::LdcId;
 
 /// A change of the services, whose ports are named by their endpoint, or of what the
@@ -14,10 +14,10 @@ pub enum Change {
     AddSwitch {
         /// Its name.
         name: String,
-        /// Its MAC address.
-        mac: [u8; 6],
         /// The physical interface (`e1000g0`), or nothing.
         net_dev: String,
+        /// What it is to be.
+        conf: SwitchConf,
     },
     /// A virtual switch without ports ends.
     RemoveSwitch {

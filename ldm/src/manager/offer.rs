@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use sun4v::addr::RealRange;
 use sun4v::hvctl::GuestState;
-use sun4v::id::{GuestId, STRANDS};
+use sun4v::id::{GuestId, T2_STRANDS};
 use sun4v::record::{Schema, decode, encode};
 use sun4v::time::SimTime;
 
@@ -225,7 +225,7 @@ fn is_sane(offer: &Offer, record: &OfferV1) -> Result<(), Refused> {
         ("its UUID", edit::is_uuid(&record.uuid)),
         ("its MAC addresses", all_apart(wish.nets.iter().map(|net| net.mac).chain([record.mac]))),
         ("its constraints", edit::is_sane(wish)),
-        ("virtual CPUs", !active || (1..=STRANDS as u64).contains(&wish.vcpus)),
+        ("virtual CPUs", !active || (1..=T2_STRANDS as u64).contains(&wish.vcpus)),
         ("its memory", stretches.eq(offer.memory.iter().copied())),
         ("the layout of its memory", place::is_layout(&record.memory)),
         ("the size of its memory", !active || bytes == Some(place::granted(wish.memory))),

@@ -14,7 +14,7 @@ use crate::cli::size;
 use crate::factory::{CONGRUENCE, GUEST_RA, PRIMARY, congruent};
 use std::collections::BTreeSet;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealRange};
-use sun4v::id::{CoreId, GuestId, LdcId, STRANDS, StrandId};
+use sun4v::id::{CoreId, GuestId, LdcId, StrandId, T2_STRANDS};
 
 /// Memory is given in multiples of this.
 pub const MEMORY_STEP: u64 = 4 << 20;
@@ -125,7 +125,7 @@ fn guest(model: &Model, domain: &Domain) -> Result<GuestId, String> {
         return Ok(guest);
     }
     let taken: BTreeSet<GuestId> = model.bound().map(|(_, given)| given.guest).collect();
-    let mut all = (0..STRANDS as u8).map(GuestId);
+    let mut all = (0..T2_STRANDS as u8).map(GuestId);
     all.find(|guest| !taken.contains(guest))
         .ok_or_else(|| "The machine has as many bound domains as it can have".into())
 }
@@ -152,8 +152,10 @@ pub fn few_units(name: &str, wanted: usize, free: usize) -> String {
 fn strands(model: &Model, domain: &Domain) -> Result<Vec<StrandId>, String> {
     let mut free = free_strands(model, &domain.name);
     let wanted = usize::try_from(domain.wish.vcpus).unwrap_or(usize::MAX);
-    if wanted > free.len() {
-        return Err(few_strands(&domain.name, wanted, free.len()));
+    // A guest has 64 virtual CPUs at most, on whatever machine.
+    let most = free.len().min(T2_STRANDS);
+    if wanted > most {
+        return Err(few_strands(&domain.name, wanted, most));
     }
     if let Some(given) = domain.given.as_ref().filter(|given| given.strands.len() == wanted) {
         return Ok(given.strands.clone());

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sun4v::addr::RealRange;
 use sun4v::hvctl::{GuestState, SoftState};
 use sun4v::hvmd::{HvConfig, Inventory};
-use sun4v::id::{GuestId, LdcId, STRANDS, StrandId};
+use sun4v::id::{GuestId, LdcId, STRANDS, StrandId, T2_STRANDS};
 use sun4v::time::SimTime;
 
 /// A rule that the record breaks.
@@ -224,7 +224,7 @@ fn wish(domain: &Domain) -> Checked<()> {
 fn bound(model: &Model, domain: &Domain, given: &Given) -> Checked<()> {
     let Given { guest, strands, memory, crypto, links, console } = given;
     let (wish, primary) = (&domain.wish, domain.is_primary());
-    check((guest.0 as usize) < STRANDS, "a guest's number")?;
+    check((guest.0 as usize) < T2_STRANDS, "a guest's number")?;
     let machine: BTreeSet<StrandId> = model.strands().collect();
     check(!strands.is_empty() && strands.len() as u64 == wish.vcpus, "a domain's virtual CPUs")?;
     check(strands.iter().all(|strand| machine.contains(strand)), "a strand outside the machine")?;

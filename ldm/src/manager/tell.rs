@@ -8,7 +8,7 @@ use crate::channel::ChannelConf;
 use crate::mdgen::{rx_ino, tx_ino};
 use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
-use crate::service::vsw::SwitchPortConf;
+use crate::service::vsw::{SwitchConf, SwitchPortConf, Vlans};
 use std::collections::BTreeMap;
 use sun4v::id::LdcId;
 
@@ -26,8 +26,13 @@ pub fn changes(old: &Model, new: &Model) -> Vec<Change> {
     for switch in has_switches.iter().filter(|switch| !had_switches.contains(switch)) {
         changes.push(Change::AddSwitch {
             name: switch.name.clone(),
-            mac: switch.mac,
             net_dev: switch.net_dev.clone(),
+            conf: SwitchConf {
+                mac: switch.mac,
+                mtu: switch.mtu,
+                default_vlan: switch.default_vlan as u16,
+                vlans: Vlans::new(switch.pvid, &switch.vids),
+            },
         });
     }
     let come = has.into_iter().filter(|(channel, port)| had.get(channel) != Some(port));
@@ -80,13 +85,18 @@ fn port(
                 name: format!("{name}@{}", domain.name),
                 path: volume.backend.clone(),
                 read_only: volume.options.contains(&"ro"),
+                slice: volume.options.contains(&"slice"),
+                exclusive: volume.options.contains(&"excl"),
                 channel,
             })
         }
         Device::Net(name) => {
             let net = domain.wish.nets.iter().find(|net| net.name == *name)?;
             let name = format!("{name}@{}", domain.name);
-            let port = SwitchPortConf { name, channel, mac: net.mac };
+            // The switch's networks take no longer packets than the switch.
+            let mtu = model.services.switch(&net.switch)?.mtu.min(net.mtu);
+            let vlans = Vlans::new(net.pvid, &net.vids);
+            let port = SwitchPortConf { name, channel, mac: net.mac, mtu, vlans };
             Change::AttachNet { switch: net.switch.clone(), port }
         }
         Device::Services | Device::Firmware => Change::AttachServices(DsConf {

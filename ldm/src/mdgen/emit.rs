@@ -3,7 +3,7 @@
 use super::{CryptoUnit, Device, GuestMd, rx_ino, tx_ino};
 use std::collections::BTreeMap;
 use sun4v::hvmd::CryptoKind;
-use sun4v::id::{LdcId, STRANDS};
+use sun4v::id::{LdcId, T2_STRANDS};
 use sun4v::md::{Md, NodeId};
 use sun4v::time::T2_HZ;
 
@@ -62,7 +62,7 @@ impl GuestMd {
         md.val(node, "serial#", u64::from(self.hostid & 0xff_ffff));
         md.val(node, "mac-address", mac_number(self.mac));
         md.val(node, "stick-frequency", self.stick_hz);
-        md.val(node, "domaining-enabled", 1).val(node, "max-cpus", STRANDS as u64);
+        md.val(node, "domaining-enabled", 1).val(node, "max-cpus", T2_STRANDS as u64);
         md.val(node, "watchdog-resolution", WATCHDOG_MS);
         md.val(node, "watchdog-max-timeout", WATCHDOG_MS_MAX);
         // Ours: nobody's driver reads these three.

@@ -6,44 +6,35 @@
 //! **Errors.** Solaris error numbers, as a virtual disk reports them. A server
 //! that is away delays completions and fails none.
 
+pub use sun4v::native::DiskRequest as Request;
 use sun4v::vio::vdisk::Errno;
 
 /// An open volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VolumeId(pub u32);
 
-/// What is asked of a volume.
+/// What a volume turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Reads.
-    Read {
-        /// First byte.
-        offset: u64,
-        /// How many.
-        bytes: u32,
-    },
-    /// Writes.
-    Write {
-        /// First byte.
-        offset: u64,
-        /// What.
-        data: Vec<u8>,
-        /// Durable before it completes.
-        durable: bool,
-    },
-    /// Every write that was submitted before becomes durable.
-    Flush,
+pub struct Found {
+    /// Its bytes.
+    pub size: u64,
+    /// It takes no writes.
+    pub read_only: bool,
+    /// It is a disk of the machine, not a file.
+    pub device: bool,
+    /// The same for the same volume, wherever it is opened; no other's.
+    pub identity: String,
 }
 
-/// What became of it.
+/// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
     /// A volume was opened.
     Opened {
         /// Which.
         volume: VolumeId,
-        /// Its size in bytes.
-        size: Result<u64, Errno>,
+        /// What it is.
+        found: Result<Found, Errno>,
     },
     /// A request is done.
     Done {

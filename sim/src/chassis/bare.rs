@@ -21,7 +21,7 @@ use std::sync::Arc;
 use sun4v::addr::{Pa, Ra, RealRange};
 use sun4v::hcall::Group;
 use sun4v::hvmd::{ConsoleConf, GuestConf, HvConfig, MblockConf, Privileges, VcpuConf};
-use sun4v::id::{GuestId, STRANDS, StrandId, VcpuId};
+use sun4v::id::{GuestId, StrandId, T2_STRANDS, VcpuId};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
 
@@ -35,7 +35,7 @@ const CONSOLE_INO: u16 = 0x11;
 #[derive(Debug, Error)]
 pub enum BareError {
     /// The chip does not have as many strands.
-    #[error("{0} virtual CPUs: a guest has 1 to {STRANDS}")]
+    #[error("{0} virtual CPUs: a guest has 1 to {T2_STRANDS}")]
     Vcpus(usize),
     /// Memory is too small for the image, or no whole number of pages.
     #[error("{bytes:#x} bytes of memory at {base:#x}: {why}")]
@@ -86,7 +86,7 @@ impl Bare {
     /// # Errors
     /// See [`BareError`].
     pub fn new(vcpus: usize, base: u64, bytes: u64, rom: &[u8]) -> Result<Self, BareError> {
-        if vcpus == 0 || vcpus > STRANDS {
+        if vcpus == 0 || vcpus > T2_STRANDS {
             return Err(BareError::Vcpus(vcpus));
         }
         let memory = |why: &str| BareError::Memory { bytes, base, why: why.to_owned() };

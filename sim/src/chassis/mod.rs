@@ -5,6 +5,7 @@ pub mod board;
 pub mod checkpoint;
 pub mod cpus;
 pub mod desk;
+pub mod disks;
 pub mod domain;
 pub mod figures;
 pub mod groups;

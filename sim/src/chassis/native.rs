@@ -3,7 +3,7 @@
 //!
 //! A program is woken at slice boundaries ([`NativeHost::run`]). What is due comes
 //! in this order: what was put in ([`NativeHost::put`]) in its order; jobs by (due
-//! time, number); timers by (time, order of setting); then device mondos until the
+//! time, number); requests to local disks likewise; timers by (time, order of setting); then device mondos until the
 //! queue is empty. What becomes due while the program runs waits for the next
 //! boundary, so a program that always asks for "now" does not stop the world.
 //!
@@ -17,6 +17,7 @@
 //! at zero, as every new one.
 
 use super::board::Board;
+use super::disks::{Drives, Ended};
 use super::pool::{Job, Pool};
 use super::slice::DomainSlice;
 use crate::lab::record::Fact;
@@ -28,7 +29,9 @@ use std::sync::Arc;
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::HvError;
 use sun4v::id::{GuestId, VcpuId};
-use sun4v::native::{Event, JobId, Observation, Ports, Program, Reply, Rets, Work};
+use sun4v::native::{
+    DiskRequest, Event, JobId, LocalDisk, Observation, Ports, Program, Reply, Rets, Work,
+};
 use sun4v::time::{SimTime, T2_HZ};
 
 mod record;
@@ -64,10 +67,21 @@ struct Desktop {
     timers: EventQueue<u64>,
     jobs: BTreeMap<(SimTime, JobId), Arc<Job>>,
     next_job: u64,
+    drives: Drives,
     inbox: VecDeque<Event>,
     frames: Vec<(u8, Vec<u8>)>,
     replies: Vec<(u64, Reply)>,
     facts: Vec<Fact>,
+    consoles: Vec<(String, ConsoleNews)>,
+}
+
+/// What a program tells about the console of another domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleNews {
+    /// It has written.
+    Out(Vec<u8>),
+    /// It takes so many characters; `None` when it is gone.
+    Room(Option<usize>),
 }
 
 /// A native program in its domain.
@@ -89,10 +103,12 @@ impl NativeHost {
             timers: EventQueue::new(),
             jobs: BTreeMap::new(),
             next_job: 0,
+            drives: Drives::default(),
             inbox: VecDeque::new(),
             frames: Vec::new(),
             replies: Vec::new(),
             facts: Vec::new(),
+            consoles: Vec::new(),
         };
         Self { program, desktop, unfinished: false }
     }
@@ -101,6 +117,11 @@ impl NativeHost {
     #[must_use]
     pub fn guest(&self) -> GuestId {
         self.desktop.guest
+    }
+
+    /// Gives it the disks of the chassis.
+    pub fn set_drives(&mut self, drives: Drives) {
+        self.desktop.drives = drives;
     }
 
     /// Puts in an event for the next turn.
@@ -117,7 +138,7 @@ impl NativeHost {
             return SimTime::ZERO;
         }
         let job = desktop.jobs.keys().next().map_or(SimTime::NEVER, |(due, _)| *due);
-        job.min(desktop.timers.next_time())
+        job.min(desktop.drives.next_time()).min(desktop.timers.next_time())
     }
 
     /// Wakes the program for all that is due.
@@ -133,6 +154,14 @@ impl NativeHost {
         {
             let ((_, job), work) = entry.remove_entry();
             batch.push_back(Event::JobDone { job, output: work.take() });
+        }
+        while let Some(Ended { token, result, line }) = desktop.drives.pop_until(now) {
+            if let Some(line) = line {
+                let name = hv.guest(desktop.guest).map_or("", |guest| guest.name());
+                let fact = Fact::new(now, &desktop.place, "log", "line", name);
+                desktop.facts.push(fact.saying(line));
+            }
+            batch.push_back(Event::DiskDone { token, result });
         }
         while let Some((_, token)) = desktop.timers.pop_until(now) {
             batch.push_back(Event::Timer(token));
@@ -179,6 +208,11 @@ impl NativeHost {
     /// Facts, lines of the log and of consoles since the last call.
     pub fn take_facts(&mut self) -> Vec<Fact> {
         std::mem::take(&mut self.desktop.facts)
+    }
+
+    /// News of other domains' consoles since the last call, in order.
+    pub fn take_consoles(&mut self) -> Vec<(String, ConsoleNews)> {
+        std::mem::take(&mut self.desktop.consoles)
     }
 }
 
@@ -272,6 +306,12 @@ impl Ports for NativePorts<'_> {
         self.desktop.jobs.insert((due, job), self.pool.job(work));
         job
     }
+    fn disks(&self) -> Vec<LocalDisk> {
+        self.desktop.drives.list()
+    }
+    fn disk(&mut self, disk: usize, token: u64, request: DiskRequest) {
+        self.desktop.drives.submit(self.board.now(), disk, token, request, self.pool);
+    }
     fn charge(&mut self, cycles: u64) {
         self.occupy(cycles);
     }
@@ -294,6 +334,12 @@ impl Ports for NativePorts<'_> {
     }
     fn console(&mut self, domain: &str, line: String) {
         self.note("console", "line", domain, line);
+    }
+    fn console_out(&mut self, domain: &str, bytes: &[u8]) {
+        self.desktop.consoles.push((domain.to_owned(), ConsoleNews::Out(bytes.to_vec())));
+    }
+    fn console_room(&mut self, domain: &str, room: Option<usize>) {
+        self.desktop.consoles.push((domain.to_owned(), ConsoleNews::Room(room)));
     }
     fn observe(&mut self, fact: Observation) {
         let fact = Fact::observed(self.board.now(), &self.desktop.place, fact);

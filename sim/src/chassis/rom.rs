@@ -28,11 +28,12 @@ const FIRMWARE_BYTES: usize = 4 << 20;
 const MAGIC: &[u8; 8] = b"LDLBOOT1";
 
 /// Images that are built in, by name.
-const BUILT_IN: [(&str, &[u8]); 5] = [
+const BUILT_IN: [(&str, &[u8]); 6] = [
     ("openboot", include_bytes!("../../../firmware/images/openboot.bin")),
     ("rover", include_bytes!("../../../firmware/images/rover.bin")),
     ("hello", include_bytes!("../../../firmware/images/hello.bin")),
     ("burn", include_bytes!("../../../firmware/images/burn.bin")),
+    ("echo", include_bytes!("../../../firmware/images/echo.bin")),
     ("hostile", include_bytes!("../../../firmware/images/hostile.bin")),
 ];
 /// The firmware that knows how to start what is beside it.
@@ -111,12 +112,15 @@ fn file(path: &str) -> Result<Vec<u8>, RomError> {
     if bytes.is_empty() { Err(RomError::Empty(path.to_owned())) } else { Ok(bytes) }
 }
 
+/// The image that is built in under this name.
+#[must_use]
+pub fn built_in(name: &str) -> Option<&'static [u8]> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
 /// A firmware by its name or path.
 fn firmware(name: &str) -> Result<Vec<u8>, RomError> {
-    match BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
-        Some((_, bytes)) => Ok(bytes.to_vec()),
-        None => file(name),
-    }
+    built_in(name).map_or_else(|| file(name), |bytes| Ok(bytes.to_vec()))
 }
 
 /// A firmware with what it is to start.

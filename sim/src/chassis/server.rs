@@ -10,10 +10,11 @@
 //! was given.
 
 use super::board::{Board, Notice};
+use super::disks::Drives;
 use super::domain::Domain;
 use super::figures::{Figures, Stopwatch};
 use super::groups::Groups;
-use super::native::NativeHost;
+use super::native::{ConsoleNews, NativeHost};
 use super::pool::Pool;
 use super::rom::Roms;
 use super::slice::DomainSlice;
@@ -25,15 +26,15 @@ use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Model, mac};
 use crate::mem::Ram;
 use hv::platform::{Machine, SpMessage};
-use hv::{Delivery, GuestState, HvMemory, Hypervisor, ReportError, StartError};
+use hv::{Delivery, GuestState, HvMemory, Hypervisor, ReportError, StartError, VcpuState};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::ereport::ErrorReport;
 use sun4v::hvmd::{Inventory, Rom};
-use sun4v::id::{CORES, CoreId, GuestId, STRANDS, VcpuId};
-use sun4v::native::{Event, Program, Reply};
+use sun4v::id::{CORES, CoreId, GuestId, VcpuId};
+use sun4v::native::{ConsoleInput, Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
 
@@ -68,7 +69,7 @@ pub fn inventory(name: &str, chassis: &Chassis, roms: &Roms) -> Inventory {
         mac,
         cpu: "SUNW,UltraSPARC-T2".to_owned(),
         stick_hz: T2_HZ,
-        strands: STRANDS as u8,
+        strands: chassis.cores * 8,
         memory_bytes: chassis.memory.0,
         hv_pa: Pa(0),
         hv_bytes: HV_BYTES,
@@ -109,6 +110,17 @@ pub enum PowerOnError {
     /// The control domain cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
+}
+
+/// What becomes of a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It was not started, or has ended.
+    Stopped,
+    /// It runs, or does something on the way to that or to its end.
+    Runs,
+    /// It has ended because all of its virtual CPUs are in error.
+    Failed,
 }
 
 /// One chassis, powered on.
@@ -211,6 +223,11 @@ impl Server {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Gives it disks, which its control domain owns. To be done before it runs.
+    pub fn set_drives(&mut self, drives: Drives) {
+        self.native.set_drives(drives);
     }
 
     /// Its hypervisor.
@@ -423,6 +440,31 @@ impl Server {
     /// The operator has typed a command line.
     pub fn command(&mut self, id: u64, line: &str) {
         self.native.put(Event::Command { id, line: line.to_owned() });
+    }
+
+    /// Somebody does something at the console of a domain.
+    pub fn console(&mut self, domain: String, input: ConsoleInput) {
+        self.native.put(Event::Console { domain, input });
+    }
+
+    /// News of consoles since the last call.
+    pub fn take_consoles(&mut self) -> Vec<(String, ConsoleNews)> {
+        self.native.take_consoles()
+    }
+
+    /// What becomes of a domain; `None` where there is none of that name.
+    #[must_use]
+    pub fn life(&self, domain: &str) -> Option<Life> {
+        let mut known = self.hv.config().guests.iter();
+        let id = known.find(|guest| guest.name == domain)?.id;
+        let guest = self.hv.guest(id)?;
+        let mut vcpus = guest.vcpus.values();
+        Some(match guest.state {
+            GuestState::Stopped if guest.vcpus.is_empty() => Life::Stopped,
+            GuestState::Stopped if vcpus.all(|vcpu| vcpu.state == VcpuState::Error) => Life::Failed,
+            GuestState::Stopped => Life::Stopped,
+            _ => Life::Runs,
+        })
     }
 
     /// Gives the random number generator the noise of a run.

@@ -13,12 +13,15 @@
 //! native programs, server by server; then facts are noted. So a frame that a
 //! program sends leaves at once, and a channel packet that it sends arrives at the
 //! next grid line. What a turn does depends on nothing but what happened before it,
-//! whatever the number of threads.
+//! whatever the number of threads. What comes from outside ([`crate::outside`]) enters
+//! between the boundary and the networks.
 //!
 //! **Errors.** [`WorldError`]: a server that does not come up, a step of the
 //! script that fails or waits too long, a run that takes too long.
 
+use super::disks::{DiskError, Drives};
 use super::figures::{Figures, Stopwatch};
+use super::native::ConsoleNews;
 use super::pool::Pool;
 use super::rom::{RomError, Roms};
 use super::server::{PowerOn, PowerOnError, Server, inventory};
@@ -29,6 +32,7 @@ use crate::lab::scenario::{Chassis, Scenario};
 use crate::lab::script::{Prompt, Script, ScriptError, StepId};
 use crate::lab::{Lab, NetworkId, Outlet};
 use crate::net::pcap::Captured;
+use crate::outside::Outside;
 use std::collections::BTreeMap;
 use sun4v::hvmd::Inventory;
 use sun4v::native::Reply;
@@ -68,6 +72,14 @@ pub enum WorldError {
         chassis: String,
         /// Why.
         why: PowerOnError,
+    },
+    /// A disk of a chassis cannot be used.
+    #[error("chassis {chassis}: {why}")]
+    Disk {
+        /// Which chassis.
+        chassis: String,
+        /// Why.
+        why: DiskError,
     },
     /// The script cannot go on.
     #[error(transparent)]
@@ -142,6 +154,7 @@ pub struct World {
     held: Option<Round>,
     /// [`World::run_script_until`] returns at the first turn that is not before.
     pause: SimTime,
+    outside: Outside,
 }
 
 /// Domains that run to a grid line.
@@ -188,6 +201,7 @@ impl World {
             stop: None,
             held: None,
             pause: SimTime::NEVER,
+            outside: Outside::default(),
         };
         world.note(Fact::run_begins(&scenario.name, scenario.seed, world.slice));
         for (name, chassis) in &scenario.chassis {
@@ -203,6 +217,9 @@ impl World {
             let mut server = Server::power_on(&inventory, &roms, given, nics)
                 .map_err(|why| WorldError::PowerOn { chassis: name.clone(), why })?;
             server.set_seed(scenario.seed);
+            let drives = Drives::open(&chassis.local_disks)
+                .map_err(|why| WorldError::Disk { chassis: name.clone(), why })?;
+            server.set_drives(drives);
             let vcpus = server.control_vcpus() as u64;
             world.note(Fact::power_on(world.now, name, &inventory.banner, T2_HZ, vcpus));
             world.servers.push(server);
@@ -412,7 +429,8 @@ impl World {
     fn next_due(&self, grid: SimTime) -> SimTime {
         let servers = self.servers.iter().map(|server| server.next_time(grid));
         let servers = servers.min().unwrap_or(SimTime::NEVER);
-        servers.min(self.lab.next_time()).min(self.script.next_time()).min(self.sample_at)
+        let lab = self.lab.next_time().min(self.outside.next_time());
+        servers.min(lab).min(self.script.next_time()).min(self.sample_at)
     }
 
     /// Runs all domains that can execute before the grid line `until`; which grid
@@ -478,10 +496,15 @@ impl World {
         for (number, server) in self.servers.iter_mut().enumerate() {
             server.boundary(now, ran >> number & 1 != 0);
         }
+        while let Some(input) = self.outside.enter(now) {
+            self.enter(input);
+        }
         if self.lab.next_time() <= now {
             for arrival in self.lab.run_until(now) {
                 if let Some(&(server, nic)) = self.nics.get(&arrival.outlet) {
                     self.servers[server].frame(nic, arrival.frame);
+                } else {
+                    self.outside.frame(arrival.outlet, &arrival.frame);
                 }
             }
             for fact in self.lab.take_facts() {
@@ -525,6 +548,13 @@ impl World {
             let lines = self.servers[number].take_trace();
             let name = self.servers[number].name();
             self.trace.extend(lines.into_iter().map(|line| format!("{name} {line}")));
+            let server = &mut self.servers[number];
+            for (domain, news) in server.take_consoles() {
+                match news {
+                    ConsoleNews::Out(bytes) => self.outside.console(server.name(), &domain, bytes),
+                    ConsoleNews::Room(room) => self.outside.set_room(server.name(), &domain, room),
+                }
+            }
         }
     }
 
@@ -580,6 +610,7 @@ impl World {
 }
 
 mod debug;
+mod door;
 mod record;
 pub use debug::Stop;
 use debug::Watch;

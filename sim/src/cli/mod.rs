@@ -7,6 +7,7 @@
 //! file or the argument and says what is wrong with it; [`main`] prints it as one
 //! line and exits with status 1. A wrong command line exits with status 2.
 
+pub mod boot;
 pub mod checkpoint;
 pub mod choice;
 pub mod dis;
@@ -38,6 +39,8 @@ pub struct Cli {
 /// What `ldomlab` can do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Boot a guest beside its control domain, its console on the terminal
+    Boot(boot::Args),
     /// Print the instructions of a SPARC image
     Dis(dis::Args),
     /// Run a scenario to its end and write down what happened
@@ -60,6 +63,7 @@ impl Verb {
     /// As the verb says, and errors of `out`.
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
+            Self::Boot(args) => boot::run(args, out),
             Self::Dis(args) => dis::run(args, out),
             Self::Replay(args) => replay::run(args, out),
             Self::Run(args) => run::run(args, out),
@@ -82,6 +86,9 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if error.is::<run::Status>() => {
             ExitCode::from(error.downcast_ref().map_or(1, |run::Status(code)| run::status(*code)))
+        }
+        Err(error) if error.is::<boot::Status>() => {
+            ExitCode::from(error.downcast_ref().map_or(1, |boot::Status(status)| *status))
         }
         Err(error) => {
             eprintln!("ldomlab: {error:#}");

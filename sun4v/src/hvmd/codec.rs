@@ -17,7 +17,7 @@ use super::{
 };
 use crate::addr::{Pa, Ra, RealRange};
 use crate::hvctl::{Detail, ResKind, SVC_HVCTL, Status};
-use crate::id::{CORES, GuestId, LdcId, STRANDS, StrandId, VcpuId};
+use crate::id::{CORES, GuestId, LdcId, STRANDS, StrandId, T2_STRANDS, VcpuId};
 use crate::md::{Md, Node, NodeId};
 use std::fmt;
 
@@ -308,7 +308,7 @@ impl At<'_> {
     fn guest(&self, res: ResKind, missing: Detail) -> Result<GuestId, HvmdError> {
         let guest = self.md.linked(self.id, "back", "guest").next();
         let number = guest.and_then(|(_, guest)| guest.number("gid"));
-        match number.filter(|&number| number < STRANDS as u64) {
+        match number.filter(|&number| number < T2_STRANDS as u64) {
             Some(number) => Ok(GuestId(number as u8)),
             None => Err(self.error(res, missing, "back")),
         }
@@ -318,9 +318,9 @@ impl At<'_> {
 fn guest(at: At<'_>) -> Result<GuestConf, HvmdError> {
     let res = ResKind::Guest;
     let ids = (Detail::GuestMissingId, Detail::GuestInvalidId);
-    at.below(res, "resource_id", ids, STRANDS as u64)?;
+    at.below(res, "resource_id", ids, T2_STRANDS as u64)?;
     let ids = (Detail::GuestMissingProperty, Detail::GuestInvalidId);
-    let gid = at.below(res, "gid", ids, STRANDS as u64)?;
+    let gid = at.below(res, "gid", ids, T2_STRANDS as u64)?;
     let number = |property| at.number(res, property, Detail::GuestMissingProperty);
     let name = at.node.text("name");
     let granted = |property| at.node.number(property).is_some_and(|value| value != 0);
@@ -348,7 +348,7 @@ fn vcpu(at: At<'_>) -> Result<VcpuConf, HvmdError> {
     Ok(VcpuConf {
         strand: StrandId(at.below(res, "pid", strand, strands)? as u8),
         guest: at.guest(res, Detail::VcpuMissingGuest)?,
-        vid: VcpuId(at.below(res, "vid", vid, strands)? as u8),
+        vid: VcpuId(at.below(res, "vid", vid, T2_STRANDS as u64)? as u8),
     })
 }
 
@@ -369,7 +369,7 @@ fn endpoint(at: At<'_>) -> Result<LdcConf, HvmdError> {
     at.number(res, "resource_id", codes.0)?;
     let target = match at.number(res, "target_type", codes.0)? {
         TARGET_GUEST => LdcTarget::Guest {
-            guest: GuestId(at.below(res, "target_guest", codes, STRANDS as u64)? as u8),
+            guest: GuestId(at.below(res, "target_guest", codes, T2_STRANDS as u64)? as u8),
             channel: LdcId(at.below(res, "target_channel", codes, LDCS)?),
         },
         TARGET_HYPERVISOR if at.node.number("svc_id") == Some(SVC_HVCTL) => LdcTarget::Hypervisor,

@@ -19,6 +19,9 @@ pub const XFER_DRING: u8 = 3;
 /// Transfer mode of descriptor rings in networks from version 1.2 on.
 pub const XFER_DRING_BIT: u8 = 4;
 
+/// Bit of a network's transfer mode from version 1.2 on: frames in messages too.
+pub const XFER_PACKET_BIT: u8 = 1;
+
 /// Ring option: the registrant transmits from it.
 pub const OPTION_TX: u16 = 1;
 

@@ -6,6 +6,7 @@
 //!
 //! **Source.** illumos `vdsk_mailbox.h`, `vdsk_common.h`.
 
+use super::dring::DescriptorState;
 use super::tag::{Envelope, Tag, Type};
 use crate::code::codes;
 use crate::ldc::Stype;
@@ -90,12 +91,16 @@ impl Operation {
 codes! {
     /// A Solaris error number, the status of a finished descriptor.
     Errno(u32) {
+        /// ENOENT.
+        NoEnt = 2,
         /// EIO.
         Io = 5,
         /// ENXIO: no such device or address.
         Nxio = 6,
         /// EACCES.
         Acces = 13,
+        /// EBUSY.
+        Busy = 16,
         /// EINVAL.
         Inval = 22,
         /// ENOSPC.
@@ -197,6 +202,93 @@ pub struct Descriptor {
 pub const DESCRIPTOR_BYTES: usize = 48;
 /// Offset of the status in a descriptor.
 pub const DESC_STATUS: u64 = 20;
+
+/// A request in the message itself: `xfer_mode`
+/// [`XFER_DESC`](super::dring::XFER_DESC). Cookies follow; the answer is the message
+/// again, with its status.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct DescMessage {
+    /// Its tag.
+    pub tag: Tag,
+    /// Counts this session's messages.
+    pub seq: U64,
+    /// The client's name for it.
+    pub handle: U64,
+    /// The client's.
+    pub req_id: U64,
+    /// [`Operation`].
+    pub operation: u8,
+    /// [`NO_SLICE`], or a partition.
+    pub slice: u8,
+    /// Zero.
+    pub resv: U16,
+    /// Zero or an [`Errno`], in the answer.
+    pub status: U32,
+    /// First block.
+    pub addr: U64,
+    /// Bytes.
+    pub nbytes: U64,
+    /// Cookies that follow.
+    pub ncookies: U32,
+    /// Zero.
+    pub resv2: U32,
+}
+
+/// Bytes of a [`DescMessage`]; cookies begin here.
+pub const DESC_MESSAGE_BYTES: usize = 64;
+
+impl DescMessage {
+    /// The same request as a descriptor of a ring.
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            state: DescriptorState::Ready.code(),
+            ack: 1,
+            header_resv: [0; 6],
+            req_id: self.req_id,
+            operation: self.operation,
+            slice: self.slice,
+            resv: self.resv,
+            status: self.status,
+            addr: self.addr,
+            nbytes: self.nbytes,
+            ncookies: self.ncookies,
+            resv2: self.resv2,
+        }
+    }
+}
+
+/// What [`Operation::GetDevid`] answers, before the id's bytes.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct DevidHeader {
+    /// Zero.
+    pub resv: U16,
+    /// What kind of id: [`DEVID_FABRICATED`].
+    pub kind: U16,
+    /// Bytes of the whole id, also when there is room for fewer.
+    pub length: U32,
+}
+
+/// Kind of an id that the server has made up.
+pub const DEVID_FABRICATED: u16 = 3;
+
+/// What [`Operation::GetEfi`] and [`Operation::SetEfi`] move, before the blocks.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct EfiHeader {
+    /// First block.
+    pub lba: U64,
+    /// Bytes.
+    pub length: U64,
+}
 
 /// What [`Operation::GetCapacity`] answers.
 #[derive(
@@ -326,8 +418,8 @@ pub struct Vtoc {
 #[cfg(test)]
 mod test {
     use super::{
-        Attr, Capacity, DESC_STATUS, DESCRIPTOR_BYTES, Descriptor, Geometry, Operation, Partition,
-        Vtoc,
+        Attr, Capacity, DESC_MESSAGE_BYTES, DESC_STATUS, DESCRIPTOR_BYTES, DescMessage, Descriptor,
+        DevidHeader, EfiHeader, Geometry, Operation, Partition, Vtoc,
     };
     use crate::vio::dring::XFER_DRING;
     use crate::vio::tag::CONTROL_BYTES;
@@ -339,6 +431,9 @@ mod test {
         assert_eq!(size_of::<Descriptor>(), DESCRIPTOR_BYTES);
         assert_eq!((size_of::<Capacity>(), size_of::<Geometry>()), (16, 24));
         assert_eq!((size_of::<Partition>(), size_of::<Vtoc>()), (24, 336));
+        assert_eq!(size_of::<DescMessage>(), DESC_MESSAGE_BYTES);
+        assert_eq!(std::mem::offset_of!(DescMessage, status), 36);
+        assert_eq!((size_of::<DevidHeader>(), size_of::<EfiHeader>()), (8, 16));
         assert_eq!(std::mem::offset_of!(Vtoc, partitions), 144);
         assert_eq!(std::mem::offset_of!(Descriptor, status) as u64, DESC_STATUS);
         assert_eq!(std::mem::offset_of!(Descriptor, ncookies), 40);

@@ -4,6 +4,11 @@
 //! cookie, so that the IP header is 8-byte aligned; `nbytes` counts the frame
 //! alone, without FCS, 60 at least. What is copied is [`copy_bytes`].
 //!
+//! **Versions.** 1.2 makes the transfer mode a mask and allows frames in messages,
+//! 1.3 frames with a VLAN tag, 1.4 any longest frame, 1.5 tells of the physical link,
+//! 1.6 has ring options, 1.7 segments of the transmitter's left to the receiver
+//! ([`CFLAG_LSO`], [`Extension`]), 1.8 its checksums too.
+//!
 //! **Source.** illumos `vnet_mailbox.h`, Linux `sunvnet_common.c`.
 
 use super::tag::{Envelope, Tag, Type};
@@ -23,6 +28,26 @@ pub const MIN_FRAME: usize = 60;
 pub const MTU_V1_0: u64 = 1514;
 /// The longest frame in version 1.3; the least common one from 1.4 on.
 pub const MTU_V1_3: u64 = 1518;
+/// The first minor version whose transfer mode is a mask.
+pub const MINOR_XFER_MASK: u16 = 2;
+/// The first with VLAN tags.
+pub const MINOR_VLAN: u16 = 3;
+/// The first where the ends agree on the longest frame.
+pub const MINOR_MTU: u16 = 4;
+/// The first that tells of the physical link.
+pub const MINOR_PHYSLINK: u16 = 5;
+/// The first with ring options.
+pub const MINOR_OPTIONS: u16 = 6;
+/// The first whose descriptors have an [`Extension`].
+pub const MINOR_LSO: u16 = 7;
+/// The first whose extensions speak of checksums.
+pub const MINOR_CHECKSUM: u16 = 8;
+/// Bit of `cflags`: TCP over IPv4 may come unsegmented.
+pub const CFLAG_LSO: u16 = 1;
+/// The longest unsegmented frame.
+pub const LSO_MAX: u16 = u16::MAX;
+/// A peer that takes less does not take any.
+pub const LSO_MIN: u16 = 2048;
 /// First `seq` of a session's ring messages.
 pub const FIRST_SEQ: u64 = 1;
 
@@ -132,6 +157,44 @@ pub struct Mcast {
     pub resv: U32,
 }
 
+codes! {
+    /// State of the physical link.
+    PhysLinkState(u32) {
+        /// Down.
+        Down = 1,
+        /// Up.
+        Up = 2,
+        /// There is none, or nobody knows.
+        Unknown = 3,
+    }
+}
+
+/// The state of the physical link, told by a switch.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct PhysLink {
+    /// Its tag.
+    pub tag: Tag,
+    /// [`PhysLinkState`].
+    pub state: U32,
+    /// Zero.
+    pub pad: [u8; 44],
+}
+
+impl PhysLink {
+    /// "The link is so now."
+    #[must_use]
+    pub fn info(sid: u32, state: PhysLinkState) -> Self {
+        Self {
+            tag: Tag::new(Type::Ctrl, Stype::Info, Envelope::PhysLink, sid),
+            state: state.code().into(),
+            pad: [0; 44],
+        }
+    }
+}
+
 /// A descriptor with two cookies, as most clients make them.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
@@ -157,11 +220,49 @@ pub const DESCRIPTOR_BYTES: usize = 48;
 /// Where a descriptor's cookies begin.
 pub const DESC_COOKIES: usize = 16;
 
+/// What a descriptor says of its frame behind two cookies, from version 1.7 on.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
+#[repr(C)]
+pub struct Extension {
+    /// [`Extension::LSO`] and its like.
+    pub flags: u8,
+    /// A hash of the flow; unused.
+    pub hash: u8,
+    /// TCP payload of a segment, with [`Extension::LSO`].
+    pub mss: U16,
+    /// Zero.
+    pub resv: U32,
+}
+
+impl Extension {
+    /// The IPv4 header checksum is the receiver's to fill in.
+    pub const HEADER_CHECKSUM: u8 = 0x02;
+    /// So is the checksum of TCP or UDP.
+    pub const FULL_CHECKSUM: u8 = 0x04;
+    /// TCP that is yet to be cut into segments.
+    pub const LSO: u8 = 0x08;
+}
+
+/// Bytes of a descriptor with an [`Extension`].
+pub const EXTENDED_BYTES: usize = DESCRIPTOR_BYTES + 8;
+
 #[cfg(test)]
 mod test {
     use super::{
-        Attr, DESC_COOKIES, DESCRIPTOR_BYTES, Descriptor, Mcast, copy_bytes, mac_from_u64,
-        mac_to_u64,
+        Attr, DESC_COOKIES, DESCRIPTOR_BYTES, Descriptor, EXTENDED_BYTES, Extension, Mcast,
+        PhysLink, PhysLinkState, copy_bytes, mac_from_u64, mac_to_u64,
     };
     use crate::ldc::Stype;
     use crate::vio::dring::XFER_DRING_BIT;
@@ -172,6 +273,8 @@ mod test {
     fn sizes_are_those_of_the_wire() {
         assert_eq!((size_of::<Attr>(), size_of::<Mcast>()), (CONTROL_BYTES, CONTROL_BYTES));
         assert_eq!(size_of::<Descriptor>(), DESCRIPTOR_BYTES);
+        assert_eq!(size_of::<PhysLink>(), CONTROL_BYTES);
+        assert_eq!(DESCRIPTOR_BYTES + size_of::<Extension>(), EXTENDED_BYTES);
         assert_eq!(std::mem::offset_of!(Descriptor, cookies), DESC_COOKIES);
     }
 
@@ -183,6 +286,15 @@ mod test {
         assert_eq!(bytes[..16], [1, 1, 0, 2, 0, 0, 0, 5, 4, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(bytes[16..32], [0, 0, 0, 0x14, 0x4f, 0xf8, 1, 2, 0, 0, 0, 0, 0, 0, 5, 0xdc]);
         assert_eq!(mac_from_u64(mac_to_u64(mac)), mac);
+    }
+
+    #[test]
+    fn an_extension_and_a_link_state_have_their_fields_where_the_wire_has_them() {
+        let extension =
+            Extension { flags: Extension::LSO, mss: 1448.into(), ..Extension::default() };
+        assert_eq!(extension.as_bytes(), [8, 0, 5, 0xa8, 0, 0, 0, 0]);
+        let link = PhysLink::info(5, PhysLinkState::Up);
+        assert_eq!(link.as_bytes()[..12], [1, 1, 1, 3, 0, 0, 0, 5, 0, 0, 0, 2]);
     }
 
     #[test]

@@ -6,21 +6,36 @@
 //! **Errors.** Any other path, and a host that is not in the table, is ENXIO.
 
 use super::{Effort, FileId, NfsClient, NfsConf, NfsEvent};
-use crate::service::volume::{Backend, Completion, Kept, Request, VolumeId};
+use crate::service::volume::{Backend, Completion, Found, Kept, Request, VolumeId};
 use crate::stack::Stack;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use sun4v::time::SimTime;
 use sun4v::vio::vdisk::Errno;
 
-/// Every volume of a control domain.
+/// A file, open or about to be.
+#[derive(Debug)]
+struct Opened {
+    host: String,
+    addr: Ipv4Addr,
+    path: String,
+}
+
+impl Opened {
+    /// A server's address is no other's, whatever it is called.
+    fn identity(&self) -> String {
+        format!("{}:{}", self.addr, self.path)
+    }
+}
+
+/// Every volume of a control domain that lies on a server.
 #[derive(Debug)]
 pub struct Storage {
     hosts: BTreeMap<String, Ipv4Addr>,
     machine: String,
     clients: BTreeMap<String, NfsClient>,
     /// Which client has a volume; the file's number is the volume's.
-    volumes: BTreeMap<VolumeId, String>,
+    volumes: BTreeMap<VolumeId, Opened>,
     next: u32,
     completions: Vec<Completion>,
 }
@@ -40,17 +55,25 @@ impl Storage {
     }
 
     fn client_of(&mut self, volume: VolumeId) -> Option<&mut NfsClient> {
-        let host = self.volumes.get(&volume)?;
+        let host = &self.volumes.get(&volume)?.host;
         self.clients.get_mut(host)
     }
 
     /// Moves bytes and requests; call it before and after the stack's poll.
     pub fn poll(&mut self, stack: &mut Stack, now: SimTime) {
-        for client in self.clients.values_mut() {
+        let Self { clients, volumes, completions, .. } = self;
+        for client in clients.values_mut() {
             client.poll(stack, now);
-            self.completions.extend(client.take_events().into_iter().map(|event| match event {
+            completions.extend(client.take_events().into_iter().map(|event| match event {
                 NfsEvent::Opened(FileId(id), size) => {
-                    Completion::Opened { volume: VolumeId(id), size }
+                    let volume = VolumeId(id);
+                    let found = size.map(|size| Found {
+                        size,
+                        read_only: false,
+                        device: false,
+                        identity: volumes.get(&volume).map_or_else(String::new, Opened::identity),
+                    });
+                    Completion::Opened { volume, found }
                 }
                 NfsEvent::Done(token, result) => Completion::Done { token, result },
             }));
@@ -95,7 +118,7 @@ impl Backend for Storage {
         self.next += 1;
         let found = split(path).and_then(|(host, path)| Some((host, self.hosts.get(host)?, path)));
         let Some((host, addr, path)) = found else {
-            self.completions.push(Completion::Opened { volume, size: Err(Errno::Nxio) });
+            self.completions.push(Completion::Opened { volume, found: Err(Errno::Nxio) });
             return volume;
         };
         let client = self
@@ -103,13 +126,14 @@ impl Backend for Storage {
             .entry(host.to_owned())
             .or_insert_with(|| NfsClient::new(NfsConf::new(*addr, &self.machine)));
         client.open(FileId(volume.0), path);
-        self.volumes.insert(volume, host.to_owned());
+        let (host, path) = (host.to_owned(), path.to_owned());
+        self.volumes.insert(volume, Opened { host, addr: *addr, path });
         volume
     }
 
     fn close(&mut self, volume: VolumeId) {
-        if let Some(host) = self.volumes.remove(&volume)
-            && let Some(client) = self.clients.get_mut(&host)
+        if let Some(opened) = self.volumes.remove(&volume)
+            && let Some(client) = self.clients.get_mut(&opened.host)
         {
             client.close(FileId(volume.0));
         }
@@ -123,7 +147,8 @@ impl Backend for Storage {
     }
 
     fn kept(&self, volume: VolumeId) -> Result<Kept, String> {
-        let client = self.volumes.get(&volume).and_then(|host| self.clients.get(host));
+        let opened = self.volumes.get(&volume);
+        let client = opened.and_then(|opened| self.clients.get(&opened.host));
         client.map_or_else(|| Ok(Kept::default()), |client| client.kept(FileId(volume.0)))
     }
 

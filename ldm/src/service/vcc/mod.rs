@@ -5,12 +5,14 @@
 //! and up to 56 characters. What a guest writes is gathered into lines: the newline
 //! ends one and is not part of it, carriage returns are left out, a line of more
 //! than [`LINE_MAX`] bytes comes in pieces, and what is unfinished when the console
-//! ends is a line.
+//! ends is a line. Whoever sits at the console gets every byte as it is
+//! ([`Ports::console_out`]).
 //!
 //! **Order.** Lines of all consoles come out in the order in which they ended.
 //! Characters for a guest wait here while its queue is full, [`TYPED_MAX`] of them;
 //! nothing tells of room, so [`ConsoleServer::flush`] is to be called while
-//! [`ConsoleServer::is_blocked`].
+//! [`ConsoleServer::is_blocked`]. How many more may be typed is told through
+//! [`Ports::console_room`] whenever it has changed.
 //!
 //! **Errors.** [`TypeError`] when there is no such console or it takes no more. A
 //! packet that is neither control nor data is left out, a size above 56 is 56.
@@ -26,7 +28,7 @@ use record::{ConsolePortV1, Recalled};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::id::LdcId;
 use sun4v::ldc::{PACKET_BYTES, State};
-use sun4v::native::Ports;
+use sun4v::native::{ConsoleInput, Ports};
 use thiserror::Error;
 
 /// Names a port to the control domain: the cookie of its mondos.
@@ -83,6 +85,8 @@ struct ConsolePort {
     /// It goes on with a line of its life before: the RESET that its own beginning
     /// causes does not end that.
     again: bool,
+    /// The room that was told last.
+    told: Option<usize>,
 }
 
 /// The concentrator.
@@ -132,7 +136,7 @@ impl ConsoleServer {
         let endpoint = Endpoint::open(host.ports, host.arena, conf.channel, key)?;
         let again = recalled.is_some();
         let Recalled { line, typed } = recalled.unwrap_or_default();
-        self.ports.insert(key, ConsolePort { conf, endpoint, typed, line, again });
+        self.ports.insert(key, ConsolePort { conf, endpoint, typed, line, again, told: None });
         // What the guest wrote before raises no mondo.
         self.mondo(host, key);
         Ok(())
@@ -143,6 +147,7 @@ impl ConsoleServer {
         if let Some(mut port) = self.ports.remove(&key) {
             port.receive(host, &mut self.lines);
             port.end_line(&mut self.lines);
+            host.ports.console_room(&port.conf.domain, None);
             port.endpoint.close(host.ports, host.arena);
         }
     }
@@ -186,6 +191,24 @@ impl ConsoleServer {
         port.send(host);
         if let Err(error) = port.endpoint.rearm(host.ports) {
             port.complain(host.ports, &error);
+        }
+    }
+
+    /// Does what somebody at a domain's console does.
+    ///
+    /// # Errors
+    /// As [`ConsoleServer::type_bytes`].
+    pub fn input(
+        &mut self,
+        host: &mut Host<'_>,
+        domain: &str,
+        input: &ConsoleInput,
+    ) -> Result<(), TypeError> {
+        let key = self.find_domain(domain).ok_or(TypeError::NoConsole)?;
+        match input {
+            ConsoleInput::Typed(bytes) => self.type_bytes(host, key, bytes),
+            ConsoleInput::Break => self.send_break(host, key),
+            ConsoleInput::HangUp => self.hang_up(host, key),
         }
     }
 
@@ -253,7 +276,7 @@ impl ConsoleServer {
 impl ConsolePort {
     fn save(&self) -> ConsolePortV1 {
         // The endpoint is opened again.
-        let Self { conf, endpoint: _, typed, line, again: _ } = self;
+        let Self { conf, endpoint: _, typed, line, again: _, told: _ } = self;
         Recalled { line: line.clone(), typed: typed.clone() }.save(conf.channel.id)
     }
 
@@ -266,6 +289,7 @@ impl ConsolePort {
                 self.again &= state == Ok(State::Reset);
                 let chars = &packet[8..][..usize::from(size).min(PACKET_CHARS)];
                 host.ports.charge(host.cost.console_byte * chars.len() as u64);
+                host.ports.console_out(&self.conf.domain, chars);
                 chars.iter().for_each(|&byte| self.byte(byte, lines));
             }
         }
@@ -305,6 +329,14 @@ impl ConsolePort {
     }
 
     fn send(&mut self, host: &mut Host<'_>) {
+        self.send_typed(host);
+        let room = TYPED_MAX - self.typed.len();
+        if self.told.replace(room) != Some(room) {
+            host.ports.console_room(&self.conf.domain, Some(room));
+        }
+    }
+
+    fn send_typed(&mut self, host: &mut Host<'_>) {
         if self.typed.is_empty() {
             return;
         }

@@ -12,7 +12,7 @@ use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
 use sun4v::id::LdcId;
 use sun4v::ldc::LDC_RX_QCONF;
-use sun4v::native::Ports;
+use sun4v::native::{ConsoleInput, Ports};
 
 const KEY: u64 = 0xc0;
 
@@ -86,6 +86,17 @@ impl World {
 
     fn types(&mut self, bytes: &[u8]) -> Result<(), TypeError> {
         self.serve(|server, host| server.type_bytes(host, KEY, bytes))
+    }
+
+    fn input(&mut self, input: &ConsoleInput) -> Result<(), TypeError> {
+        self.serve(|server, host| server.input(host, "rover", input))
+    }
+
+    /// Bytes for whoever sits at the console, and how much it takes.
+    fn terminal(&mut self) -> (Vec<u8>, Option<usize>) {
+        let (_, bytes, room) = self.board.console.clone();
+        self.board.console.1.clear();
+        (bytes, room)
     }
 
     fn lines(&mut self) -> Vec<String> {
@@ -184,6 +195,60 @@ fn packets_that_say_nonsense_are_borne() {
     (control[0], control[4]) = (1, 0xff);
     assert_eq!(world.sends(&[long, control, [0xee; 64], [0; 64], data(b"\xff\n")]), 5);
     assert_eq!(world.lines(), [format!("rover: {}\u{fffd}", "a".repeat(56))]);
+}
+
+#[test]
+fn whoever_sits_at_a_console_gets_every_byte_once() {
+    let mut world = World::new();
+    let text: Vec<u8> = (0..=255).cycle().take(56 * 100 + 7).collect();
+    for chars in text.chunks(56 * 20) {
+        let packets: Vec<_> = chars.chunks(56).map(data).collect();
+        assert_eq!(world.sends(&packets), packets.len());
+    }
+    assert_eq!(world.terminal(), (text, Some(TYPED_MAX)));
+    // What the guest said last, and the end of the console.
+    world.guest.send(&mut world.board.ports(1), [data(b"off\r\n")].into_iter()).unwrap();
+    world.serve(|server, host| server.detach(host, KEY));
+    assert_eq!(world.terminal(), (b"off\r\n".to_vec(), None));
+    assert_eq!(world.board.console.0, "rover");
+}
+
+#[test]
+fn a_console_says_how_much_it_takes() {
+    let mut world = World::new();
+    world.input(&ConsoleInput::Typed(b"go\r".to_vec())).unwrap();
+    world.input(&ConsoleInput::Break).unwrap();
+    world.input(&ConsoleInput::HangUp).unwrap();
+    assert_eq!(world.terminal().1, Some(TYPED_MAX));
+    let [typed, signal, gone] = world.reads().try_into().unwrap();
+    assert_eq!(
+        (typed, signal[..8].to_vec()),
+        (data(b"go\r"), vec![1, 0, 0, 0, 255, 255, 255, 255])
+    );
+    assert_eq!(gone[..8], [1, 0, 0, 0, 255, 255, 255, 254]);
+    // The guest stops reading.
+    let mut sent = 0;
+    while world.terminal().1 == Some(TYPED_MAX) {
+        world.input(&ConsoleInput::Typed(vec![b'a'; 56])).unwrap();
+        sent += 56;
+    }
+    let room = world.terminal().1.unwrap();
+    let more = vec![b'b'; room];
+    assert_eq!(world.input(&ConsoleInput::Typed(vec![b'b'; room + 1])), Err(TypeError::Full));
+    world.input(&ConsoleInput::Typed(more)).unwrap();
+    assert_eq!(
+        (world.terminal().1, world.input(&ConsoleInput::Break)),
+        (Some(0), Err(TypeError::Full))
+    );
+    let mut read = Vec::new();
+    while read.len() < sent + room {
+        read.extend(chars(&world.reads()));
+        world.serve(|server, host| server.flush(host));
+    }
+    assert_eq!(read, [vec![b'a'; sent], vec![b'b'; room]].concat());
+    assert_eq!(world.terminal().1, Some(TYPED_MAX));
+    let none = world.serve(|server, host| server.input(host, "mars", &ConsoleInput::Break));
+    assert_eq!(none, Err(TypeError::NoConsole));
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! The virtual disk server: one port a disk, each with a session of its client and
 //! a volume behind it.
 //!
-//! **Protocol.** vdisk 1.0 and 1.1 as server, descriptor rings (`xfer_mode` 3).
-//! The server answers and never begins; the client's session id serves both
-//! directions. A ring message names a bounded run of descriptors and gets one
-//! acknowledgement with the same indices (state STOPPED) when all are DONE.
+//! **Protocol.** vdisk 1.0, 1.1 and 1.2 as server; requests in descriptor rings
+//! (`xfer_mode` 3) or in messages (2, as firmware has them). The server answers and never
+//! begins; the client's session id serves both directions. A ring message names a bounded
+//! run of descriptors and gets one acknowledgement with the same indices (state STOPPED)
+//! when all are DONE; a message with a request is sent back with its status.
+//!
+//! **Disks.** A client has a whole disk in front of it, whose label is its own, or a
+//! slice with a made-up label; its slices are those of the label ([`media`]). A file has
+//! no SCSI commands, no RESET and no reservations; a disk of the machine has the latter
+//! two ([`access`]).
 //!
 //! **Order.** Requests run side by side; descriptors become DONE and messages are
 //! acknowledged in the order in which they came. A flush answers when what was
@@ -26,9 +32,12 @@
 //! **Source.** illumos `vds.c`, `vdsk_mailbox.h`; Linux `sunvdc.c` for what a
 //! client bears.
 
+mod access;
 mod label;
+mod media;
 mod port;
 pub mod record;
+mod serve;
 mod session;
 #[cfg(test)]
 pub(crate) mod test;
@@ -38,6 +47,7 @@ pub use port::DiskConf;
 use super::host::Host;
 use super::volume::{Backend, Completion, Request, VolumeId};
 use crate::channel::OpenError;
+use access::Access;
 use port::DiskPort;
 use record::{Disk, DiskV1};
 use std::collections::BTreeMap;
@@ -78,11 +88,18 @@ impl Tokens {
     }
 }
 
+/// What ports share.
+#[derive(Debug, Default)]
+struct Desk {
+    tokens: Tokens,
+    access: Access,
+}
+
 /// The server.
 #[derive(Debug, Default)]
 pub struct DiskServer {
     ports: BTreeMap<PortKey, DiskPort>,
-    tokens: Tokens,
+    desk: Desk,
 }
 
 impl DiskServer {
@@ -106,7 +123,8 @@ impl DiskServer {
     pub fn detach(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, key: PortKey) {
         if let Some(port) = self.ports.remove(&key) {
             let volume = port.close(host);
-            self.tokens.submit(backend, Waiter::Close(volume), volume, Request::Flush);
+            self.desk.access.forget(key);
+            self.desk.tokens.submit(backend, Waiter::Close(volume), volume, Request::Flush);
         }
     }
 
@@ -123,7 +141,8 @@ impl DiskServer {
     /// # Errors
     /// Why it cannot be stopped now.
     pub fn save(&self, backend: &dyn Backend) -> Result<Vec<DiskV1>, String> {
-        let Self { ports, tokens } = self;
+        // Reservations are lost, as when a server is restarted; claims are made again.
+        let Self { ports, desk: Desk { tokens, access: _ } } = self;
         if tokens.waiters.values().any(|waiter| matches!(waiter, Waiter::Close(_))) {
             return Err("a virtual disk is being closed".to_owned());
         }
@@ -154,7 +173,7 @@ impl DiskServer {
     /// Handles a port's mondo.
     pub fn mondo(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, key: PortKey) {
         if let Some(port) = self.ports.get_mut(&key) {
-            port.service(host, backend, &mut self.tokens);
+            port.service(host, backend, &mut self.desk);
         }
     }
 
@@ -166,15 +185,15 @@ impl DiskServer {
         completion: Completion,
     ) {
         match completion {
-            Completion::Opened { volume, size } => {
+            Completion::Opened { volume, found } => {
                 if let Some(port) = self.ports.values_mut().find(|port| port.volume() == volume) {
-                    port.opened(host, size);
+                    port.opened(host, backend, &mut self.desk, found);
                 }
             }
-            Completion::Done { token, result } => match self.tokens.waiters.remove(&token) {
+            Completion::Done { token, result } => match self.desk.tokens.waiters.remove(&token) {
                 Some(Waiter::Port(key)) => {
                     if let Some(port) = self.ports.get_mut(&key) {
-                        port.complete(host, token, result);
+                        port.complete(host, backend, &mut self.desk, token, result);
                     }
                 }
                 Some(Waiter::Close(volume)) => backend.close(volume),
@@ -200,7 +219,7 @@ impl DiskServer {
     /// Stops a port from touching its guest, and makes its volume durable.
     pub fn hold(&mut self, backend: &mut dyn Backend, key: PortKey) {
         if let Some(port) = self.ports.get_mut(&key) {
-            port.hold(backend, &mut self.tokens);
+            port.hold(backend, &mut self.desk);
         }
     }
 
@@ -213,7 +232,7 @@ impl DiskServer {
     /// Lets a held port go on.
     pub fn release(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, key: PortKey) {
         if let Some(port) = self.ports.get_mut(&key) {
-            port.release(host, backend, &mut self.tokens);
+            port.release(host, backend, &mut self.desk);
         }
     }
 }

@@ -1,36 +1,36 @@
 //! A port: a channel to one client, its session, and the volume behind it.
 
+//!
+//! **The front.** When a client comes, the first blocks of the volume are read, for its
+//! label and its kind; then its attributes are answered.
+
+use super::media::Media;
 use super::record::{Disk, DiskV1};
-use super::session::{Job, Phase, Session};
-use super::{PortKey, Tokens, Waiter, label};
+use super::session::{Phase, Session};
+use super::{Desk, PortKey, Waiter};
 use crate::channel::{Channel, ChannelConf, LinkEvent, OpenError};
 use crate::service::host::Host;
 use crate::service::ring::Ring;
-use crate::service::volume::{Backend, Request, VolumeId};
-use sun4v::hcall::HvError;
-use sun4v::ldc::{Cookie, Stype};
+use crate::service::volume::{Backend, Found, Request, VolumeId};
+use sun4v::ldc::Stype;
 use sun4v::time::SimTime;
-use sun4v::vio::dring::{self, DESC_HEADER_BYTES, DringState, XFER_DRING};
+use sun4v::vio::dring::{self, XFER_DESC, XFER_DRING};
 use sun4v::vio::tag::{self, CONTROL_BYTES};
 use sun4v::vio::vdisk::{
-    Attr, BLOCK_BYTES, DESCRIPTOR_BYTES, Descriptor, DiskType, Errno, MediaType, Operation,
+    Attr, BLOCK_BYTES, DESC_MESSAGE_BYTES, DESCRIPTOR_BYTES, DiskType, Errno, Operation,
 };
-use sun4v::vio::{
-    self, DescriptorState, DeviceClass, DringData, DringReg, DringUnreg, Envelope, Rdx, Tag, Type,
-    Ver,
-};
+use sun4v::vio::{self, DeviceClass, DringReg, DringUnreg, Envelope, Rdx, Tag, Type, Ver};
 use zerocopy::IntoBytes;
 
 /// The minor version that the server has.
-const MINOR: u16 = 1;
-/// Blocks of the largest request.
-const MAX_XFER: u64 = 256;
+const MINOR: u16 = 2;
+/// Blocks of the largest request: 1 MB, as Solaris's `maxphys` has it.
+const MAX_XFER: u64 = 2048;
 /// How often a volume that cannot be opened is tried again while a client waits.
 const OPEN_RETRY: SimTime = SimTime::secs(1);
 const OPEN_TRIES: u32 = 50;
 /// How often a channel without room is tried again.
 const FLUSH_RETRY: SimTime = SimTime::us(100);
-const BLOCK: u64 = BLOCK_BYTES as u64;
 
 /// A port, from the control domain's machine description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,39 +41,56 @@ pub struct DiskConf {
     pub path: String,
     /// `ro` is among its options.
     pub read_only: bool,
+    /// `slice` is.
+    pub slice: bool,
+    /// `excl` is.
+    pub exclusive: bool,
     /// The channel to the client.
     pub channel: ChannelConf,
 }
 
 /// Why a session ends.
-enum Violation {
+pub(super) enum Violation {
     /// The session is forgotten.
     Soft,
     /// The link is reset too.
     Full,
 }
 
-#[derive(Debug)]
-pub(super) struct DiskPort {
-    key: PortKey,
-    conf: DiskConf,
-    channel: Channel,
-    volume: VolumeId,
-    /// In bytes; `None` while it is being opened.
-    size: Option<Result<u64, Errno>>,
-    tries: u32,
-    retry_at: SimTime,
-    session: Session,
-    next_ident: u64,
-    write_cache: bool,
-    /// Requests of sessions that are over and still under way.
-    stale: usize,
-    held: bool,
-    /// The flush of a hold that is under way.
-    hold_flush: Option<u64>,
+/// The front of a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    /// Read it when a client comes.
+    Unread,
+    /// Being read.
+    Reading(u64),
+    /// Known.
+    Read,
 }
 
-type Step = Result<(), Violation>;
+#[derive(Debug)]
+pub(super) struct DiskPort {
+    pub(super) key: PortKey,
+    pub(super) conf: DiskConf,
+    pub(super) channel: Channel,
+    pub(super) volume: VolumeId,
+    /// `None` while it is being opened.
+    found: Option<Result<Found, Errno>>,
+    front: Front,
+    pub(super) media: Option<Media>,
+    tries: u32,
+    retry_at: SimTime,
+    pub(super) session: Session,
+    next_ident: u64,
+    pub(super) write_cache: bool,
+    /// Requests of sessions that are over and still under way.
+    pub(super) stale: usize,
+    pub(super) held: bool,
+    /// The flush of a hold that is under way.
+    pub(super) hold_flush: Option<u64>,
+}
+
+pub(super) type Step = Result<(), Violation>;
 
 impl DiskPort {
     pub(super) fn open(
@@ -89,7 +106,9 @@ impl DiskPort {
             conf,
             channel,
             volume,
-            size: None,
+            found: None,
+            front: Front::Unread,
+            media: None,
             tries: 0,
             retry_at: SimTime::NEVER,
             session: Session::default(),
@@ -122,7 +141,10 @@ impl DiskPort {
             conf,
             channel: _,
             volume,
-            size: _,
+            found: _,
+            // Read again for the next client.
+            front: _,
+            media: _,
             tries: _,
             retry_at: _,
             // The client begins another one, and asks again for what was not answered.
@@ -146,28 +168,28 @@ impl DiskPort {
         backend.keep(self.volume, disk.kept);
     }
 
-    pub(super) fn hold(&mut self, backend: &mut dyn Backend, tokens: &mut Tokens) {
+    pub(super) fn hold(&mut self, backend: &mut dyn Backend, desk: &mut Desk) {
         if !self.held {
             self.held = true;
-            let waiter = Waiter::Port(self.key);
-            self.hold_flush = Some(tokens.submit(backend, waiter, self.volume, Request::Flush));
+            self.hold_flush = Some(self.submit(backend, desk, Request::Flush));
         }
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        self.hold_flush.is_none() && self.stale == 0 && self.session.under_way() == 0
+        let reading = matches!(self.front, Front::Reading(_));
+        self.hold_flush.is_none() && self.stale == 0 && self.session.under_way() == 0 && !reading
     }
 
     pub(super) fn release(
         &mut self,
         host: &mut Host<'_>,
         backend: &mut dyn Backend,
-        tokens: &mut Tokens,
+        desk: &mut Desk,
     ) {
         self.held = false;
-        self.finish(host);
-        self.answer_attr(host);
-        self.service(host, backend, tokens);
+        self.finish(host, desk);
+        self.answer_attr(host, backend, desk);
+        self.service(host, backend, desk);
     }
 
     pub(super) fn next_tick(&self, now: SimTime) -> SimTime {
@@ -182,7 +204,9 @@ impl DiskPort {
         }
         if host.ports.now() >= self.retry_at {
             self.retry_at = SimTime::NEVER;
-            self.size = None;
+            self.found = None;
+            self.front = Front::Unread;
+            self.media = None;
             let kept = backend.kept(self.volume);
             backend.close(self.volume);
             self.volume = backend.open(&self.conf.path);
@@ -192,9 +216,30 @@ impl DiskPort {
         }
     }
 
-    pub(super) fn opened(&mut self, host: &mut Host<'_>, size: Result<u64, Errno>) {
-        self.size = Some(size);
-        if let Err(error) = size {
+    /// Who asks, and of what.
+    pub(super) const fn name(&self) -> (PortKey, VolumeId) {
+        (self.key, self.volume)
+    }
+
+    /// Asks the volume.
+    fn submit(&self, backend: &mut dyn Backend, desk: &mut Desk, request: Request) -> u64 {
+        desk.tokens.submit(backend, Waiter::Port(self.key), self.volume, request)
+    }
+
+    pub(super) fn opened(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        desk: &mut Desk,
+        found: Result<Found, Errno>,
+    ) {
+        let found = found.and_then(|found| {
+            let free = desk.access.claim(self.key, &found.identity, self.conf.exclusive);
+            if free { Ok(found) } else { Err(Errno::Busy) }
+        });
+        let error = found.as_ref().err().copied();
+        self.found = Some(found);
+        if let Some(error) = error {
             if self.tries == 0 {
                 let (name, path) = (&self.conf.name, &self.conf.path);
                 host.ports.log(format!("{name}: {path}: cannot be opened: {error:?}"));
@@ -206,14 +251,14 @@ impl DiskPort {
             }
         }
         self.tries = 0;
-        self.answer_attr(host);
+        self.answer_attr(host, backend, desk);
     }
 
     pub(super) fn service(
         &mut self,
         host: &mut Host<'_>,
         backend: &mut dyn Backend,
-        tokens: &mut Tokens,
+        desk: &mut Desk,
     ) {
         if self.held {
             return;
@@ -222,14 +267,14 @@ impl DiskPort {
         for event in self.channel.service(host.ports) {
             match event {
                 LinkEvent::Up => {}
-                LinkEvent::Down => self.forget(),
+                LinkEvent::Down => self.forget(desk),
                 LinkEvent::Message(bytes) => {
                     host.ports.charge(host.cost.message);
-                    match self.message(host, backend, tokens, &bytes) {
+                    match self.message(host, backend, desk, &bytes) {
                         Ok(()) => {}
-                        Err(Violation::Soft) => self.forget(),
+                        Err(Violation::Soft) => self.forget(desk),
                         Err(Violation::Full) => {
-                            self.forget();
+                            self.forget(desk);
                             self.channel.reset(host.ports);
                             return;
                         }
@@ -240,18 +285,24 @@ impl DiskPort {
     }
 
     /// Ends the session; what it has under way runs out.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self, desk: &mut Desk) {
         self.stale += self.session.under_way();
         self.session = Session::default();
+        desk.access.session_ended(self.key);
     }
 
-    fn say(&mut self, host: &mut Host<'_>, bytes: &[u8]) {
+    pub(super) fn say(&mut self, host: &mut Host<'_>, bytes: &[u8]) {
         host.ports.charge(host.cost.message);
         self.channel.send(host.ports, bytes);
     }
 
     /// Refuses a message by sending it back as a NACK.
-    fn refuse(&mut self, host: &mut Host<'_>, bytes: &[u8], violation: Violation) -> Step {
+    pub(super) fn refuse(
+        &mut self,
+        host: &mut Host<'_>,
+        bytes: &[u8],
+        violation: Violation,
+    ) -> Step {
         let mut nack = bytes.to_vec();
         if let Some(stype) = nack.get_mut(1) {
             *stype = Stype::Nack.code();
@@ -269,7 +320,7 @@ impl DiskPort {
         &mut self,
         host: &mut Host<'_>,
         backend: &mut dyn Backend,
-        tokens: &mut Tokens,
+        desk: &mut Desk,
         bytes: &[u8],
     ) -> Step {
         let Some((kind, Stype::Info, envelope)) =
@@ -277,9 +328,12 @@ impl DiskPort {
         else {
             return self.refuse(host, bytes, Violation::Full);
         };
-        let expected =
-            if envelope == Envelope::DringReg { dring::DRING_REG_BYTES } else { CONTROL_BYTES };
-        if bytes.len() != expected {
+        let sound = match envelope {
+            Envelope::DringReg => bytes.len() == dring::DRING_REG_BYTES,
+            Envelope::Desc => bytes.len() >= DESC_MESSAGE_BYTES,
+            _ => bytes.len() == CONTROL_BYTES,
+        };
+        if !sound {
             return self.refuse(host, bytes, Violation::Soft);
         }
         let sid = vio::read::<Tag>(bytes).map(|tag| tag.sid.get());
@@ -287,8 +341,10 @@ impl DiskPort {
             return self.refuse(host, bytes, Violation::Soft);
         }
         match (kind, envelope, self.session.phase) {
-            (Type::Ctrl, Envelope::Ver, _) => self.version(host, bytes),
-            (Type::Ctrl, Envelope::Attr, Phase::Attr) => self.attributes(host, bytes),
+            (Type::Ctrl, Envelope::Ver, _) => self.version(host, desk, bytes),
+            (Type::Ctrl, Envelope::Attr, Phase::Attr) => {
+                self.attributes(host, backend, desk, bytes)
+            }
             (Type::Ctrl, Envelope::DringReg, Phase::Ring) => self.register(host, bytes),
             (Type::Ctrl, Envelope::DringUnreg, Phase::Rdx | Phase::Data) => {
                 self.unregister(host, bytes)
@@ -298,16 +354,15 @@ impl DiskPort {
                 self.say(host, Rdx::new(Stype::Ack, self.session.sid).as_bytes());
                 Ok(())
             }
-            (Type::Data, Envelope::Dring, Phase::Data) => {
-                self.requests(host, backend, tokens, bytes)
-            }
+            (Type::Data, Envelope::Dring, Phase::Data) => self.requests(host, backend, desk, bytes),
+            (Type::Data, Envelope::Desc, Phase::Data) => self.in_band(host, backend, desk, bytes),
             _ => self.refuse(host, bytes, Violation::Full),
         }
     }
 
-    fn version(&mut self, host: &mut Host<'_>, bytes: &[u8]) -> Step {
+    fn version(&mut self, host: &mut Host<'_>, desk: &mut Desk, bytes: &[u8]) -> Step {
         let Some(ver) = vio::read::<Ver>(bytes) else { return Err(Violation::Soft) };
-        self.forget();
+        self.forget(desk);
         if DeviceClass::from_code(ver.class) != Some(DeviceClass::Disk) {
             return self.refuse(host, bytes, Violation::Soft);
         }
@@ -325,30 +380,59 @@ impl DiskPort {
         Ok(())
     }
 
-    fn attributes(&mut self, host: &mut Host<'_>, bytes: &[u8]) -> Step {
+    fn attributes(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        desk: &mut Desk,
+        bytes: &[u8],
+    ) -> Step {
         let attr = vio::read::<Attr>(bytes);
-        if attr.is_none_or(|attr| attr.xfer_mode != XFER_DRING) {
+        if attr.is_none_or(|attr| ![XFER_DRING, XFER_DESC].contains(&attr.xfer_mode)) {
             return self.refuse(host, bytes, Violation::Soft);
         }
         self.session.attr = attr;
-        self.answer_attr(host);
+        if self.front == Front::Read {
+            // Another client may have written a label.
+            self.front = Front::Unread;
+        }
+        self.answer_attr(host, backend, desk);
         Ok(())
     }
 
     /// Answers attributes when the volume is known and old requests have run out.
-    fn answer_attr(&mut self, host: &mut Host<'_>) {
+    pub(super) fn answer_attr(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        desk: &mut Desk,
+    ) {
         if self.stale > 0 || self.held || self.retry_at != SimTime::NEVER {
             return;
         }
-        let (Some(size), Some(mut attr)) = (self.size, self.session.attr) else { return };
-        self.session.attr = None;
-        let Ok(size) = size else {
+        let (Some(found), Some(mut attr)) = (&self.found, self.session.attr) else { return };
+        let Ok(found) = found else {
+            self.session.attr = None;
             let _ = self.refuse(host, attr.as_bytes(), Violation::Soft);
-            self.forget();
+            self.forget(desk);
             // The next client's attributes try the volume again.
             self.retry_at = host.ports.now().plus(OPEN_RETRY);
             return;
         };
+        if self.front == Front::Unread {
+            let bytes = Media::front_bytes(found, self.conf.slice);
+            if bytes > 0 {
+                let request = Request::Read { offset: 0, bytes };
+                self.front = Front::Reading(self.submit(backend, desk, request));
+                return;
+            }
+            self.know(Vec::new());
+        }
+        let Some(media) = &self.media else { return };
+        if self.front != Front::Read {
+            return;
+        }
+        self.session.attr = None;
         let asked = match attr.max_xfer.get() {
             0 => MAX_XFER,
             asked => asked.min(MAX_XFER),
@@ -356,28 +440,45 @@ impl DiskPort {
         attr.tag.stype = Stype::Ack.code();
         attr.disk_type = DiskType::Disk.code();
         attr.block_size = BLOCK_BYTES.into();
-        attr.operations = self.operations().into();
+        attr.operations = operations(media, self.session.minor).into();
         attr.max_xfer = asked.into();
         if self.session.minor >= 1 {
-            attr.media_type = MediaType::Fixed.code();
-            attr.size = (size / BLOCK).into();
+            attr.media_type = media.kind().code();
+            attr.size = media.blocks().into();
+        }
+        if self.session.minor >= 2 {
+            attr.phys_block_size = BLOCK_BYTES.into();
         }
         self.session.max_xfer = asked;
-        self.session.phase = Phase::Ring;
+        self.session.in_band = attr.xfer_mode == XFER_DESC;
+        self.session.phase = if self.session.in_band { Phase::Rdx } else { Phase::Ring };
         self.say(host, attr.as_bytes());
     }
 
-    fn operations(&self) -> u64 {
-        let read = [
-            Operation::Bread,
-            Operation::GetWce,
-            Operation::GetVtoc,
-            Operation::GetDiskGeom,
-            Operation::GetCapacity,
-        ];
-        let write = [Operation::Bwrite, Operation::Flush, Operation::SetWce];
-        let write = if self.conf.read_only { &write[..0] } else { &write[..] };
-        read.iter().chain(write).fold(0, |mask, operation| mask | operation.bit())
+    /// Takes the front of the volume, if `token` is the request for it.
+    pub(super) fn front_is_read(
+        &mut self,
+        host: &mut Host<'_>,
+        token: u64,
+        result: &Result<Vec<u8>, Errno>,
+    ) -> bool {
+        if self.front != Front::Reading(token) {
+            return false;
+        }
+        if let Err(error) = result {
+            let (name, path) = (&self.conf.name, &self.conf.path);
+            host.ports.log(format!("{name}: {path}: its label cannot be read: {error:?}"));
+        }
+        self.know(result.clone().unwrap_or_default());
+        true
+    }
+
+    fn know(&mut self, front: Vec<u8>) {
+        self.front = Front::Read;
+        if let Some(Ok(found)) = &self.found {
+            let media = Media::new(found, self.conf.slice, self.conf.read_only, front);
+            self.media = Some(media);
+        }
     }
 
     fn register(&mut self, host: &mut Host<'_>, bytes: &[u8]) -> Step {
@@ -407,220 +508,30 @@ impl DiskPort {
         self.say(host, unreg.as_bytes());
         Err(Violation::Soft)
     }
-
-    /// A ring message: every descriptor that it names begins to run.
-    fn requests(
-        &mut self,
-        host: &mut Host<'_>,
-        backend: &mut dyn Backend,
-        tokens: &mut Tokens,
-        bytes: &[u8],
-    ) -> Step {
-        let (Some(info), Some(ring)) = (vio::read::<DringData>(bytes), self.session.ring) else {
-            return self.refuse(host, bytes, Violation::Full);
-        };
-        let seq = info.seq.get();
-        if self.session.next_seq.is_some_and(|next| next != seq) {
-            return self.refuse(host, bytes, Violation::Soft);
-        }
-        self.session.next_seq = Some(seq.wrapping_add(1));
-        let start = info.start.get();
-        let end = u32::try_from(info.end.get()).unwrap_or(u32::MAX);
-        if info.ident.get() != ring.ident || start >= ring.num_desc || end >= ring.num_desc {
-            return self.refuse(host, bytes, Violation::Full);
-        }
-        let mut index = start;
-        loop {
-            let last_of = (index == end).then_some(info);
-            let full = self.session.jobs.len() >= ring.num_desc as usize;
-            let job = self.descriptor(host, backend, tokens, &ring, index);
-            let (Ok(mut job), false) = (job, full) else {
-                return self.refuse(host, bytes, Violation::Full);
-            };
-            job.last_of = last_of;
-            self.session.jobs.push_back(job);
-            if index == end {
-                break;
-            }
-            index = (index + 1) % ring.num_desc;
-        }
-        self.finish(host);
-        Ok(())
-    }
-
-    /// Takes a descriptor and begins its request. An error: the ring cannot be
-    /// reached, or the descriptor is not READY.
-    fn descriptor(
-        &mut self,
-        host: &mut Host<'_>,
-        backend: &mut dyn Backend,
-        tokens: &mut Tokens,
-        ring: &Ring,
-        index: u32,
-    ) -> Result<Job, HvError> {
-        let at = dring::descriptor(&ring.cookie, index, ring.desc_size).ok_or(HvError::NoMap)?;
-        let mut bytes = vec![0; ring.desc_size as usize];
-        host.copier.copy_in(host.ports, self.channel.id(), &[at], &mut bytes)?;
-        host.ports.charge(host.cost.disk_request);
-        let descriptor = vio::read::<Descriptor>(&bytes).ok_or(HvError::Inval)?;
-        if descriptor.state & 0xf != DescriptorState::Ready.code() {
-            return Err(HvError::Busy);
-        }
-        bytes[0] = DescriptorState::Accepted.code();
-        let header = &bytes[..DESC_HEADER_BYTES];
-        host.copier.copy_out(host.ports, self.channel.id(), &[at], header)?;
-        let mut head = [0; 24];
-        head.copy_from_slice(&bytes[..24]);
-        let mut job = Job {
-            at,
-            head,
-            buffers: dring::cookies(&bytes[DESCRIPTOR_BYTES..], descriptor.ncookies.get()),
-            token: None,
-            outcome: None,
-            last_of: None,
-        };
-        match self.request(host, &descriptor, &job.buffers) {
-            Ok(Begun::Answer(data)) => job.outcome = Some(Ok(data)),
-            Ok(Begun::Ask(request)) => {
-                let waiter = Waiter::Port(self.key);
-                job.token = Some(tokens.submit(backend, waiter, self.volume, request));
-            }
-            Err(error) => job.outcome = Some(Err(error)),
-        }
-        Ok(job)
-    }
-
-    /// What a descriptor asks for.
-    fn request(
-        &mut self,
-        host: &mut Host<'_>,
-        descriptor: &Descriptor,
-        buffers: &[Cookie],
-    ) -> Result<Begun, Errno> {
-        let size = self.size.and_then(Result::ok).ok_or(Errno::Nxio)?;
-        let blocks = size / BLOCK;
-        let answer = |bytes: &[u8]| {
-            // Room for less gets less.
-            let room = usize::try_from(descriptor.nbytes.get()).unwrap_or(usize::MAX);
-            Ok(Begun::Answer(bytes[..bytes.len().min(room)].to_vec()))
-        };
-        match Operation::from_code(descriptor.operation) {
-            Some(Operation::Bread) => {
-                let (offset, bytes) = self.extent(descriptor, size)?;
-                Ok(Begun::Ask(Request::Read { offset, bytes }))
-            }
-            Some(Operation::Bwrite) if self.conf.read_only => Err(Errno::RoFs),
-            Some(Operation::Bwrite) => {
-                let (offset, bytes) = self.extent(descriptor, size)?;
-                let data = self.fetch(host, buffers, bytes as usize)?;
-                let durable = !self.write_cache;
-                Ok(Begun::Ask(Request::Write { offset, data, durable }))
-            }
-            Some(Operation::Flush) => Ok(Begun::Ask(Request::Flush)),
-            Some(Operation::GetWce) => answer(&u32::from(self.write_cache).to_be_bytes()),
-            Some(Operation::SetWce) => {
-                let word = self.fetch(host, buffers, 4)?;
-                self.write_cache = word != [0; 4];
-                // What was cached so far becomes durable with it.
-                Ok(Begun::Ask(Request::Flush))
-            }
-            Some(Operation::GetVtoc) => answer(label::vtoc(blocks).as_bytes()),
-            Some(Operation::GetDiskGeom) => answer(label::geometry(blocks).as_bytes()),
-            Some(Operation::GetCapacity) => answer(label::capacity(blocks).as_bytes()),
-            _ => Err(Errno::NotSup),
-        }
-    }
-
-    /// First byte and bytes of a read or write.
-    fn extent(&self, descriptor: &Descriptor, size: u64) -> Result<(u64, u32), Errno> {
-        let bytes = descriptor.nbytes.get();
-        if bytes == 0 || !bytes.is_multiple_of(BLOCK) || bytes > self.session.max_xfer * BLOCK {
-            return Err(Errno::Inval);
-        }
-        let offset = descriptor.addr.get().checked_mul(BLOCK).ok_or(Errno::Inval)?;
-        let end = offset.checked_add(bytes).ok_or(Errno::Inval)?;
-        if end > size {
-            return Err(Errno::Io);
-        }
-        Ok((offset, bytes as u32))
-    }
-
-    fn fetch(
-        &self,
-        host: &mut Host<'_>,
-        buffers: &[Cookie],
-        bytes: usize,
-    ) -> Result<Vec<u8>, Errno> {
-        let mut data = vec![0; bytes];
-        host.ports.charge(host.cost.copy(bytes as u64));
-        host.copier
-            .copy_in(host.ports, self.channel.id(), buffers, &mut data)
-            .map_err(|_| Errno::Inval)?;
-        Ok(data)
-    }
-
-    pub(super) fn complete(
-        &mut self,
-        host: &mut Host<'_>,
-        token: u64,
-        result: Result<Vec<u8>, Errno>,
-    ) {
-        if self.hold_flush == Some(token) {
-            self.hold_flush = None;
-        } else if let Some(job) = self.session.jobs.iter_mut().find(|job| job.token == Some(token))
-        {
-            job.token = None;
-            job.outcome = Some(result);
-            self.finish(host);
-        } else {
-            self.stale = self.stale.saturating_sub(1);
-            self.answer_attr(host);
-        }
-    }
-
-    /// Ends requests from the front as far as they have run.
-    fn finish(&mut self, host: &mut Host<'_>) {
-        while !self.held
-            && let Some(outcome) = self.session.jobs.front_mut().and_then(|job| job.outcome.take())
-            && let Some(job) = self.session.jobs.pop_front()
-        {
-            if let Err(error) = self.finish_one(host, &job, outcome) {
-                host.ports.log(format!("{}: descriptor: {error}", self.conf.name));
-                self.forget();
-                self.channel.reset(host.ports);
-                return;
-            }
-        }
-    }
-
-    fn finish_one(
-        &mut self,
-        host: &mut Host<'_>,
-        job: &Job,
-        outcome: Result<Vec<u8>, Errno>,
-    ) -> Result<(), HvError> {
-        let channel = self.channel.id();
-        let status = outcome.and_then(|data| {
-            host.ports.charge(host.cost.copy(data.len() as u64));
-            host.copier.copy_out(host.ports, channel, &job.buffers, &data).map_err(|_| Errno::Inval)
-        });
-        let mut head = job.head;
-        head[0] = DescriptorState::Done.code();
-        let code = status.err().map_or(0, Errno::code);
-        head[20..24].copy_from_slice(&code.to_be_bytes());
-        host.copier.copy_out(host.ports, channel, &[job.at], &head)?;
-        if let Some(info) = &job.last_of {
-            let (start, end) = (info.start.get(), info.end.get());
-            let ack = info.answer(Stype::Ack, self.session.sid, start, end, DringState::Stopped);
-            self.say(host, ack.as_bytes());
-        }
-        Ok(())
-    }
 }
 
-enum Begun {
-    /// Done already; these are its data.
-    Answer(Vec<u8>),
-    /// The volume does it.
-    Ask(Request),
+/// What a client of version 1.`minor` may ask of this disk.
+fn operations(media: &Media, minor: u16) -> u64 {
+    let read = [
+        Operation::Bread,
+        Operation::GetWce,
+        Operation::GetVtoc,
+        Operation::GetDiskGeom,
+        Operation::GetDevid,
+        Operation::GetEfi,
+    ];
+    let write = [
+        Operation::Bwrite,
+        Operation::Flush,
+        Operation::SetWce,
+        Operation::SetVtoc,
+        Operation::SetDiskGeom,
+        Operation::SetEfi,
+    ];
+    let device = [Operation::Reset, Operation::GetAccess, Operation::SetAccess];
+    let write = if media.is_read_only() { &write[..0] } else { &write[..] };
+    let device = if media.is_device() && minor >= 1 { &device[..] } else { &device[..0] };
+    let newer: &[Operation] = if minor >= 1 { &[Operation::GetCapacity] } else { &[] };
+    let all = read.iter().chain(write).chain(device).chain(newer);
+    all.fold(0, |mask, operation| mask | operation.bit())
 }

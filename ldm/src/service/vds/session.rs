@@ -1,6 +1,7 @@
 //! A client's session: how far the handshake is, and the requests under way.
 
 use crate::service::ring::Ring;
+use crate::service::volume::Request;
 use std::collections::VecDeque;
 use sun4v::ldc::Cookie;
 use sun4v::vio::DringData;
@@ -22,21 +23,48 @@ pub(super) enum Phase {
     Data,
 }
 
-/// A descriptor under way.
+/// How a request is answered.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// In its descriptor.
+    Ring {
+        /// Where that lies.
+        at: Cookie,
+        /// Its first 24 bytes, to be written back with state and status.
+        head: [u8; 24],
+        /// The message whose last descriptor it is.
+        last_of: Option<DringData>,
+    },
+    /// By its message, sent back.
+    Message(Vec<u8>),
+}
+
+impl Reply {
+    /// It is the last of a message.
+    pub(super) fn ends(&mut self, info: DringData) {
+        if let Self::Ring { last_of, .. } = self {
+            *last_of = Some(info);
+        }
+    }
+}
+
+/// A request under way.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Where it lies.
-    pub(super) at: Cookie,
-    /// Its first 24 bytes, to be written back with state and status.
-    pub(super) head: [u8; 24],
+    pub(super) reply: Reply,
     /// Where its data go when done.
     pub(super) buffers: Vec<Cookie>,
+    /// Data before and behind what the volume gives.
+    pub(super) before: Vec<u8>,
+    pub(super) after: Vec<u8>,
+    /// What the volume is to be asked next, one after the other.
+    pub(super) rest: VecDeque<Request>,
+    /// First byte of the write that it was asked for last.
+    pub(super) writes_at: Option<u64>,
     /// The volume's request, while it is under way.
     pub(super) token: Option<u64>,
     /// What came of it.
     pub(super) outcome: Option<Result<Vec<u8>, Errno>>,
-    /// The message whose last descriptor it is.
-    pub(super) last_of: Option<DringData>,
 }
 
 /// A session.
@@ -49,6 +77,8 @@ pub(super) struct Session {
     pub(super) attr: Option<Attr>,
     /// Blocks of the largest request.
     pub(super) max_xfer: u64,
+    /// Requests come in messages.
+    pub(super) in_band: bool,
     pub(super) ring: Option<Ring>,
     /// The next message's number; any is the first.
     pub(super) next_seq: Option<u64>,
@@ -56,6 +86,15 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Is this the next message's number? The one behind it is expected then.
+    pub(super) fn follows(&mut self, seq: u64) -> bool {
+        let follows = self.next_seq.is_none_or(|next| next == seq);
+        if follows {
+            self.next_seq = Some(seq.wrapping_add(1));
+        }
+        follows
+    }
+
     /// Requests that the volume has not completed.
     pub(super) fn under_way(&self) -> usize {
         self.jobs.iter().filter(|job| job.token.is_some()).count()

@@ -2,13 +2,17 @@
 //! backend that answers when it is told to.
 
 mod fuzz;
+mod in_band;
+mod kinds;
+mod labels;
 
+use super::label::FRONT_BYTES;
 use super::{DiskConf, DiskServer};
 use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;
 use crate::memory::{Arena, Block};
 use crate::service::host::Host;
-use crate::service::volume::{Backend, Completion, Kept, KeptWrite, Request, VolumeId};
+use crate::service::volume::{Backend, Completion, Found, Kept, KeptWrite, Request, VolumeId};
 use crate::testing::{BASE, Board};
 use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
@@ -28,6 +32,8 @@ const DESCRIPTORS: u32 = 16;
 /// A descriptor with room for two cookies.
 const DESC_SIZE: u32 = 80;
 const KEY: u64 = 0xd15c;
+/// Bytes of a disk for most tests.
+const DISK_BYTES: usize = 1 << 20;
 
 /// A volume of bytes whose requests end when the test says so.
 #[derive(Default)]
@@ -91,6 +97,8 @@ struct World {
     server: DiskServer,
     memory: Memory,
     client: Client,
+    /// The volume is shown as a slice.
+    sliced: bool,
 }
 
 /// A client: domain 1, endpoint 1. Page 0 of what it lends is the ring, the next
@@ -127,6 +135,23 @@ impl Client {
     }
 }
 
+/// The port that tests are about.
+fn conf() -> DiskConf {
+    DiskConf {
+        name: "vds-port 0".into(),
+        path: "/net/nas/export/a.img".into(),
+        read_only: false,
+        slice: false,
+        exclusive: false,
+        channel: ChannelConf { id: LdcId(4), tx_ino: 8, rx_ino: 9 },
+    }
+}
+
+/// A file of so many bytes.
+fn file(size: u64) -> Found {
+    Found { size, read_only: false, device: false, identity: "nas:/export/a.img".into() }
+}
+
 fn control(sid: u32, version: Version) -> Ver {
     Ver::new(Stype::Info, sid, version, DeviceClass::Disk)
 }
@@ -145,6 +170,10 @@ impl World {
     }
 
     fn unopened(path: &str, read_only: bool) -> Self {
+        Self::with(DiskConf { path: path.into(), read_only, ..conf() })
+    }
+
+    fn with(conf: DiskConf) -> Self {
         let mut board = Board::new(2, 0x10_0000);
         board.join((0, 4), (1, 1));
         let mut arena = Arena::new(Ra(BASE), 0x10_0000);
@@ -158,12 +187,7 @@ impl World {
             server: DiskServer::default(),
             memory: Memory::default(),
             client,
-        };
-        let conf = DiskConf {
-            name: "vds-port 0".into(),
-            path: path.into(),
-            read_only,
-            channel: ChannelConf { id: LdcId(4), tx_ino: 8, rx_ino: 9 },
+            sliced: conf.slice,
         };
         world.serve(|server, host, memory| server.attach(host, memory, KEY, conf).unwrap());
         world.run();
@@ -195,16 +219,33 @@ impl World {
                         LinkEvent::Message(bytes) => self.client.got.push(bytes),
                     }
                 }
+            } else if let Some(n) = self.front_wanted() {
+                let completion = self.memory.run(n);
+                self.serve(|server, host, memory| server.complete(host, memory, completion));
             } else {
                 break;
             }
         }
     }
 
+    /// The reading of the volume's front, which it does at once.
+    fn front_wanted(&self) -> Option<usize> {
+        let front = self.memory.disk.len().min(FRONT_BYTES) as u32;
+        let wanted = Request::Read { offset: 0, bytes: front };
+        self.memory.waiting.iter().position(|(_, request)| *request == wanted)
+    }
+
     fn opened(&mut self, size: Result<u64, Errno>) {
+        self.found(size.map(file));
+    }
+
+    fn found(&mut self, found: Result<Found, Errno>) {
+        if let Ok(found) = &found {
+            self.memory.disk.resize(found.size as usize, 0);
+        }
         let volume = VolumeId(self.memory.opened.len() as u32);
         self.serve(|server, host, memory| {
-            server.complete(host, memory, Completion::Opened { volume, size });
+            server.complete(host, memory, Completion::Opened { volume, found });
         });
         self.run();
     }
@@ -336,23 +377,36 @@ fn a_client_is_told_what_the_disk_is() {
     let attr = world.handshake();
     assert_eq!((attr.xfer_mode, attr.disk_type, attr.media_type), (3, 2, 1));
     assert_eq!((attr.block_size.get(), attr.size.get()), (512, 2048));
-    assert_eq!((attr.max_xfer.get(), attr.operations.get()), (64, 0x2_017e));
+    assert_eq!((attr.max_xfer.get(), attr.operations.get()), (64, 0x2_3bfe));
     assert_eq!(world.memory.opened, ["/net/nas/export/a.img"]);
 }
 
 #[test]
-fn a_client_of_1_0_is_told_no_size_and_a_newer_one_meets_1_1() {
+fn a_client_is_told_what_its_version_has() {
     let mut world = World::new(1 << 20);
     let ver = |minor| control(9, Version { major: 1, minor });
     let answer: Ver = vio::read(&world.ask(ver(0).as_bytes())).unwrap();
     assert_eq!((answer.minor.get(), answer.class, answer.tag.sid.get()), (0, 4, 9));
     let attr: Attr = vio::read(&world.ask(Attr::ask(9, XFER_DRING, 0).as_bytes())).unwrap();
-    assert_eq!((attr.size.get(), attr.media_type, attr.max_xfer.get()), (0, 0, 256));
-    let answer: Ver = vio::read(&world.ask(ver(2).as_bytes())).unwrap();
-    assert_eq!((answer.tag.stype, answer.minor.get()), (Stype::Ack.code(), 1));
+    assert_eq!((attr.size.get(), attr.media_type, attr.max_xfer.get()), (0, 0, 2048));
+    assert_eq!(attr.operations.get(), 0x1952 | 0x22ac);
+    for minor in 2..9 {
+        let answer: Ver = vio::read(&world.ask(ver(minor).as_bytes())).unwrap();
+        assert_eq!((answer.tag.stype, answer.minor.get()), (Stype::Ack.code(), 2));
+        let attr: Attr = vio::read(&world.ask(Attr::ask(9, XFER_DRING, 512).as_bytes())).unwrap();
+        let told = (attr.size.get(), attr.phys_block_size.get(), attr.max_xfer.get());
+        assert_eq!(told, (2048, 512, 512));
+    }
+    let answer: Ver = vio::read(&world.ask(ver(1).as_bytes())).unwrap();
+    assert_eq!(answer.minor.get(), 1);
+    let attr: Attr = vio::read(&world.ask(Attr::ask(9, XFER_DRING, 0).as_bytes())).unwrap();
+    assert_eq!((attr.size.get(), attr.phys_block_size.get()), (2048, 0));
     let foreign = control(9, Version { major: 2, minor: 0 });
     let answer: Ver = vio::read(&world.ask(foreign.as_bytes())).unwrap();
-    assert_eq!((answer.tag.stype, answer.version()), (Stype::Nack.code(), V1_1));
+    assert_eq!(
+        (answer.tag.stype, answer.version()),
+        (Stype::Nack.code(), Version { major: 1, minor: 2 })
+    );
 }
 
 #[test]
@@ -391,12 +445,7 @@ impl World {
         self.copier = Copier::new(&mut self.arena).unwrap();
         self.memory.waiting.clear();
         self.memory.kept = Kept::default();
-        let conf = DiskConf {
-            name: "vds-port 0".into(),
-            path: "/net/nas/export/a.img".into(),
-            read_only: false,
-            channel: ChannelConf { id: LdcId(4), tx_ino: 8, rx_ino: 9 },
-        };
+        let conf = conf();
         let (channel, disk) = saved.clone().load().unwrap();
         assert_eq!(channel, LdcId(4));
         self.serve(|server, host, memory| {
@@ -528,7 +577,8 @@ fn what_cannot_be_done_ends_with_an_error_number() {
         (Operation::Bread, 0, 513, Errno::Inval),
         (Operation::Bread, 0, 0, Errno::Inval),
         (Operation::Bwrite, 0, 65 * 512, Errno::Inval),
-        (Operation::GetDevid, 0, 8, Errno::NotSup),
+        (Operation::SetAccess, 0, 8, Errno::NotSup),
+        (Operation::GetAccess, 0, 8, Errno::NotSup),
         (Operation::ScsiCmd, 0, 8, Errno::NotSup),
         (Operation::Reset, 0, 0, Errno::NotSup),
     ];
@@ -562,7 +612,8 @@ fn a_disk_tells_its_size_geometry_and_label() {
     assert_eq!((geometry.nhead.get(), geometry.nsect.get(), geometry.pcyl.get()), (1, 600, 10));
     assert_eq!(world.at_once(Operation::GetVtoc, 336), (DONE, 0));
     let vtoc: Vtoc = vio::read(&world.buffer(0, 336)).unwrap();
-    assert_eq!((vtoc.partitions[2].nblocks.get(), vtoc.sector_size.get()), (6144, 512));
+    // Eight cylinders and two alternates.
+    assert_eq!((vtoc.partitions[2].nblocks.get(), vtoc.sector_size.get()), (8 * 600, 512));
 }
 
 #[test]
@@ -671,7 +722,7 @@ fn a_port_that_goes_has_its_volume_flushed_and_closed() {
     world.serve(|server, host, memory| server.detach(host, memory, KEY));
     world.run();
     assert_eq!(world.client.downs, 1);
-    assert_eq!(world.memory.waiting, [(0, Request::Flush)]);
+    assert_eq!(world.memory.waiting, [(1, Request::Flush)]);
     world.volume_does(0);
     assert_eq!(world.memory.closed, [VolumeId(1)]);
 }

@@ -1,16 +1,22 @@
 //! The virtual switch: guests' virtual networks, the physical network, and the
 //! control domain itself.
 //!
-//! **Protocol.** vnet 1.0 to 1.6 as switch, transmit rings in both directions.
+//! **Protocol.** vnet 1.0 to 1.8 as switch, transmit rings in both directions.
 //! When a link comes up the switch sends its VER and goes through its own half of
-//! every step (VER, ATTR, DRING_REG, RDX) while it answers the guest's; it begins a
-//! step when both halves of the one before are done. Each side has its own session
-//! id. Ring messages are numbered from 1; a run of descriptors ends with an
-//! acknowledgement in state STOPPED.
+//! every step (VER, ATTR, DRING_REG, RDX) while it answers the guest's. Each side has
+//! its own session id. Ring messages are numbered from 1; a run of descriptors ends
+//! with an acknowledgement in state STOPPED.
 //!
-//! **Forwarding.** A guest's address is registered by its ATTR. Broadcasts go to
-//! everybody, multicasts to who joined them and to the uplink, what is unknown to
-//! the uplink only.
+//! **Forwarding.** A guest's address is the one in the machine description, registered
+//! while its session is up; others are learnt. Broadcasts go to everybody, multicasts to
+//! who joined them (or has joined none yet) and to the uplink, what is unknown to the
+//! uplink and to guests behind which other addresses have been seen: nobody else can
+//! have it. No frame goes back to where it came from. Each VLAN is a network of its own;
+//! frames of the default VLAN have no tag on the uplink.
+//!
+//! **Long TCP.** A guest may leave the cutting into segments to the switch. Frames stay
+//! whole for guests that take them so, and are cut for all others, the uplink and the
+//! control domain.
 //!
 //! **A guest that moves.** [`Switch::hold`] lets a guest alone and keeps its frames
 //! (two seconds, 1 MB). [`Switch::release`] delivers them where the guest is,
@@ -19,29 +25,34 @@
 //! the switch releases what was held for its address and announces it on the uplink.
 //!
 //! **Errors.** A violation is refused by NACK and ends the session; a frame that
-//! is too long or cannot be read is lost. Nothing that a guest sends panics.
+//! is too long, of a foreign VLAN or not to be read is lost and counted. Nothing that a
+//! guest sends panics, and what waits for a guest is bounded in bytes.
 //!
-//! **Source.** illumos `vsw*.c`, `vnet_mailbox.h`; Linux `sunvnet_common.c` for what
-//! a guest bears.
+//! **Source.** illumos `vsw*.c`, `vnet_mailbox.h`; Linux `sunvnet_common.c`, `viohs.c`
+//! and OpenBSD `vnet.c` for what a guest bears. IEEE 802.1D, 802.1Q.
 
 pub mod frame;
+mod offload;
 mod port;
 pub mod relay;
 mod ring;
 pub mod table;
 #[cfg(test)]
 mod test;
+pub mod vlan;
 
-pub use port::SwitchPortConf;
+pub use port::{Counters, SwitchPortConf};
+pub use vlan::Vlans;
 
 use super::host::Host;
 use crate::channel::OpenError;
-use frame::{Mac, addresses, announcement, is_multicast};
+use frame::{BROADCAST, Frame, HEADER, Mac, announcement, is_multicast};
 use port::{PortEvent, SwitchPort};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::id::LdcId;
 use sun4v::time::SimTime;
 use table::{Table, Where};
+use vlan::{Form, VlanId};
 
 /// Names a port to the control domain: the cookie of its mondos.
 pub type PortKey = u64;
@@ -53,18 +64,20 @@ pub const HOLD_TIME: SimTime = SimTime::secs(2);
 pub const DEPARTED_TIME: SimTime = SimTime::secs(10);
 /// Bytes that are held for one address.
 pub const HOLD_BYTES: usize = 1 << 20;
+/// Bytes of frames that one guest's messages may bring before they are forwarded.
+const TAKEN_BYTES: usize = 1 << 20;
 /// How often a channel without room is tried again.
 const FLUSH_RETRY: SimTime = SimTime::us(100);
 
 /// Frames that wait for a guest.
 #[derive(Debug, Default)]
 struct Held {
-    frames: VecDeque<(SimTime, Vec<u8>)>,
+    frames: VecDeque<(SimTime, Frame)>,
     bytes: usize,
 }
 
 impl Held {
-    fn push(&mut self, now: SimTime, frame: Vec<u8>) {
+    fn push(&mut self, now: SimTime, frame: Frame) {
         self.expire(now);
         if self.bytes + frame.len() <= HOLD_BYTES {
             self.bytes += frame.len();
@@ -81,6 +94,19 @@ impl Held {
     }
 }
 
+/// What a switch is configured to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchConf {
+    /// Its own address, if it has no interface whose address it takes.
+    pub mac: Mac,
+    /// The longest IP packet.
+    pub mtu: u64,
+    /// The VLAN that has no tags on the uplink.
+    pub default_vlan: VlanId,
+    /// The control domain's VLANs.
+    pub vlans: Vlans,
+}
+
 /// A switch.
 #[derive(Debug)]
 pub struct Switch {
@@ -88,26 +114,28 @@ pub struct Switch {
     own: Mac,
     /// Which network interface is the uplink.
     uplink: Option<u8>,
+    conf: SwitchConf,
     ports: BTreeMap<PortKey, SwitchPort>,
     table: Table,
     held: BTreeMap<Mac, Held>,
     /// Guests that left, and until when frames are sent after them.
     departed: BTreeMap<Mac, SimTime>,
-    /// Frames to be sent after them.
+    /// Frames to be sent after them, as they are on the uplink.
     relay: Vec<(Mac, Vec<u8>)>,
     /// Frames for the control domain.
     arrived: Vec<Vec<u8>>,
 }
 
 impl Switch {
-    /// A switch without guests.
+    /// A switch without guests; the control domain is at it with address `own`.
     #[must_use]
-    pub fn new(own: Mac, uplink: Option<u8>) -> Self {
+    pub fn new(own: Mac, uplink: Option<u8>, conf: SwitchConf) -> Self {
         let mut table = Table::default();
         table.register(own, Where::Own);
         Self {
             own,
             uplink,
+            conf,
             ports: BTreeMap::new(),
             table,
             held: BTreeMap::new(),
@@ -127,7 +155,7 @@ impl Switch {
         key: PortKey,
         conf: SwitchPortConf,
     ) -> Result<(), OpenError> {
-        let port = SwitchPort::open(host, key, conf)?;
+        let port = SwitchPort::open(host, key, conf, self.uplink.is_some())?;
         self.ports.insert(key, port);
         Ok(())
     }
@@ -160,12 +188,32 @@ impl Switch {
         self.ports.get(&key).is_some_and(SwitchPort::is_up)
     }
 
+    /// What has become of a port's frames.
+    #[must_use]
+    pub fn counters(&self, key: PortKey) -> Option<Counters> {
+        self.ports.get(&key).map(SwitchPort::counters)
+    }
+
     /// Handles a port's mondo.
     pub fn mondo(&mut self, host: &mut Host<'_>, key: PortKey) {
-        if let Some(port) = self.ports.get_mut(&key) {
-            let events = port.service(host);
-            self.handle(host, key, events);
+        let Some(port) = self.ports.get_mut(&key) else { return };
+        let arrived = port.receive(host);
+        let mut events = Vec::new();
+        for event in arrived {
+            let Some(port) = self.ports.get_mut(&key) else { return };
+            let goes_on = port.take(host, event, &mut events);
+            let frames = events.iter().map(|event| match event {
+                PortEvent::Frame(frame) => frame.len(),
+                PortEvent::Up | PortEvent::Down => 0,
+            });
+            if frames.sum::<usize>() > TAKEN_BYTES {
+                self.handle(host, key, std::mem::take(&mut events));
+            }
+            if !goes_on {
+                break;
+            }
         }
+        self.handle(host, key, events);
     }
 
     fn handle(&mut self, host: &mut Host<'_>, key: PortKey, events: Vec<PortEvent>) {
@@ -186,12 +234,18 @@ impl Switch {
 
     /// A frame arrived from the physical network.
     pub fn from_uplink(&mut self, host: &mut Host<'_>, frame: Vec<u8>) {
-        self.forward(host, Where::Uplink, frame);
+        if let Some(frame) = Frame::received(frame, 0, self.conf.default_vlan) {
+            self.forward(host, Where::Uplink, frame);
+        }
     }
 
     /// The control domain sends a frame.
     pub fn from_own(&mut self, host: &mut Host<'_>, frame: Vec<u8>) {
-        self.forward(host, Where::Own, frame);
+        if let Some(frame) = Frame::received(frame, 0, self.conf.vlans.untagged)
+            && self.conf.vlans.form(frame.vlan()).is_some()
+        {
+            self.forward(host, Where::Own, frame);
+        }
     }
 
     /// Frames that arrived for the control domain.
@@ -199,57 +253,106 @@ impl Switch {
         std::mem::take(&mut self.arrived)
     }
 
-    fn forward(&mut self, host: &mut Host<'_>, from: Where, frame: Vec<u8>) {
-        let Some((to, source)) = addresses(&frame) else { return };
-        self.table.learn(source, from);
+    fn forward(&mut self, host: &mut Host<'_>, from: Where, frame: Frame) {
+        let now = host.ports.now();
+        let (to, source) = (frame.to(), frame.from());
+        self.table.learn(source, from, now);
+        if let Where::Port(key) = from
+            && let Some(port) = self.ports.get_mut(&key)
+        {
+            port.bridges |= source != port.mac();
+        }
         if is_multicast(to) {
-            let keys: Vec<PortKey> = self.ports.keys().copied().collect();
-            for key in keys.into_iter().filter(|key| Where::Port(*key) != from) {
-                let Some(port) = self.ports.get_mut(&key) else { continue };
+            for (key, port) in &mut self.ports {
+                if Where::Port(*key) == from {
+                    continue;
+                }
                 if let Some(held) = self.held.get_mut(&port.mac())
-                    && to == frame::BROADCAST
+                    && to == BROADCAST
                 {
-                    held.push(host.ports.now(), frame.clone());
+                    held.push(now, frame.clone());
                 } else if port.wants(to) {
                     port.transmit(host, &frame);
                 }
             }
             if from != Where::Own {
-                self.arrived.push(frame.clone());
+                self.arrive(host, frame.clone());
             }
             self.leave(host, from, frame);
         } else if let Some(held) = self.held.get_mut(&to) {
-            held.push(host.ports.now(), frame);
-        } else if from == Where::Uplink
-            && self.departed.get(&to).is_some_and(|until| host.ports.now() < *until)
+            held.push(now, frame);
+        } else if from == Where::Uplink && self.departed.get(&to).is_some_and(|until| now < *until)
         {
-            self.relay.push((to, frame));
+            self.follow(host, to, frame);
         } else {
-            match self.table.find(to) {
-                Some(Where::Port(key)) if from != Where::Port(key) => {
+            match self.table.find(to, now) {
+                Some(at) if at == from => {}
+                Some(Where::Port(key)) => {
                     if let Some(port) = self.ports.get_mut(&key) {
                         port.transmit(host, &frame);
                     }
                 }
-                Some(Where::Port(_)) => {}
-                Some(Where::Own) => self.arrived.push(frame),
-                Some(Where::Uplink) | None => self.leave(host, from, frame),
+                Some(Where::Own) => self.arrive(host, frame),
+                Some(Where::Uplink) => self.leave(host, from, frame),
+                None => {
+                    for (key, port) in &mut self.ports {
+                        if port.bridges && Where::Port(*key) != from {
+                            port.transmit(host, &frame);
+                        }
+                    }
+                    self.leave(host, from, frame);
+                }
             }
         }
     }
 
-    fn leave(&mut self, host: &mut Host<'_>, from: Where, frame: Vec<u8>) {
+    /// A frame as others than guests have it: cut into segments if it is to be.
+    fn cut(&self, host: &mut Host<'_>, frame: Frame, form: Form) -> Vec<Vec<u8>> {
+        let Some(mss) = frame.mss else { return vec![frame.into_wire(form)] };
+        let longest = self.conf.mtu as usize + HEADER;
+        host.ports.charge(host.cost.copy(frame.len() as u64));
+        let segments = offload::segments(frame.bytes(), mss.into(), longest).unwrap_or_default();
+        host.ports.charge(host.cost.frame * segments.len().saturating_sub(1) as u64);
+        segments.into_iter().map(|bytes| frame.again(bytes).into_wire(form)).collect()
+    }
+
+    /// A frame for the control domain.
+    fn arrive(&mut self, host: &mut Host<'_>, frame: Frame) {
+        if let Some(form) = self.conf.vlans.form(frame.vlan()) {
+            let frames = self.cut(host, frame, form);
+            self.arrived.extend(frames);
+        }
+    }
+
+    /// How a VLAN's frames look on the uplink.
+    fn form_outside(&self, vlan: VlanId) -> Form {
+        if vlan == self.conf.default_vlan { Form::Untagged } else { Form::Tagged }
+    }
+
+    fn leave(&mut self, host: &mut Host<'_>, from: Where, frame: Frame) {
         if from != Where::Uplink
             && let Some(nic) = self.uplink
         {
-            host.ports.send_frame(nic, frame);
+            let form = self.form_outside(frame.vlan());
+            for wire in self.cut(host, frame, form) {
+                host.ports.send_frame(nic, wire);
+            }
         }
+    }
+
+    /// A frame for a guest that has left.
+    fn follow(&mut self, host: &mut Host<'_>, mac: Mac, frame: Frame) {
+        let form = self.form_outside(frame.vlan());
+        let frames = self.cut(host, frame, form);
+        self.relay.extend(frames.into_iter().map(|wire| (mac, wire)));
     }
 
     /// Tells the physical network that an address is here.
     pub fn announce(&mut self, host: &mut Host<'_>, mac: Mac) {
-        if let Some(nic) = self.uplink {
-            host.ports.send_frame(nic, announcement(mac));
+        let port = self.ports.values().find(|port| port.mac() == mac);
+        let vlan = port.map_or(self.conf.default_vlan, |port| port.conf().vlans.untagged);
+        if let Some(frame) = Frame::received(announcement(mac), 0, vlan) {
+            self.leave(host, Where::Port(0), frame);
         }
     }
 
@@ -283,9 +386,9 @@ impl Switch {
         let held = self.held.remove(&mac);
         if let Some(key) = self.key_of(mac)
             && let Some(port) = self.ports.get_mut(&key)
+            && port.release()
         {
-            let events = port.release(host);
-            self.handle(host, key, events);
+            self.mondo(host, key);
         }
         let Some(mut held) = held else { return };
         held.expire(host.ports.now());
@@ -301,11 +404,14 @@ impl Switch {
     /// The guest has left this chassis: what was kept for it, and what still arrives
     /// for it during [`DEPARTED_TIME`], comes out of [`Switch::take_relay`]. Its
     /// address is not here any longer.
-    pub fn depart(&mut self, now: SimTime, mac: Mac) {
+    pub fn depart(&mut self, host: &mut Host<'_>, mac: Mac) {
+        let now = host.ports.now();
         self.table.forget(mac);
         let mut held = self.held.remove(&mac).unwrap_or_default();
         held.expire(now);
-        self.relay.extend(held.frames.into_iter().map(|(_, frame)| (mac, frame)));
+        for (_, frame) in held.frames {
+            self.follow(host, mac, frame);
+        }
         self.departed.retain(|_, until| now < *until);
         self.departed.insert(mac, now.plus(DEPARTED_TIME));
     }
@@ -317,10 +423,11 @@ impl Switch {
 
     /// A frame that another chassis kept arrives for a guest of this one.
     pub fn relayed(&mut self, host: &mut Host<'_>, frame: Vec<u8>) {
-        let Some((to, _)) = addresses(&frame) else { return };
-        if let Some(held) = self.held.get_mut(&to) {
-            held.push(host.ports.now(), frame);
-        } else if let Some(Where::Port(key)) = self.table.find(to)
+        let Some(frame) = Frame::received(frame, 0, self.conf.default_vlan) else { return };
+        let now = host.ports.now();
+        if let Some(held) = self.held.get_mut(&frame.to()) {
+            held.push(now, frame);
+        } else if let Some(Where::Port(key)) = self.table.find(frame.to(), now)
             && let Some(port) = self.ports.get_mut(&key)
         {
             port.transmit(host, &frame);

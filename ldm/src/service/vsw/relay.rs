@@ -3,7 +3,8 @@
 //! between them sees a source address where it is not.
 //!
 //! **Shapes.** A datagram: number of the frame `u32`, part `u8`, parts `u8`, then
-//! the part's bytes, [`PART`] at most. A frame takes one or two.
+//! the part's bytes, [`PART`] at most. A frame takes one or two, a jumbo frame up to
+//! [`PARTS_MAX`].
 //!
 //! **Errors.** Anything else is `None`; a frame whose other part never comes is
 //! forgotten when the next begins.
@@ -12,6 +13,8 @@
 pub const PORT: u16 = 8102;
 /// Bytes of a frame in one datagram of a 1500-byte network.
 pub const PART: usize = 1400;
+/// Parts of the longest frame that a network here may have.
+pub const PARTS_MAX: u8 = 12;
 const HEADER: usize = 6;
 
 /// Cuts frames into datagrams.
@@ -50,7 +53,7 @@ impl Receiver {
         let (header, rest) = bytes.split_at_checked(HEADER)?;
         let number = u32::from_be_bytes(header[..4].try_into().ok()?);
         let (part, parts) = (header[4], header[5]);
-        if rest.is_empty() || rest.len() > PART || parts > 2 {
+        if rest.is_empty() || rest.len() > PART || parts > PARTS_MAX {
             return None;
         }
         if part == 0 {
@@ -67,13 +70,13 @@ impl Receiver {
 
 #[cfg(test)]
 mod test {
-    use super::{PART, Receiver, Sender};
+    use super::{PART, PARTS_MAX, Receiver, Sender};
     use proptest::prelude::{any, proptest};
 
     #[test]
     fn frames_of_every_length_arrive() {
         let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
-        for length in [14, 60, PART, PART + 1, 1518] {
+        for length in [14, 60, PART, PART + 1, 1518, 16_018] {
             let frame: Vec<u8> = (0..length).map(|n| n as u8).collect();
             let arrived: Vec<_> =
                 sender.datagrams(&frame).iter().filter_map(|d| receiver.datagram(d)).collect();
@@ -98,7 +101,7 @@ mod test {
             let mut receiver = Receiver::default();
             for datagram in datagrams {
                 let frame = receiver.datagram(&datagram);
-                assert!(frame.is_none_or(|frame| frame.len() <= 2 * PART));
+                assert!(frame.is_none_or(|frame| frame.len() <= usize::from(PARTS_MAX) * PART));
             }
         }
     }

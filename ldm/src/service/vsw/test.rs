@@ -1,24 +1,30 @@
 //! The switch with two scripted guests and a physical network.
 
+mod drivers;
 mod fuzz;
+mod offload;
+mod session;
+mod speed;
+mod switching;
+mod vlan;
 
-use super::frame::{BROADCAST, Mac, announcement};
-use super::{HOLD_BYTES, PortKey, Switch, SwitchPortConf};
+use super::frame::Mac;
+use super::{PortKey, Switch, SwitchConf, SwitchPortConf, Vlans};
 use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;
 use crate::memory::{Arena, Block};
 use crate::service::host::Host;
 use crate::testing::{BASE, Board};
-use proptest::prelude::{any, proptest};
 use std::collections::VecDeque;
 use sun4v::addr::Ra;
 use sun4v::id::LdcId;
 use sun4v::ldc::map::{MapEntry, MapPerms};
 use sun4v::ldc::{Cookie, CookieAddr, LDC_SET_MAP_TABLE, Mte, Stype, Version};
 use sun4v::native::Ports;
-use sun4v::time::SimTime;
 use sun4v::vio::dring::{DringState, OPTION_TX, XFER_DRING, XFER_DRING_BIT};
-use sun4v::vio::vnet::{self, Attr, Descriptor, LEAD, Mcast};
+use sun4v::vio::vnet::{
+    self, Attr, CFLAG_LSO, Descriptor, EXTENDED_BYTES, Extension, LEAD, MINOR_LSO,
+};
 use sun4v::vio::{
     self, DescriptorState, DeviceClass, DringData, DringReg, Envelope, Rdx, Tag, Type, Ver,
 };
@@ -28,6 +34,8 @@ const OWN: Mac = [0, 0x14, 0x4f, 0, 0, 0x20];
 const OUTSIDE: Mac = [2, 0, 0, 0, 0, 0x10];
 /// Descriptors of a guest's ring; one more than is ever used at once.
 const RING: u32 = 8;
+/// Bytes of a guest's buffers: of one that takes long TCP, and of one that does not.
+const BUFFERS: [u64; 2] = [0x1_2000, 0x2000];
 
 const fn mac(guest: u8) -> Mac {
     [0, 0x14, 0x4f, 0xf8, 0, guest]
@@ -47,6 +55,9 @@ struct Guest {
     channel: Channel,
     ring: Block,
     buffers: Block,
+    /// Bytes of each, and of a descriptor.
+    buffer: u64,
+    descriptor: u64,
     sid: u32,
     seq: u64,
     /// What the switch calls our ring.
@@ -60,24 +71,33 @@ struct Guest {
     nacks: usize,
     downs: usize,
     received: Vec<Vec<u8>>,
+    /// What was said of each.
+    extensions: Vec<Extension>,
+    /// What the switch agreed to.
+    attr: Option<Attr>,
+    /// It says in ATTR that it takes long TCP, or asks for the state of the link.
+    lso: u16,
+    asks_link: bool,
+    links: Vec<u32>,
     /// Leaves frames in the switch's ring.
     deaf: bool,
 }
 
 impl Guest {
     fn new(board: &mut Board, domain: usize, minor: u16) -> Self {
-        let mut arena = Arena::new(Ra(BASE), 0x10_0000);
-        let table = arena.alloc(16 * 16).unwrap();
+        let mut arena = Arena::new(Ra(BASE), 0x20_0000);
+        let table = arena.alloc(128 * 16).unwrap();
         let ring = arena.alloc(0x2000).unwrap();
-        let buffers = arena.alloc(8 * 0x2000).unwrap();
+        let buffer = BUFFERS[usize::from(minor < MINOR_LSO)];
+        let buffers = arena.alloc(u64::from(RING) * buffer).unwrap();
         let ports = &mut board.ports(domain);
-        for n in 0..9_u64 {
+        for n in 0..1 + u64::from(RING) * buffer / 0x2000 {
             let page = if n == 0 { ring.ra } else { buffers.at((n - 1) * 0x2000) };
             let mte = Mte::page(page, MapPerms::CR | MapPerms::CW);
             let entry = MapEntry { mte: mte.0.into(), revoke: 0.into() };
             ports.write(table.at(16 * n), entry.as_bytes());
         }
-        ports.hcall(LDC_SET_MAP_TABLE, [1, table.ra.0, 16, 0, 0]).unwrap();
+        ports.hcall(LDC_SET_MAP_TABLE, [1, table.ra.0, 128, 0, 0]).unwrap();
         let conf = ChannelConf { id: LdcId(1), tx_ino: 2, rx_ino: 3 };
         let channel = Channel::connect(ports, &mut arena, conf, 1).unwrap();
         Self {
@@ -86,6 +106,8 @@ impl Guest {
             channel,
             ring,
             buffers,
+            buffer,
+            descriptor: 48,
             sid: 0x100 * domain as u32,
             seq: 1,
             ident: 0,
@@ -97,6 +119,11 @@ impl Guest {
             nacks: 0,
             downs: 0,
             received: Vec::new(),
+            extensions: Vec::new(),
+            attr: None,
+            lso: u16::MAX,
+            asks_link: false,
+            links: Vec::new(),
             deaf: false,
         }
     }
@@ -154,14 +181,27 @@ impl Guest {
                 };
                 let mut attr = Attr::new(Stype::Info, sid, mode, mac(self.domain as u8), mtu);
                 attr.options = OPTION_TX as u8;
+                attr.physlink_update = self.asks_link.into();
+                if self.minor >= MINOR_LSO {
+                    attr.cflags = (if self.lso > 0 { CFLAG_LSO } else { 0 }).into();
+                    attr.lso_maxlen = self.lso.into();
+                }
                 self.say(board, attr.as_bytes());
+            }
+            (_, Stype::Info, Envelope::PhysLink) => {
+                self.links.push(vio::read::<vnet::PhysLink>(bytes).unwrap().state.get());
+                self.say(board, &yes);
             }
             (_, Stype::Info, Envelope::Attr | Envelope::Rdx) => {
                 self.ready[0] |= envelope == Envelope::Rdx;
                 self.say(board, &yes);
             }
             (_, Stype::Ack, Envelope::Attr) => {
-                let reg = DringReg::new(sid, RING, 48, OPTION_TX, CookieAddr::new(0, 0));
+                let attr: Attr = vio::read(bytes).unwrap();
+                self.attr = Some(attr);
+                self.descriptor = if self.minor >= MINOR_LSO { 56 } else { 48 };
+                let size = self.descriptor as u32;
+                let reg = DringReg::new(sid, RING, size, OPTION_TX, CookieAddr::new(0, 0));
                 self.say(board, reg.as_bytes());
             }
             (_, Stype::Info, Envelope::DringReg) => {
@@ -187,7 +227,8 @@ impl Guest {
                 let ack = info.answer(Stype::Ack, sid, info.start.get(), last, DringState::Stopped);
                 self.say(board, ack.as_bytes());
             }
-            (_, Stype::Info, Envelope::Dring) | (_, Stype::Ack, Envelope::Mcast) => {}
+            (_, Stype::Info, Envelope::Dring)
+            | (_, Stype::Ack, Envelope::Mcast | Envelope::DringUnreg) => {}
             other => panic!("the switch said {other:?}"),
         }
     }
@@ -199,8 +240,9 @@ impl Guest {
         let ports = &mut board.ports(self.domain);
         loop {
             let at = sun4v::vio::dring::descriptor(&ring, index, size).unwrap();
-            let mut bytes = [0; 48];
-            copier.copy_in(ports, LdcId(1), &[at], &mut bytes).unwrap();
+            let mut bytes = [0; EXTENDED_BYTES];
+            let whole = &mut bytes[..size as usize];
+            copier.copy_in(ports, LdcId(1), &[at], whole).unwrap();
             let descriptor: Descriptor = vio::read(&bytes).unwrap();
             if descriptor.state != DescriptorState::Ready.code() {
                 return last;
@@ -209,6 +251,7 @@ impl Guest {
             let mut data = vec![0; vnet::copy_bytes(nbytes) as usize];
             copier.copy_in(ports, LdcId(1), &descriptor.cookies[..1], &mut data).unwrap();
             self.received.push(data[LEAD..LEAD + nbytes as usize].to_vec());
+            self.extensions.push(vio::read(&bytes[48..]).unwrap());
             bytes[0] = DescriptorState::Done.code();
             copier.copy_out(ports, LdcId(1), &[at], &bytes[..8]).unwrap();
             last = index as i32;
@@ -218,10 +261,15 @@ impl Guest {
 
     /// Puts a frame into the ring without telling.
     fn put(&mut self, board: &mut Board, frame: &[u8], ack: bool) {
+        self.put_with(board, frame, ack, Extension::default());
+    }
+
+    /// The same, saying something of it.
+    fn put_with(&mut self, board: &mut Board, frame: &[u8], ack: bool, extension: Extension) {
         let index = self.next;
         self.next = (index + 1) % RING;
         let ports = &mut board.ports(self.domain);
-        let offset = u64::from(index) * 2048;
+        let offset = u64::from(index) * self.buffer;
         ports.write(self.buffers.at(offset + LEAD as u64), frame);
         let mut descriptor = Descriptor::new_zeroed();
         descriptor.state = DescriptorState::Ready.code();
@@ -230,7 +278,9 @@ impl Guest {
         descriptor.ncookies = 1.into();
         let at = CookieAddr::new(1 + offset / 0x2000, offset % 0x2000);
         descriptor.cookies[0] = Cookie::new(at, vnet::copy_bytes(frame.len() as u32));
-        ports.write(self.ring.at(u64::from(index) * 48), descriptor.as_bytes());
+        let bytes = [descriptor.as_bytes(), extension.as_bytes()].concat();
+        let at = self.ring.at(u64::from(index) * self.descriptor);
+        ports.write(at, &bytes[..self.descriptor as usize]);
     }
 
     fn tell(&mut self, board: &mut Board, start: u32) {
@@ -240,9 +290,29 @@ impl Guest {
     }
 
     fn send(&mut self, board: &mut Board, frame: &[u8]) {
+        self.send_with(board, frame, Extension::default());
+    }
+
+    fn send_with(&mut self, board: &mut Board, frame: &[u8], extension: Extension) {
         let start = self.next;
-        self.put(board, frame, false);
+        self.put_with(board, frame, false, extension);
         self.tell(board, start);
+    }
+}
+
+/// What the switch and the port of guest `n` are, if nothing else is said.
+fn switch_conf() -> SwitchConf {
+    SwitchConf { mac: OWN, mtu: 1500, default_vlan: 1, vlans: Vlans::default() }
+}
+
+fn port_conf(n: usize) -> SwitchPortConf {
+    let id = 10 + n as u16;
+    SwitchPortConf {
+        name: format!("vsw-port {n}"),
+        channel: ChannelConf { id: LdcId(id), tx_ino: 2 * id, rx_ino: 2 * id + 1 },
+        mac: mac(n as u8 + 1),
+        mtu: 1500,
+        vlans: Vlans::default(),
     }
 }
 
@@ -259,37 +329,45 @@ struct World {
 
 impl World {
     fn new(minors: &[u16]) -> Self {
-        let mut board = Board::new(1 + minors.len(), 0x20_0000);
-        let mut arena = Arena::new(Ra(BASE), 0x20_0000);
+        Self::with(minors, switch_conf(), |_| {}, |_, _| {})
+    }
+
+    /// One whose guests and ports are not the usual ones.
+    fn with(
+        minors: &[u16],
+        conf: SwitchConf,
+        change_guest: impl Fn(&mut Guest),
+        change: impl Fn(usize, &mut SwitchPortConf),
+    ) -> Self {
+        let mut board = Board::new(1 + minors.len(), 0x40_0000);
+        let mut arena = Arena::new(Ra(BASE), 0x40_0000);
         let copier = Copier::new(&mut arena).unwrap();
         let mut guests = Vec::new();
         for (n, minor) in minors.iter().enumerate() {
             board.join((0, 10 + n as u16), (n + 1, 1));
-            guests.push(Guest::new(&mut board, n + 1, *minor));
+            let mut guest = Guest::new(&mut board, n + 1, *minor);
+            change_guest(&mut guest);
+            guests.push(guest);
         }
-        let guest_copier = Copier::new(&mut Arena::new(Ra(BASE + 0x10_0000), 0x2000)).unwrap();
+        let guest_copier = Copier::new(&mut Arena::new(Ra(BASE + 0x20_0000), 0x2000)).unwrap();
         let mut world = Self {
             board,
             arena,
             copier,
             cost: Cost::default(),
-            switch: Switch::new(OWN, Some(0)),
+            switch: Switch::new(OWN, Some(0), conf),
             guests,
             guest_copier,
         };
-        world.attach();
+        world.attach(change);
         world.run();
         world
     }
 
-    fn attach(&mut self) {
+    fn attach(&mut self, change: impl Fn(usize, &mut SwitchPortConf)) {
         for n in 0..self.guests.len() {
-            let id = 10 + n as u16;
-            let conf = SwitchPortConf {
-                name: format!("vsw-port {n}"),
-                channel: ChannelConf { id: LdcId(id), tx_ino: 2 * id, rx_ino: 2 * id + 1 },
-                mac: mac(n as u8 + 1),
-            };
+            let mut conf = port_conf(n);
+            change(n, &mut conf);
             self.act(|switch, host| switch.attach(host, n as PortKey, conf).unwrap());
         }
     }
@@ -347,301 +425,5 @@ impl World {
 
     fn received(&mut self, guest: usize) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.guests[guest].received)
-    }
-}
-
-#[test]
-fn every_version_comes_up_and_announces_its_address() {
-    for minor in [0, 2, 3, 4, 6, 8] {
-        let mut world = World::new(&[minor]);
-        assert!(world.guests[0].is_up(), "1.{minor}");
-        assert!(world.switch.is_up(0));
-        assert_eq!(world.left(), [announcement(mac(1))]);
-        assert_eq!(world.guests[0].nacks, 0);
-    }
-}
-
-#[test]
-fn guests_reach_each_other_the_world_and_the_control_domain() {
-    let mut world = World::new(&[6, 0]);
-    world.left();
-    let to_peer = frame(mac(2), mac(1), 60, 1);
-    let to_world = frame(OUTSIDE, mac(1), 1514, 2);
-    let to_own = frame(OWN, mac(1), 99, 3);
-    for frame in [&to_peer, &to_world, &to_own] {
-        world.send(0, frame);
-    }
-    assert_eq!(world.received(1), [to_peer]);
-    assert_eq!(world.left(), [to_world]);
-    assert_eq!(world.switch.take_own(), [to_own]);
-    let back = frame(mac(1), OUTSIDE, 1514, 4);
-    world.outside(back.clone());
-    assert_eq!(world.received(0), [back]);
-    world.outside(frame(mac(9), OUTSIDE, 60, 5));
-    assert!(world.left().is_empty() && world.switch.take_own().is_empty());
-}
-
-#[test]
-fn a_broadcast_reaches_everybody_but_its_sender() {
-    let mut world = World::new(&[6, 6]);
-    world.left();
-    let frame = frame(BROADCAST, mac(1), 60, 1);
-    world.send(0, &frame);
-    assert_eq!(world.received(0), Vec::<Vec<u8>>::new());
-    assert_eq!((world.received(1), world.left()), (vec![frame.clone()], vec![frame.clone()]));
-    assert_eq!(world.switch.take_own(), [frame]);
-}
-
-#[test]
-fn a_multicast_reaches_who_has_joined() {
-    let mut world = World::new(&[6, 6]);
-    world.left();
-    let group = [1, 0, 0x5e, 0, 0, 7];
-    let frame = frame(group, OUTSIDE, 60, 1);
-    let mut join = Mcast::new_zeroed();
-    join.tag = Tag::new(Type::Ctrl, Stype::Info, Envelope::Mcast, world.guests[1].sid);
-    (join.set, join.count, join.addrs[0]) = (1, 1, group);
-    world.guests[1].say(&mut world.board, join.as_bytes());
-    world.run();
-    world.outside(frame.clone());
-    assert_eq!((world.received(0).len(), world.received(1)), (0, vec![frame.clone()]));
-    join.set = 0;
-    world.guests[1].say(&mut world.board, join.as_bytes());
-    world.run();
-    world.outside(frame);
-    assert_eq!(world.received(1).len(), 0);
-}
-
-#[test]
-fn a_run_of_frames_ends_with_stopped_and_asked_ones_are_acknowledged() {
-    let mut world = World::new(&[6]);
-    world.left();
-    let frames: Vec<_> = (0..5).map(|n| frame(OUTSIDE, mac(1), 60 + n, n as u8)).collect();
-    let guest = &mut world.guests[0];
-    for (n, frame) in frames.iter().enumerate() {
-        guest.put(&mut world.board, frame, n == 2);
-    }
-    guest.tell(&mut world.board, 0);
-    world.run();
-    assert_eq!(world.left(), frames);
-    assert_eq!(world.guests[0].acks, [(2, 2, 1), (0, 4, 2)]);
-    // Nothing there: the one before, as Linux wants it.
-    world.guests[0].acks.clear();
-    world.guests[0].tell(&mut world.board, 5);
-    world.run();
-    assert_eq!(world.guests[0].acks, [(4, 4, 2)]);
-}
-
-#[test]
-fn a_full_ring_waits_and_a_guest_that_wakes_gets_frames_in_order() {
-    let mut world = World::new(&[6]);
-    world.guests[0].deaf = true;
-    let frames: Vec<_> = (0..300).map(|n| frame(mac(1), OUTSIDE, 60 + n, n as u8)).collect();
-    for frame in &frames {
-        world.outside(frame.clone());
-    }
-    assert!(world.received(0).is_empty());
-    let guest = &mut world.guests[0];
-    guest.deaf = false;
-    let last = guest.receive(&mut world.board, &world.guest_copier, 0);
-    let info = DringData::info(guest.sid, 1, 77, 0, -1);
-    let ack = info.answer(Stype::Ack, guest.sid, 0, last, DringState::Stopped);
-    guest.say(&mut world.board, ack.as_bytes());
-    world.run();
-    assert_eq!(world.received(0), frames);
-}
-
-#[test]
-fn frames_too_short_or_too_long_are_lost_and_the_session_goes_on() {
-    let mut world = World::new(&[0]);
-    world.left();
-    for bytes in [13, 1515] {
-        let mut bad = frame(OUTSIDE, mac(1), 1515, 1);
-        bad.truncate(bytes);
-        world.send(0, &bad);
-    }
-    let good = frame(OUTSIDE, mac(1), 60, 2);
-    world.send(0, &good);
-    assert_eq!(world.left(), [good]);
-    world.outside(frame(mac(1), OUTSIDE, 1518, 3));
-    assert!(world.received(0).is_empty());
-}
-
-#[test]
-fn a_violation_ends_the_session_and_the_next_one_is_sound() {
-    let wrong: [fn(&Guest) -> DringData; 4] = [
-        |guest| DringData::info(guest.sid, guest.seq + 1, guest.ident, 0, -1),
-        |guest| DringData::info(guest.sid, guest.seq, 999, 0, -1),
-        |guest| DringData::info(guest.sid, guest.seq, guest.ident, RING, -1),
-        |guest| DringData::info(guest.sid + 1, guest.seq, guest.ident, 0, -1),
-    ];
-    for make in wrong {
-        let mut world = World::new(&[6]);
-        world.send(0, &frame(OUTSIDE, mac(1), 60, 1));
-        let message = make(&world.guests[0]);
-        world.guests[0].say(&mut world.board, message.as_bytes());
-        world.run();
-        assert_eq!(world.guests[0].downs, 1);
-        world.left();
-        let good = frame(OUTSIDE, mac(1), 60, 2);
-        world.send(0, &good);
-        assert_eq!(world.left(), [good]);
-    }
-}
-
-#[test]
-fn a_held_guest_is_left_alone_and_misses_nothing() {
-    let mut world = World::new(&[6, 6]);
-    world.left();
-    world.guests[0].deaf = true;
-    let mut frames: Vec<_> = (0..3).map(|n| frame(mac(1), OUTSIDE, 60, n)).collect();
-    frames.push(frame(mac(1), mac(2), 60, 3));
-    world.outside(frames[0].clone());
-    world.outside(frames[1].clone());
-    world.act(|switch, host| switch.hold(host, mac(1)));
-    let before = world.board.domains[1].memory.clone();
-    world.outside(frames[2].clone());
-    world.send(1, &frames[3]);
-    assert!(world.board.domains[1].memory == before);
-    world.guests[0].deaf = false;
-    world.act(|switch, host| switch.release(host, mac(1)));
-    world.run();
-    assert_eq!(world.received(0), frames);
-    let good = frame(OUTSIDE, mac(1), 60, 9);
-    world.send(0, &good);
-    assert_eq!(world.left(), [good]);
-}
-
-#[test]
-fn guests_of_a_switch_that_begins_again_miss_nothing() {
-    let mut world = World::new(&[6, 3]);
-    world.received(0);
-    world.left();
-    // In memory that is given out anew; queues and tables are still configured.
-    world.switch = Switch::new(OWN, Some(0));
-    world.arena = Arena::new(Ra(BASE), 0x20_0000);
-    world.copier = Copier::new(&mut world.arena).unwrap();
-    world.attach();
-    for guest in 1..=2 {
-        world.switch.expect(mac(guest));
-    }
-    // Before they have found it again.
-    let early = frame(mac(1), OUTSIDE, 100, 1);
-    world.act(|switch, host| switch.from_uplink(host, early.clone()));
-    assert!(world.received(0).is_empty());
-    world.run();
-    for guest in &world.guests {
-        assert!(guest.is_up() && guest.downs == 1);
-    }
-    assert_eq!(world.received(0), [early]);
-    let late = frame(mac(2), mac(1), 80, 2);
-    world.send(0, &late);
-    assert_eq!(world.received(1), [late]);
-    assert!(world.left().contains(&announcement(mac(1))));
-}
-
-#[test]
-fn what_is_held_is_bounded_in_time_and_bytes() {
-    let mut world = World::new(&[6]);
-    world.act(|switch, host| switch.hold(host, mac(1)));
-    world.outside(frame(mac(1), OUTSIDE, 60, 1));
-    world.board.now = SimTime::ms(1500);
-    let young = frame(mac(1), OUTSIDE, 1514, 2);
-    world.outside(young.clone());
-    world.board.now = SimTime::ms(2500);
-    for _ in 0..2 * HOLD_BYTES / 1514 {
-        world.outside(young.clone());
-    }
-    world.switch.depart(SimTime::ms(2500), mac(1));
-    let relayed = world.switch.take_relay();
-    assert_eq!(relayed.len(), HOLD_BYTES / 1514);
-    assert!(relayed.iter().all(|held| *held == (mac(1), young.clone())));
-}
-
-#[test]
-fn frames_follow_a_guest_that_has_left_until_the_world_knows() {
-    let mut world = World::new(&[6]);
-    world.act(|switch, host| switch.hold(host, mac(1)));
-    let frames: Vec<_> = (0..2).map(|n| frame(mac(1), OUTSIDE, 60, n)).collect();
-    world.outside(frames[0].clone());
-    world.switch.depart(SimTime::ZERO, mac(1));
-    world.outside(frames[1].clone());
-    let relayed: Vec<_> = world.switch.take_relay().into_iter().map(|held| held.1).collect();
-    assert_eq!(relayed, frames);
-    world.board.now = SimTime::secs(11);
-    world.outside(frames[1].clone());
-    assert!(world.switch.take_relay().is_empty());
-}
-
-#[test]
-fn a_guest_that_arrives_finds_what_was_sent_after_it() {
-    let mut world = World::new(&[6]);
-    world.act(|switch, host| switch.hold(host, mac(1)));
-    // It comes up anew, as after a move.
-    let relayed = frame(mac(1), OUTSIDE, 60, 1);
-    world.act(|switch, host| switch.relayed(host, relayed.clone()));
-    world.left();
-    world.guests[0].channel.reset(&mut world.board.ports(1));
-    world.act(|switch, host| switch.release(host, mac(1)));
-    world.run();
-    // Released before the session was complete: nobody to give it to.
-    assert!(world.received(0).is_empty());
-    world.act(|switch, host| switch.relayed(host, relayed.clone()));
-    world.run();
-    assert_eq!(world.received(0), [relayed]);
-    assert_eq!(world.left(), [announcement(mac(1))]);
-}
-
-#[test]
-fn a_port_that_goes_takes_its_address_with_it() {
-    let mut world = World::new(&[6, 6]);
-    world.left();
-    world.act(|switch, host| switch.detach(host, 1));
-    let frame = frame(mac(2), mac(1), 60, 1);
-    world.send(0, &frame);
-    assert_eq!(world.left(), [frame]);
-}
-
-proptest! {
-    #[test]
-    fn no_message_and_no_descriptor_brings_the_switch_down(
-        messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..80), 1..6),
-        descriptor in any::<[u8; 32]>(),
-        envelope in 1_u8..6,
-    ) {
-        let mut world = World::new(&[6]);
-        let at = world.guests[0].ring.ra;
-        let mut ports = world.board.ports(1);
-        ports.write(at, &descriptor);
-        ports.write(at, &[DescriptorState::Ready.code()]);
-        ports.write(at.offset(8), &[0, 0]);
-        world.guests[0].tell(&mut world.board, 0);
-        world.run();
-        for mut message in messages {
-            if message.len() > 8 {
-                let sid = world.guests[0].sid.to_be_bytes();
-                let stype = [1, 2, 4][usize::from(message[0]) % 3];
-                message[..4].copy_from_slice(&[1, stype, 0, envelope]);
-                message[4..8].copy_from_slice(&sid);
-                message.resize(56, 0);
-            }
-            let guest = &mut world.guests[0];
-            guest.say(&mut world.board, &message);
-            while world.board.domains[0].mondos.pop_front().is_some() {
-                world.act(|switch, host| switch.mondo(host, 0));
-            }
-        }
-        // The guest was not listening meanwhile: it begins anew.
-        world.guests[0].channel.reset(&mut world.board.ports(1));
-        world.guests[0].downs = 0;
-        world.guests[0].sid = 0x4444;
-        world.guests[0].seq = 1;
-        world.guests[0].next = 0;
-        world.board.ports(1).write(at, &[0; 0x200]);
-        world.run();
-        world.left();
-        let good = frame(OUTSIDE, mac(1), 60, 2);
-        world.send(0, &good);
-        assert_eq!(world.left(), [good]);
     }
 }

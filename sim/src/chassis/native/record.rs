@@ -2,7 +2,8 @@
 //!
 //! Timers, frames and mondos are the software's, which begins again.
 //!
-//! **Errors.** While jobs are under way there is no record; a record that breaks a rule
+//! **Errors.** While jobs are under way there is no record, nor with a local disk that
+//! takes writes; a record that breaks a rule
 //! is refused with its rule in words.
 
 use super::{Desktop, NativeHost, Strand};
@@ -35,16 +36,20 @@ impl NativeHost {
             timers: _,
             jobs,
             next_job,
+            // The scenario's; none of them takes writes or is at work.
+            drives,
             // All but commands, which are somebody's open questions, are the software's.
             inbox: _,
             // Taken at the end of every turn.
             frames: _,
             replies: _,
             facts: _,
+            consoles: _,
         } = desktop;
         if !jobs.is_empty() {
             return Err("work for the strands of the control domain is under way".to_owned());
         }
+        drives.check_save()?;
         let strand =
             |(vcpu, Strand { free_at, given }): (&VcpuId, &Strand)| (vcpu.0, *free_at, *given);
         let strands = strands.iter().map(strand).collect();

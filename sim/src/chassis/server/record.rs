@@ -7,6 +7,7 @@
 use super::{CONTROL, HV_BYTES, PowerOnError, Server, inventory};
 use crate::chassis::board::Board;
 use crate::chassis::checkpoint::{LoadError, RECORDS_MAX, Reader, TRAILING, Writer, memory};
+use crate::chassis::disks::{AT_WORK, Drives};
 use crate::chassis::domain::DomainV1;
 use crate::chassis::figures::{Figures, FiguresV1};
 use crate::chassis::native::{NativeHost, NativeV1};
@@ -81,7 +82,11 @@ impl Server {
         if !self.board.crypto_idle() {
             return Err(Unsaved::Soon("crypto units are at work".to_owned()));
         }
-        self.native.save().map(drop).map_err(Unsaved::Held)
+        match self.native.save() {
+            Ok(_) => Ok(()),
+            Err(why) if why == AT_WORK => Err(Unsaved::Soon(why)),
+            Err(why) => Err(Unsaved::Held(why)),
+        }
     }
 
     /// Does what the boundary has to do, and holds everybody, to be saved.
@@ -227,13 +232,16 @@ impl Server {
         if hv.control_domain() != Some(CONTROL) {
             return Err(refuse(broken("another control domain")));
         }
-        let native = NativeHost::loaded(CONTROL, name, program, native);
+        let mut native = NativeHost::loaded(CONTROL, name, program, native)
+            .map_err(|why| refuse(broken(why)))?;
+        let drives = Drives::open(&chassis.local_disks);
+        native.set_drives(drives.map_err(|why| LoadError::section(&section, why))?);
         let retired = by_key(retired, |name| name, Figures::try_from);
         Ok(Self {
             name: name.to_owned(),
             hv,
             board,
-            native: native.map_err(|why| refuse(broken(why)))?,
+            native,
             nics,
             roms: (roms.all, roms.of),
             samples: by_key(samples, GuestId, Ok).map_err(refuse)?,

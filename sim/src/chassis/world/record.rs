@@ -12,6 +12,7 @@ use crate::lab::scenario::Scenario;
 use crate::lab::script::{Script, ScriptV1};
 use crate::lab::{Lab, NetworkId};
 use crate::net::record::NetworkV1;
+use crate::outside::Outside;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use sun4v::record::{self, Schema};
@@ -51,6 +52,9 @@ impl World {
         let held = |why: String| Err(Unsaved::Held(why));
         if self.watch.is_some() || self.held.is_some() {
             return held("a debugger watches".to_owned());
+        }
+        if self.outside.is_used() {
+            return held("somebody outside is part of it".to_owned());
         }
         if let Some(Open { place, line }) = self.open.values().next() {
             return held(format!("`{place}# {line}` has no answer yet"));
@@ -110,6 +114,8 @@ impl World {
             held: _,
             // Whoever runs it says it anew.
             pause: _,
+            // Nobody has come to it.
+            outside: _,
             now,
             servers,
             lab,
@@ -210,6 +216,7 @@ impl World {
             stop: None,
             held: None,
             pause: SimTime::NEVER,
+            outside: Outside::default(),
         })
     }
 

@@ -55,6 +55,16 @@ impl Default for Disks {
     }
 }
 
+impl Disks {
+    /// What a call that moves `bytes` takes.
+    #[must_use]
+    pub fn time(&self, bytes: u64) -> SimTime {
+        let moving =
+            u128::from(bytes) * 1_000_000_000_000 / u128::from(self.bytes_per_second.max(1));
+        self.call_time.plus(SimTime(moving as u64))
+    }
+}
+
 /// A connection that is or may be made.
 struct Connection {
     socket: SocketHandle,
@@ -188,13 +198,8 @@ impl Nas {
                         let fact = Fact::new(now, &self.name, "nfs", "open", name);
                         self.facts.push(fact.saying(client.clone()));
                     }
-                    let moving = u128::from(effect.disk_bytes) * 1_000_000_000_000
-                        / u128::from(self.disks.bytes_per_second.max(1));
-                    self.disks_free_at = self
-                        .disks_free_at
-                        .max(now)
-                        .plus(self.disks.call_time)
-                        .plus(SimTime(moving as u64));
+                    let time = self.disks.time(effect.disk_bytes);
+                    self.disks_free_at = self.disks_free_at.max(now).plus(time);
                     if let Some(reply) = reply {
                         let life = connection.life;
                         let record = rpc::mark(&reply);

@@ -21,6 +21,7 @@ use crate::time::rng::Seed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use sun4v::id::T2_STRANDS;
 use sun4v::time::SimTime;
 
 /// A scenario, checked.
@@ -149,6 +150,10 @@ pub enum Model {
 pub struct Chassis {
     /// Which kind.
     pub model: Model,
+    /// Cores of eight strands: a T2 has 8; with a ninth, which only a lab has, a guest
+    /// may have 64 virtual CPUs beside a control domain.
+    #[serde(default = "default_cores")]
+    pub cores: u8,
     /// Installed memory.
     #[serde(default = "default_memory")]
     pub memory: Size,
@@ -167,6 +172,9 @@ pub struct Chassis {
     /// Files of the control domain that commands may name, such as password files.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
+    /// Disks of its own, by name (`c0t1d0`), which its control domain can offer.
+    #[serde(default)]
+    pub local_disks: BTreeMap<String, LocalDisk>,
     /// The password of its manager, which others must give to migrate to it.
     #[serde(default)]
     pub password: String,
@@ -192,6 +200,27 @@ impl Default for GuestImage {
         let firmware = crate::chassis::rom::OPENBOOT.to_owned();
         Self { firmware, kernel: None, initrd: None, append: String::new() }
     }
+}
+
+fn default_cores() -> u8 {
+    (T2_STRANDS / 8) as u8
+}
+
+/// A disk of a server: a raw file or a block device of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalDisk {
+    /// Which; a relative path is from where the command was given.
+    pub file: String,
+    /// It takes no writes.
+    #[serde(default)]
+    pub read_only: bool,
+    /// What it takes for a request.
+    #[serde(default = "default_call_time")]
+    pub call_time: Span,
+    /// Bytes a second, on top.
+    #[serde(default = "default_disk_bytes")]
+    pub bytes_per_second: Size,
 }
 
 fn default_memory() -> Size {

@@ -119,6 +119,10 @@ impl Scenario {
         for (name, chassis) in &self.chassis {
             let primary = &chassis.primary;
             let key = |last| ["chassis", name, "primary", last];
+            if ![8, 9].contains(&chassis.cores) {
+                let why = format!("{} cores: a T2 has 8, and a lab may add one", chassis.cores);
+                return fail(&["chassis", name, "cores"], why);
+            }
             if !(1..=64).contains(&primary.vcpus) {
                 return fail(&key("vcpus"), format!("{} is not 1 to 64", primary.vcpus));
             }
@@ -129,6 +133,19 @@ impl Scenario {
                     primary.crypto, primary.vcpus
                 );
                 return fail(&key("crypto"), why);
+            }
+            for (disk, local) in &chassis.local_disks {
+                let key = |last| ["chassis", name, "local_disks", disk, last];
+                if !is_disk_name(disk) {
+                    let why = format!("`{disk}` is no disk's name, such as c0t1d0");
+                    return fail(&["chassis", name, "local_disks", disk], why);
+                }
+                if local.file.is_empty() {
+                    return fail(&key("file"), "a disk has a file".to_owned());
+                }
+                if local.bytes_per_second.0 == 0 {
+                    return fail(&key("bytes_per_second"), "a disk moves some bytes".to_owned());
+                }
             }
             if !(4 << 30..=64 << 30).contains(&chassis.memory.0) {
                 return fail(&["chassis", name, "memory"], "memory is 4G to 64G".to_owned());
@@ -232,6 +249,19 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+/// Is this controller, target and disk, as Solaris names a disk: `c0t1d0`?
+fn is_disk_name(name: &str) -> bool {
+    let number = |rest: &mut &str, letter: char| {
+        let after = rest.strip_prefix(letter)?;
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        *rest = &after[digits..];
+        (1..=3).contains(&digits).then_some(())
+    };
+    let rest = &mut &*name;
+    let all = ['c', 't', 'd'].into_iter().all(|letter| number(rest, letter).is_some());
+    all && rest.is_empty()
 }
 
 /// Changes one value: `key=value`; the value is TOML, or else a string.

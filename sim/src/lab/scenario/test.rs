@@ -152,3 +152,30 @@ fn the_scenarios_that_come_with_it_are_good() {
     }
     assert!(count > 0);
 }
+
+#[test]
+fn a_chassis_has_disks_of_its_own() {
+    let text = SMALL.replace(
+        "[hosts.nas]",
+        "[chassis.t5120.local_disks]\nc0t1d0 = { file = \"disk.img\" }\n\
+         c1t0d10 = { file = \"/dev/sdb\", read_only = true, call_time = \"5ms\" }\n\n[hosts.nas]",
+    );
+    let scenario = parse(&text, &[]).unwrap();
+    let disks = &scenario.chassis["t5120"].local_disks;
+    let (one, two) = (&disks["c0t1d0"], &disks["c1t0d10"]);
+    assert_eq!((one.file.as_str(), one.read_only), ("disk.img", false));
+    assert_eq!((one.call_time, one.bytes_per_second), (Span(SimTime::us(50)), Size(400_000_000)));
+    assert_eq!((two.read_only, two.call_time), (true, Span(SimTime::ms(5))));
+    for bad in ["c0d0", "c0t1d0s2", "c0t1", "x", "c0t1d1234", "ct1d0"] {
+        let why = parse(&text.replace("c0t1d0 ", &format!("{bad} ")), &[]).unwrap_err();
+        let said = format!("small.toml:16: chassis.t5120.local_disks.{bad}: `{bad}` is no disk's");
+        assert!(why.starts_with(&said), "{why}");
+    }
+    let why = parse(&text.replace("\"disk.img\"", "\"\""), &[]).unwrap_err();
+    assert_eq!(why, "small.toml:16: chassis.t5120.local_disks.c0t1d0.file: a disk has a file");
+    let why = parse(&text.replace("\"5ms\"", "\"5\""), &[]).unwrap_err();
+    assert!(
+        why.starts_with("small.toml:17: chassis.t5120.local_disks.c1t0d10.call_time: "),
+        "{why}"
+    );
+}

@@ -2,29 +2,38 @@
 //! the guest itself is served once it behaves.
 
 use super::{
-    Attr, BROADCAST, CookieAddr, DringData, DringReg, Mcast, OPTION_TX, OUTSIDE, RING, Rdx, Stype,
-    Tag, Type, World, XFER_DRING_BIT, frame, mac,
+    Attr, CookieAddr, DringData, DringReg, DringState, Extension, OPTION_TX, OUTSIDE, RING, Rdx,
+    Stype, Tag, Type, World, XFER_DRING_BIT, frame, mac,
 };
 use super::{DeviceClass, Envelope, Ver, Version};
+use crate::service::vsw::frame::BROADCAST;
+use crate::service::vsw::offload::test::tcp4;
 use crate::testing::drive::{Dice, fuzz};
 use sun4v::native::Ports;
+use sun4v::vio::vnet::Mcast;
 use zerocopy::{FromZeros, IntoBytes};
 
 fn message(world: &mut World, dice: &mut Dice) -> Vec<u8> {
     let guest = &mut world.guests[0];
     let sid = guest.sid;
-    match dice.below(8) {
+    match dice.below(12) {
         0 => {
-            let version = Version { major: 1, minor: dice.below(8) as u16 };
+            let version = Version { major: 1, minor: dice.below(10) as u16 };
             Ver::new(Stype::Info, sid, version, DeviceClass::Network).as_bytes().to_vec()
         }
         1 => {
             let mtu = dice.one(&[60, 1514, 1518, 65_553]);
-            Attr::new(Stype::Info, sid, XFER_DRING_BIT, mac(1), mtu).as_bytes().to_vec()
+            let mut attr = Attr::new(Stype::Info, sid, XFER_DRING_BIT, mac(1), mtu);
+            attr.options = dice.one(&[0, 1, 5]);
+            attr.physlink_update = dice.below(4) as u8;
+            attr.cflags = dice.one(&[0_u16, 1, 0xffff]).into();
+            attr.lso_maxlen = dice.one(&[0_u16, 60, 2048, 65_535]).into();
+            attr.as_bytes().to_vec()
         }
         2 => {
             let slots = dice.one(&[RING, 1, 64, 4096]);
-            DringReg::new(sid, slots, 48, OPTION_TX, CookieAddr::new(dice.below(12), 0))
+            let size = dice.one(&[48, 56, 64, 8192]);
+            DringReg::new(sid, slots, size, OPTION_TX, CookieAddr::new(dice.below(12), 0))
                 .as_bytes()
                 .to_vec()
         }
@@ -34,6 +43,28 @@ fn message(world: &mut World, dice: &mut Dice) -> Vec<u8> {
             join.tag = Tag::new(Type::Ctrl, Stype::Info, Envelope::Mcast, sid);
             (join.set, join.count) = (dice.below(2) as u8, dice.below(9) as u8);
             join.as_bytes().to_vec()
+        }
+        5 => {
+            let envelope = dice.one(&[Envelope::DringUnreg, Envelope::DdsInfo, Envelope::PhysLink]);
+            let mut bytes = Tag::new(Type::Ctrl, Stype::Info, envelope, sid).as_bytes().to_vec();
+            bytes.extend_from_slice(&dice.below(5).to_be_bytes());
+            bytes.resize(56, 0);
+            bytes
+        }
+        6 => {
+            let tag = Tag::new(Type::Data, Stype::Info, Envelope::Packet, sid);
+            let mut bytes = tag.as_bytes().to_vec();
+            bytes.extend_from_slice(&[0; 8]);
+            let length = dice.one(&[0, 13, 14, 60, 1514, 1600]);
+            bytes.extend_from_slice(&dice.bytes(length));
+            bytes
+        }
+        7 => {
+            let stype = dice.one(&[Stype::Ack, Stype::Nack]);
+            let info = DringData::info(sid, 1, 77, 0, dice.below(9) as i32 - 1);
+            info.answer(stype, sid, 0, -1, dice.one(&[DringState::Active, DringState::Stopped]))
+                .as_bytes()
+                .to_vec()
         }
         _ => {
             guest.seq += 1;
@@ -48,17 +79,31 @@ fn message(world: &mut World, dice: &mut Dice) -> Vec<u8> {
 fn describe(world: &mut World, dice: &mut Dice) {
     for _ in 0..dice.below(4) {
         let to = dice.one(&[mac(2), OUTSIDE, BROADCAST, super::OWN]);
-        let bytes = dice.one(&[60, 61, 1514]);
-        let frame = frame(to, dice.one(&[mac(1), mac(3)]), bytes, 7);
+        let mut frame = if dice.hit(2) {
+            let mut long = tcp4(&vec![3; dice.one(&[0, 700, 5000, 60_000])], 0x18);
+            long[..6].copy_from_slice(&to);
+            long
+        } else {
+            let bytes = dice.one(&[60, 61, 1514]);
+            frame(to, dice.one(&[mac(1), mac(3)]), bytes, 7)
+        };
+        if dice.hit(4) {
+            let at = dice.one(&[12, 14, 16, 20, 23, 46]);
+            frame[at..at + 2].copy_from_slice(&dice.one(&[[0x81, 0], [0, 0], [0xff, 0xff]]));
+        }
+        let flags = dice.below(64) as u8;
+        let mss = dice.one(&[0_u16, 1, 1448, 65_535]).into();
+        let extension = Extension { flags, mss, ..Extension::default() };
         let at = world.guests[0].next;
         let ack = dice.hit(2);
-        world.guests[0].put(&mut world.board, &frame, ack);
+        world.guests[0].put_with(&mut world.board, &frame, ack, extension);
         if dice.hit(2) {
-            let place = world.guests[0].ring.at(u64::from(at) * 48);
-            let mut descriptor = vec![0; 48];
+            let size = world.guests[0].descriptor;
+            let place = world.guests[0].ring.at(u64::from(at) * size);
+            let mut descriptor = vec![0; size as usize];
             world.board.ports(1).read(place, &mut descriptor);
             dice.mutate(&mut descriptor);
-            descriptor.resize(48, 0);
+            descriptor.resize(size as usize, 0);
             world.board.ports(1).write(place, &descriptor);
         }
     }
@@ -110,7 +155,7 @@ fn fresh_session(world: &mut World) {
 #[test]
 fn switch_messages() {
     fuzz("switch_messages", &[], |dice| {
-        let mut world = World::new(&[6, 6]);
+        let mut world = World::new(&[dice.one(&[6, 8]), 6]);
         world.left();
         for _ in 0..dice.below(30) {
             let mut bytes = message(&mut world, dice);

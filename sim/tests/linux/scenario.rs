@@ -1,0 +1,85 @@
+//! Linux in scenarios: beside others on one chassis, under a manager.
+
+use super::log::trouble;
+use super::{guest, ldomlab, scratch};
+use std::path::Path;
+use std::process::Command;
+
+/// What a run has left: its record, one JSON object a line, and the operator's transcript.
+pub struct Run {
+    record: Vec<serde_json::Value>,
+    pub transcript: String,
+}
+
+impl Run {
+    /// Lines of a domain's console.
+    pub fn console(&self, domain: &str) -> Vec<&str> {
+        let is = |fact: &&serde_json::Value| {
+            fact["subject"] == "console" && fact["what"] == "line" && fact["name"] == domain
+        };
+        self.record.iter().filter(is).filter_map(|fact| fact["text"].as_str()).collect()
+    }
+}
+
+/// Replays a scenario in which these domains run Linux.
+pub fn replay(scenario: &str, domains: &[&str]) -> Option<Run> {
+    let guest = guest(scenario)?;
+    let out = scratch(scenario);
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(ldomlab());
+    command.arg("replay").arg(top.join(format!("testdata/scenarios/{scenario}.toml")));
+    command.arg("--out").arg(&out);
+    for domain in domains {
+        for (key, file) in [("kernel", &guest.kernel), ("initrd", &guest.initrd)] {
+            let set = format!("chassis.t5120.guests.{domain}.{key}={}", file.display());
+            command.args(["--set", &set]);
+        }
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let record = std::fs::read_to_string(out.join("record.jsonl")).unwrap();
+    let transcript = std::fs::read_to_string(out.join("transcript.txt")).unwrap();
+    assert!(!said.contains("ldomlab: "), "{said}\n{transcript}");
+    let record = record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    Some(Run { record, transcript })
+}
+
+#[test]
+fn two_linuxes_and_a_rover_ping_each_other_and_one_panics() {
+    let Some(run) = replay("linux", &["linux1", "linux2"]) else { return };
+    let pings = |domain: &str, to: &str| {
+        let console = run.console(domain);
+        let at = console.iter().position(|line| line.contains(&format!("{to} ping statistics")));
+        let line = console.get(at.expect("statistics") + 1).copied().unwrap_or_default();
+        assert!(line.contains("20 packets transmitted, 20 packets received"), "{domain}: {line}");
+    };
+    pings("linux1", "192.168.1.50");
+    pings("linux1", "192.168.1.62");
+    pings("linux2", "192.168.1.61");
+    let panicked = run.console("linux2");
+    assert!(panicked.iter().any(|line| line.contains("Kernel panic - not syncing: sysrq")));
+    let end = panicked.iter().position(|line| line.contains("sysrq: Trigger a crash")).unwrap();
+    assert_eq!(trouble(&panicked[..end].join("\n")), Vec::<&str>::new());
+    // The others live on, and the host of the lab lost nobody's answer.
+    let other = run.console("linux1");
+    assert_eq!(trouble(&other.join("\n")), Vec::<&str>::new());
+    assert!(other.iter().filter(|line| **line == "alive").count() >= 3, "{other:?}");
+    assert!(run.transcript.contains("Linux panicking"), "{}", run.transcript);
+    insta::assert_snapshot!("two_linuxes_and_a_rover", run.transcript);
+}
+
+#[test]
+fn vcpus_come_and_go_and_a_stop_is_orderly() {
+    let Some(run) = replay("linux-life", &["linux"]) else { return };
+    let console = run.console("linux");
+    let seen: Vec<&str> = {
+        let mut seen: Vec<&str> =
+            console.iter().filter_map(|line| line.strip_prefix("online ")).collect();
+        seen.dedup();
+        seen
+    };
+    assert_eq!(seen, ["0-3", "0-1", "0-7", "0"]);
+    assert_eq!(trouble(&console.join("\n")), Vec::<&str>::new());
+    assert!(console.iter().any(|line| line.contains("reboot: Power down")), "{console:?}");
+    insta::assert_snapshot!("linux_life", run.transcript);
+}

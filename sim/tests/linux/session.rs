@@ -1,0 +1,139 @@
+//! A guest under `ldomlab boot`, and somebody who types and reads.
+
+use super::{Guest, ldomlab};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long a word may be waited for: the machines that run this are slow and shared.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A running guest.
+pub struct Session {
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    /// Everything so far.
+    pub text: String,
+    /// How much of it was looked at.
+    read: usize,
+}
+
+impl Session {
+    /// Starts Linux with these options beside kernel and RAM disk.
+    pub fn linux(guest: &Guest, append: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(ldomlab());
+        command.arg("boot").arg("--kernel").arg(&guest.kernel).arg("--initrd").arg(&guest.initrd);
+        command.args(["--pace", "on", "--append", &format!("console=ttyHV0 {append}")]);
+        command.args(options);
+        Self::start(&mut command)
+    }
+
+    /// Starts a command whose output is read.
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, output) = channel();
+        let pipes: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for mut pipe in pipes {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = pipe.read(&mut bytes) {
+                    if sender.send(bytes[..count].to_vec()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Self { child, output, text: String::new(), read: 0 }
+    }
+
+    /// Takes in what has come, waiting for it no longer than `until`; false at the end.
+    fn take(&mut self, until: Instant) -> bool {
+        match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// Waits for a text, and gives what came before it since the last.
+    pub fn expect(&mut self, wanted: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.text[self.read..].find(wanted) {
+                let before = self.text[self.read..self.read + at].to_owned();
+                self.read += at + wanted.len();
+                return before;
+            }
+            if !self.take(until) {
+                let from = self.text.len().saturating_sub(4000);
+                let tail: String = self.text.chars().skip(from).collect();
+                panic!("`{wanted}` did not come; the end of what did:\n{tail}");
+            }
+        }
+    }
+
+    /// Types.
+    pub fn send(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).and_then(|()| input.flush()).unwrap();
+    }
+
+    /// Waits for the guest's shell.
+    pub fn shell(&mut self) {
+        self.expect("guest: Linux");
+        self.expect("# ");
+    }
+
+    /// Gives the shell a command; what it printed, and its exit status.
+    pub fn ask(&mut self, command: &str) -> (String, i32) {
+        self.send(&format!("{command}; echo \"<$?\"'>'\n"));
+        // The echo of what was typed, then what the command prints.
+        self.expect("'>'");
+        let printed = self.expect(">");
+        let (printed, status) = printed.rsplit_once('<').expect("a status");
+        let text = printed.replace('\r', "");
+        (text.trim_start_matches('\n').trim_end().to_owned(), status.parse().unwrap())
+    }
+
+    /// Gives the shell a command that must succeed; what it printed.
+    pub fn done(&mut self, command: &str) -> String {
+        let (printed, status) = self.ask(command);
+        assert_eq!(status, 0, "{command}: {printed}");
+        printed
+    }
+
+    /// Waits for the end; the exit status.
+    pub fn end(mut self) -> (i32, String) {
+        let until = Instant::now() + PATIENCE;
+        while self.take(until) {}
+        drop(self.child.stdin.take());
+        let status = self.child.wait().unwrap();
+        (status.code().unwrap_or(-1), std::mem::take(&mut self.text))
+    }
+
+    /// Ends it as a machine ends whose power goes.
+    pub fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::take(&mut self.text)
+    }
+
+    /// CPU time of the command so far.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / 100.0
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
