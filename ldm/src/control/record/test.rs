@@ -384,8 +384,8 @@ const MORE_RULES: [Rule; 18] = [
     ("the share of a strand", |r| r.manager.runs[1].strands[0].1 = 1001),
     ("figures of the control domain", |r| r.manager.meter.busy.push(1)),
     ("figures of the control domain", |r| {
-        r.manager.meter.busy = vec![0; 65];
-        r.manager.meter.vcpus = vec![0; 65];
+        r.manager.meter.busy = vec![0; sun4v::id::STRANDS + 1];
+        r.manager.meter.vcpus = vec![0; sun4v::id::STRANDS + 1];
     }),
     ("more than the whole of a strand's time", |r| r.manager.meter.vcpus[0] = 1001),
     ("disks out of order", |r| {
