@@ -269,6 +269,7 @@ impl Manager {
     /// # Errors
     /// It does not run, or its system cannot.
     pub(super) fn shut_down(&self, name: &str) -> Result<[Step; 2], Refused> {
+        self.nothing_moves()?;
         let guest = self.active_guest(name)?;
         if !self.serves(guest, Service::Shutdown) {
             return Err(vec![

@@ -302,7 +302,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`TooLong`].
-    pub fn next(&mut self) -> Result<Option<(u32, Vec<u8>)>, TooLong> {
+    pub fn take(&mut self) -> Result<Option<(u32, Vec<u8>)>, TooLong> {
         let mut from = Fields(&self.bytes);
         let (Some(kind), Some(length)) = (from.u32(), from.u32()) else { return Ok(None) };
         let bytes = length as usize;

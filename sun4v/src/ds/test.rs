@@ -15,7 +15,7 @@ fn hex(bytes: &[u8]) -> String {
 fn read(bytes: &[u8]) -> Message {
     let mut stream = Stream::default();
     stream.push(bytes);
-    let (kind, payload) = stream.next().unwrap().unwrap();
+    let (kind, payload) = stream.take().unwrap().unwrap();
     assert_eq!(stream.pending(), 0);
     Message::parse(kind, &payload).unwrap()
 }
@@ -75,7 +75,7 @@ fn a_stream_gives_messages_however_it_is_cut() {
         let (mut stream, mut got) = (Stream::default(), Vec::new());
         for piece in bytes.chunks(cut) {
             stream.push(piece);
-            while let Some((kind, payload)) = stream.next().unwrap() {
+            while let Some((kind, payload)) = stream.take().unwrap() {
                 got.push(Message::parse(kind, &payload).unwrap());
             }
         }
@@ -83,7 +83,7 @@ fn a_stream_gives_messages_however_it_is_cut() {
     }
     let mut stream = Stream::default();
     stream.push(&[0, 0, 0, 9, 0, 0, 0x40, 1]);
-    assert_eq!(stream.next(), Err(TooLong(PAYLOAD_MAX as u32 + 1)));
+    assert_eq!(stream.take(), Err(TooLong(PAYLOAD_MAX as u32 + 1)));
 }
 
 #[test]

@@ -19,8 +19,7 @@ impl Pair {
         Self::of_mode(Mode::Unreliable, ends)
     }
     fn of_mode(mode: Mode, ends: &[usize]) -> Self {
-        let mut pair = Self::default();
-        pair.ends = [Link::new(mode), Link::new(mode)];
+        let mut pair = Self { ends: [Link::new(mode), Link::new(mode)], ..Self::default() };
         for &end in ends {
             pair.ends[end].start(&mut pair.wires[end]);
         }

@@ -3,6 +3,7 @@
 use crate::manager::Change;
 use crate::manager::live::STOP_TIME;
 use crate::manager::testing::Server;
+use crate::migrate::port::{Manager as _, Status};
 use crate::service::ds::{Answer, Ask, DsEvent};
 use std::fmt::Write;
 use sun4v::ds::service::{VariableRequest, VariableResult};
@@ -152,8 +153,14 @@ fn a_domain_without_the_service_does_not_change() {
 #[test]
 fn a_domain_shuts_down_when_it_is_told_to() {
     let mut server = lab(&HELPFUL);
-    server.answers.push_back(Err("no".into()));
+    // Not while it moves.
+    let status = Status { source: true, peer: "t5220".into(), percent: 3, doubtful: false };
+    server.port().0.status("rover", Some(status));
     let mut text = types(&mut server, "ldm stop rover");
+    text += &types(&mut server, "ldm add-vcpu 1 rover");
+    server.port().0.status("rover", None);
+    server.answers.push_back(Err("no".into()));
+    text += &types(&mut server, "ldm stop rover");
     server.answers.push_back(Ok(Answer::Done));
     let id = server.types("ldm stop rover");
     assert_eq!(server.asked.pop().map(|own| own.0.ask), Some(Ask::Shutdown { delay_ms: 0 }));

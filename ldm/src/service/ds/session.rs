@@ -127,7 +127,7 @@ impl Session {
         let mut out = Vec::new();
         self.stream.push(bytes);
         let goes_on = loop {
-            match self.stream.next() {
+            match self.stream.take() {
                 Ok(Some((kind, payload))) => {
                     if let Err(why) = self.message(kind, &payload, &mut out) {
                         break Err(why);

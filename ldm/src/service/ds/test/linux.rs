@@ -109,7 +109,7 @@ impl Linux {
     /// Linux wants a message whole.
     fn message(&mut self, bytes: &[u8]) {
         self.stream.push(bytes);
-        let (kind, payload) = self.stream.next().unwrap().expect("a whole message");
+        let (kind, payload) = self.stream.take().unwrap().expect("a whole message");
         assert_eq!(self.stream.pending(), 0);
         self.heard.push(Message::parse(kind, &payload).unwrap());
     }
