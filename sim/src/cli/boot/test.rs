@@ -153,7 +153,7 @@ fn a_guest_whose_virtual_cpus_are_all_in_error_has_ended() {
         assert_eq!(session.end(), None);
         session.run(session.world.mark_before(session.world.now().plus(STRIDE)), &mut out).unwrap();
     }
-    let report = ErrorReport::new(Descriptor::Precise, Attributes::CPU);
+    let report = ErrorReport::new(Descriptor::PreciseNonresumable, Attributes::CPU);
     let server = session.world.server_mut("t5120").unwrap();
     server.inject(GuestId(1), VcpuId(0), report).unwrap();
     assert_eq!(to_the_end(&mut session, &mut out), End::Failed);
