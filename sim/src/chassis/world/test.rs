@@ -75,6 +75,9 @@ impl Program for Toy {
             Event::DiskDone { token, result } => {
                 panic!("{result:?} of request {token}, which nobody has made")
             }
+            Event::Console { domain, input } => {
+                panic!("{input:?} at the console of {domain}, which nobody has")
+            }
             Event::JobDone { job, output } => {
                 let (id, now) = (self.commands.remove(&job).unwrap(), ports.now().0);
                 Self::say(ports, id, format!("{now} {output:?}\n"));
