@@ -39,7 +39,7 @@ fn write(test: &str, folder: &Path) -> Option<(Session, PathBuf, String)> {
     let mut linux =
         Session::linux(&guest, "", &["--memory", "512M", "--disk", image.to_str().unwrap()]);
     linux.shell();
-    linux.done("mkdir /mnt && mount -t ext4 /dev/vdiska /mnt");
+    linux.done("mkdir -p /mnt && mount -t ext4 /dev/vdiska /mnt");
     linux.done("dd if=/dev/urandom of=/mnt/file bs=1M count=100 2>/dev/null");
     let sum = linux.done("sha256sum < /mnt/file");
     linux.done("sync");

@@ -1,19 +1,18 @@
 //! What a kernel's log may say.
 
 /// Words of trouble.
-const TROUBLE: [&str; 14] = [
+const TROUBLE: [&str; 13] = [
     "WARNING",
     "BUG",
     "Oops",
     "Call Trace",
-    "panic",
+    "Kernel panic",
     "stuck",
     "Unable to",
     "unexpected",
     "rror",
     "ailed",
     "timed out",
-    "timeout",
     "invalid",
     "lockup",
 ];

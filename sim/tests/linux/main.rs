@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 
 /// The kernel and its initial RAM disk.
 pub struct Guest {
+    /// ELF.
     pub kernel: PathBuf,
+    /// Archives, packed.
     pub initrd: PathBuf,
 }
 

@@ -60,7 +60,7 @@ fn boot(capture: &Path) -> Option<Session> {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", NAMESPACE]).arg(ldomlab()).arg("boot");
     command.arg("--kernel").arg(&guest.kernel).arg("--initrd").arg(&guest.initrd);
-    command.args(["--append", "console=ttyHV0 ip=10.9.0.2/24", "--memory", "512M"]);
+    command.args(["--append", "console=ttyHV0 ip=10.9.0.2", "--memory", "512M"]);
     command.args(["--pace", "on", "--net", "tap=tap0", "--capture"]).arg(capture);
     Some(Session::start(&mut command))
 }

@@ -90,13 +90,12 @@ impl Session {
 
     /// Gives the shell a command; what it printed, and its exit status.
     pub fn ask(&mut self, command: &str) -> (String, i32) {
-        self.send(&format!("{command}; echo \"<$?\"'>'\n"));
-        // The echo of what was typed, then what the command prints.
-        self.expect("'>'");
-        let printed = self.expect(">");
-        let (printed, status) = printed.rsplit_once('<').expect("a status");
-        let text = printed.replace('\r', "");
-        (text.trim_start_matches('\n').trim_end().to_owned(), status.parse().unwrap())
+        // What is typed is echoed, so what marks begin and end is not typed as it is printed.
+        self.send(&format!("echo be''gin; {command}; echo en''d:$?:\n"));
+        self.expect("begin\r\n");
+        let printed = self.expect("end:").replace('\r', "");
+        let status = self.expect(":").parse().expect("a status");
+        (printed.trim_end().to_owned(), status)
     }
 
     /// Gives the shell a command that must succeed; what it printed.

@@ -26,6 +26,8 @@ pub struct Machine {
     pub vcpus: usize,
     /// Its memory.
     pub memory: u64,
+    /// Its crypto units.
+    pub crypto: usize,
     /// Variables of its firmware: name, value.
     pub variables: Vec<(String, String)>,
     /// Its disks: path of a file of the host, and whether it takes no writes.
@@ -61,7 +63,7 @@ impl Machine {
     /// # Errors
     /// More than a chassis has, or a name that cannot be typed.
     pub fn scenario(&self) -> anyhow::Result<String> {
-        let Self { image, vcpus, memory, variables, disks, network, seed } = self;
+        let Self { image, vcpus, memory, crypto, variables, disks, network, seed } = self;
         let [usual, most] = STRANDS.map(|strands| strands - PRIMARY.0);
         ensure!((1..=most).contains(vcpus), "--vcpus {vcpus}: a guest has 1 to {most}");
         ensure!(memory % MB == 0 && *memory > 0, "--memory: a whole number of megabytes");
@@ -86,6 +88,9 @@ impl Machine {
         say(format!("ldm add-domain {GUEST}"));
         say(format!("ldm add-vcpu {vcpus} {GUEST}"));
         say(format!("ldm add-memory {}M {GUEST}", memory / MB));
+        if *crypto > 0 {
+            say(format!("ldm add-crypto {crypto} {GUEST}"));
+        }
         for number in 0..disks.len() {
             say(format!("ldm add-vdisk vdisk{number} disk{number}@primary-vds0 {GUEST}"));
         }
@@ -237,6 +242,7 @@ mod test {
         Machine {
             image: GuestImage::default(),
             vcpus: 2,
+            crypto: 0,
             memory: 512 << 20,
             variables: Vec::new(),
             disks: Vec::new(),

@@ -104,6 +104,9 @@ pub struct Args {
     /// Memory
     #[arg(long, value_name = "SIZE", default_value = "512M")]
     pub memory: Size,
+    /// Crypto units, one a core at most
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub crypto: usize,
     /// A disk, a file or block device of the host; `,ro` behind it: it takes no writes
     #[arg(long = "disk", value_name = "FILE[,ro]")]
     pub disks: Vec<String>,
@@ -121,7 +124,7 @@ pub struct Args {
     pub record: Option<PathBuf>,
     /// Play a tape: the same run again, with nobody at the terminal
     #[arg(long, value_name = "FILE", conflicts_with_all =
-        ["append", "vcpus", "memory", "variables", "seed", "net", "engine", "timing", "pace"])]
+        ["append", "vcpus", "memory", "crypto", "variables", "seed", "net", "engine", "timing", "pace"])]
     pub playback: Option<PathBuf>,
     /// Write down hypercalls
     #[arg(long, value_name = "FILE")]
@@ -186,6 +189,7 @@ impl Args {
             image,
             vcpus: self.vcpus,
             memory: self.memory.0,
+            crypto: self.crypto,
             variables: variables.collect::<anyhow::Result<_>>()?,
             disks: self
                 .disks
