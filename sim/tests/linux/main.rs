@@ -4,6 +4,8 @@
 //! `scripts/linux-guest` makes one. Without it everything here says that it is skipped. The
 //! command under test is `LDOMLAB_BIN`, or the one that was built with the tests.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 mod boots;
 mod crypto;
 mod disk;

@@ -79,17 +79,19 @@ fn the_host_pings_moves_files_and_logs_in() {
     let file = folder.join("file");
     let make = format!("head -c 104857600 /dev/urandom > {0}; sha256sum < {0}", file.display());
     let sum = text(&Namespace::bash(&make));
-    linux.send("nc -l -p 5000 > /tmp/file; sha256sum < /tmp/file; nc -l -p 5001 < /tmp/file\n");
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    // This `nc` does not end when its peer does.
+    linux.done("nc -l -p 5000 < /dev/null > /tmp/file & sleep 1");
     let begun = std::time::Instant::now();
     let sent = Namespace::bash(&format!("cat {} > /dev/tcp/10.9.0.2/5000", file.display()));
     assert!(sent.status.success(), "{}", text(&sent));
-    linux.expect(sum.split_whitespace().next().unwrap());
+    linux.done("while [ $(stat -c %s /tmp/file) -lt 104857600 ]; do sleep 0.1; done; killall nc");
     let there = begun.elapsed();
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    let arrived = linux.done("sha256sum < /tmp/file");
+    assert_eq!(arrived.trim(), sum.trim());
+    linux.done("nc -l -p 5001 < /tmp/file & sleep 1");
     let begun = std::time::Instant::now();
-    let got = text(&Namespace::bash("cat < /dev/tcp/10.9.0.2/5001 | sha256sum"));
-    assert_eq!(got, sum);
+    let take = "head -c 104857600 < /dev/tcp/10.9.0.2/5001 | sha256sum";
+    assert_eq!(text(&Namespace::bash(take)), sum);
     let rate = |time: std::time::Duration| 838.86 / time.as_secs_f64();
     eprintln!(
         "100 MB from the host {:.0} Mbit/s, to the host {:.0} Mbit/s",

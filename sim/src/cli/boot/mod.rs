@@ -448,8 +448,12 @@ impl Seat {
             return session.run(args.limit(session, until), out);
         }
         let pace = self.pace.get_or_insert_with(|| Pace::begin(now));
-        let allowed = session.world.mark_before(pace.allowed(now));
-        if allowed > now { session.run(allowed, out) } else { Ok(()) }
+        let allowed = session.world.mark_before(pace.allowed());
+        if allowed > now {
+            session.run(allowed, out)?;
+            pace.settle(session.world.now());
+        }
+        Ok(())
     }
 
     /// How long there is nothing to do: until the mark behind whatever happens next, of

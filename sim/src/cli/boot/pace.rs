@@ -36,9 +36,17 @@ impl Pace {
         Self { began: Instant::now(), from, lost: SimTime::ZERO }
     }
 
-    /// How far simulated time may go now, where it is `now`.
-    pub fn allowed(&mut self, now: SimTime) -> SimTime {
-        self.allowed_after(self.began.elapsed(), now)
+    /// How far simulated time may go now.
+    #[must_use]
+    pub fn allowed(&self) -> SimTime {
+        self.at(self.began.elapsed())
+    }
+
+    /// Simulated time has come to `now`, for which the host had to work: what it is behind
+    /// by more than [`BEHIND_MAX`] is given up. Not after a wait, in which nothing was to be
+    /// done.
+    pub fn settle(&mut self, now: SimTime) {
+        self.settle_after(self.began.elapsed(), now);
     }
 
     /// Simulated time as the host's clock has it.
@@ -46,10 +54,9 @@ impl Pace {
         self.from.plus(span(elapsed)).since(self.lost)
     }
 
-    fn allowed_after(&mut self, elapsed: Duration, now: SimTime) -> SimTime {
+    fn settle_after(&mut self, elapsed: Duration, now: SimTime) {
         let late = self.at(elapsed).since(now).since(BEHIND_MAX);
         self.lost = self.lost.plus(late);
-        self.at(elapsed)
     }
 
     /// How long the host has to wait until simulated time may be `then`.
@@ -73,10 +80,12 @@ mod test {
     fn simulated_time_is_never_ahead() {
         let mut pace = Pace::begin(SimTime::secs(3));
         let after = Duration::from_millis;
-        assert_eq!(pace.allowed_after(after(0), SimTime::secs(3)), SimTime::secs(3));
-        assert_eq!(pace.allowed_after(after(20), SimTime::secs(3)), SimTime::ms(3020));
+        assert_eq!(pace.at(after(20)), SimTime::ms(3020));
+        pace.settle_after(after(20), SimTime::ms(3020));
         assert_eq!(pace.wait_after(after(20), SimTime::ms(3500)), after(480));
         assert_eq!(pace.wait_after(after(20), SimTime::ms(3010)), Duration::ZERO);
+        // However long the wait was, nothing is lost.
+        assert_eq!(pace.at(after(500)), SimTime::ms(3500));
     }
 
     #[test]
@@ -84,11 +93,13 @@ mod test {
         let mut pace = Pace::begin(SimTime::ZERO);
         let after = Duration::from_millis;
         // In a second of the host, 100 ms were simulated.
-        let now = SimTime::ms(100);
-        assert_eq!(pace.allowed_after(after(1000), now), SimTime::ms(150));
+        pace.settle_after(after(1000), SimTime::ms(100));
+        assert_eq!(pace.at(after(1000)), SimTime::ms(150));
         // From then on the clocks go side by side.
-        assert_eq!(pace.allowed_after(after(1010), SimTime::ms(150)), SimTime::ms(160));
+        pace.settle_after(after(1010), SimTime::ms(150));
+        assert_eq!(pace.at(after(1010)), SimTime::ms(160));
         assert_eq!(pace.wait_after(after(1010), SimTime::ms(170)), after(10));
-        assert_eq!(pace.allowed_after(after(2000), SimTime::ms(1150)), SimTime::ms(1150));
+        pace.settle_after(after(2000), SimTime::ms(1150));
+        assert_eq!(pace.at(after(2000)), SimTime::ms(1150));
     }
 }
