@@ -242,7 +242,9 @@ fn what_cannot_be_booted_is_one_line() {
         let Output { status, stdout, stderr } =
             command.arg("boot").args(args).stdin(Stdio::null()).output().unwrap();
         let err = String::from_utf8(stderr).unwrap();
-        assert_eq!((status.code(), stdout.len(), err.lines().count()), (Some(1), 0, 1), "{err}");
+        assert_eq!((status.code(), err.lines().count()), (Some(1), 1), "{err}");
+        // One of them runs for a millisecond, and may say something.
+        assert!(stdout.is_empty() || args.contains(&"--for"), "{err}");
         assert!(err.starts_with(&format!("ldomlab: {why}")), "{err}");
     }
 }

@@ -9,7 +9,7 @@ use crate::vcpu::VcpuState;
 use sun4v::hvctl::{
     self, Body, Detail, Op, Reply, ResData, ResInfo, ResKind, Status, Utilisation, VcpuStatus,
 };
-use sun4v::id::{GuestId, STRANDS, StrandId};
+use sun4v::id::{GuestId, STRANDS, StrandId, T2_STRANDS};
 use sun4v::time::{SimTime, T2_HZ};
 
 const NOTHING: [u8; 40] = [0; 40];
@@ -62,7 +62,8 @@ impl Hypervisor {
             Some(_) => return (Status::NotSupported, stat(None, NOTHING)),
         }
         // The number is looked at before the item.
-        let number = u8::try_from(id).ok().filter(|&id| usize::from(id) < STRANDS);
+        let end = if kind == Some(ResKind::Vcpu) { STRANDS } else { T2_STRANDS };
+        let number = u8::try_from(id).ok().filter(|&id| usize::from(id) < end);
         let data = match (kind, number, item) {
             (Some(ResKind::Vcpu), None, _) => return invalid(Detail::VcpuInvalidId),
             (_, None, _) => return invalid(Detail::GuestInvalidId),

@@ -84,7 +84,9 @@ fn the_host_pings_moves_files_and_logs_in() {
     let begun = std::time::Instant::now();
     let sent = Namespace::bash(&format!("cat {} > /dev/tcp/10.9.0.2/5000", file.display()));
     assert!(sent.status.success(), "{}", text(&sent));
-    linux.done("while [ $(stat -c %s /tmp/file) -lt 104857600 ]; do sleep 0.1; done; killall nc");
+    linux.done(
+        "while [ $(stat -c %s /tmp/file) -lt 104857600 ]; do sleep 0.1; done; killall nc; true",
+    );
     let there = begun.elapsed();
     let arrived = linux.done("sha256sum < /tmp/file");
     assert_eq!(arrived.trim(), sum.trim());

@@ -20,7 +20,7 @@ const CWQ: u64 = 2;
 /// Handles of guest 0, and of nobody.
 const MAU_0: u64 = 0x864;
 const CWQ_0: u64 = 0xa72;
-const MAU_8: u64 = 8 << 16 | 0x864;
+const MAU_9: u64 = 9 << 16 | 0x864;
 /// Those of guest 1.
 const MAU_1: u64 = 1 << 16 | 0x864;
 const CWQ_1: u64 = 1 << 16 | 0xa72;
@@ -187,7 +187,7 @@ pub const CASES: &[Case] = &[
     bad("ncs_request", Inval, "the argument of the other function", |lab| request(lab, 1, &[0; 3])),
     bad("ncs_request", Inval, "a tail with an argument too long", |lab| request(lab, 2, &[0; 4])),
     bad("ncs_request", Inval, "a unit that the chip does not have", |lab| {
-        request(lab, 1, &[8, QUEUE, QUEUE + QUEUE_BYTES, 8])
+        request(lab, 1, &[9, QUEUE, QUEUE + QUEUE_BYTES, 8])
     }),
     bad("ncs_request", Inval, "a queue of another length than it says", |lab| {
         request_queue(lab, QUEUE, QUEUE + QUEUE_BYTES, 4)
@@ -271,7 +271,7 @@ pub const CASES: &[Case] = &[
         lab.show("ncs_qconf", &[MAU, CWQ_0, 0])
     }),
     bad("ncs_qconf", Inval, "a handle of a core that there is not", |lab| {
-        lab.show("ncs_qconf", &[MAU, MAU_8, 0])
+        lab.show("ncs_qconf", &[MAU, MAU_9, 0])
     }),
     bad("ncs_qconf", NoAccess, "the core's unit is nobody's", |lab| {
         on_core_2(lab);
@@ -325,7 +325,7 @@ pub const CASES: &[Case] = &[
     good("ncs_qinfo", "a unit without a queue", |lab| lab.show("ncs_qinfo", &[CWQ_0])),
     bad("ncs_qinfo", Inval, "a handle of nothing", |lab| lab.show("ncs_qinfo", &[0x863])),
     bad("ncs_qinfo", Inval, "the neighbour's", |lab| lab.show("ncs_qinfo", &[MAU_1])),
-    bad("ncs_qinfo", Inval, "a core that there is not", |lab| lab.show("ncs_qinfo", &[MAU_8])),
+    bad("ncs_qinfo", Inval, "a core that there is not", |lab| lab.show("ncs_qinfo", &[MAU_9])),
     // ncs_gethead, ncs_gettail
     good("ncs_gethead", "descriptors, two of three done", |lab| {
         busy(lab);

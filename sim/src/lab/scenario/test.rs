@@ -168,14 +168,14 @@ fn a_chassis_has_disks_of_its_own() {
     assert_eq!((two.read_only, two.call_time), (true, Span(SimTime::ms(5))));
     for bad in ["c0d0", "c0t1d0s2", "c0t1", "x", "c0t1d1234", "ct1d0"] {
         let why = parse(&text.replace("c0t1d0 ", &format!("{bad} ")), &[]).unwrap_err();
-        let said = format!("small.toml:16: chassis.t5120.local_disks.{bad}: `{bad}` is no disk's");
+        let said = format!("small.toml:15: chassis.t5120.local_disks.{bad}: `{bad}` is no disk's");
         assert!(why.starts_with(&said), "{why}");
     }
     let why = parse(&text.replace("\"disk.img\"", "\"\""), &[]).unwrap_err();
-    assert_eq!(why, "small.toml:16: chassis.t5120.local_disks.c0t1d0.file: a disk has a file");
+    assert_eq!(why, "small.toml:15: chassis.t5120.local_disks.c0t1d0.file: a disk has a file");
     let why = parse(&text.replace("\"5ms\"", "\"5\""), &[]).unwrap_err();
     assert!(
-        why.starts_with("small.toml:17: chassis.t5120.local_disks.c1t0d10.call_time: "),
+        why.starts_with("small.toml:16: chassis.t5120.local_disks.c1t0d10.call_time: "),
         "{why}"
     );
 }
