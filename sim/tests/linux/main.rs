@@ -4,7 +4,7 @@
 //! `scripts/linux-guest` makes one. Without it everything here says that it is skipped. The
 //! command under test is `LDOMLAB_BIN`, or the one that was built with the tests.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the host may")]
 
 mod boots;
 mod crypto;

@@ -4,7 +4,6 @@ mod drivers;
 mod fuzz;
 mod offload;
 mod session;
-mod speed;
 mod switching;
 mod vlan;
 

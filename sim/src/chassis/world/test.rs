@@ -52,7 +52,6 @@ impl Program for Toy {
         match event {
             Event::Start | Event::Restarted => self.starts += 1,
             Event::Mondo(words) => ports.log(format!("mondo {:x}", words[0])),
-            Event::Console { domain, input } => ports.log(format!("{domain}: {input:?}")),
             Event::Timer(token) => {
                 let now = ports.now().0;
                 Self::say(ports, token, format!("{now}\n"));
