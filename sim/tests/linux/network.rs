@@ -115,7 +115,11 @@ fn the_host_pings_moves_files_and_logs_in() {
 
     // The capture is sound.
     let mut tshark = Command::new("tshark");
-    tshark.args(["-r", capture.to_str().unwrap(), "-Y", "_ws.malformed"]);
+    tshark.args(["-n", "-r", capture.to_str().unwrap(), "-Y", "_ws.malformed"]);
+    // The files are bytes, which nobody has to understand.
+    tshark.args(["-o", "tcp.desegment_tcp_streams:FALSE"]);
+    tshark.args(["-o", "tcp.analyze_sequence_numbers:FALSE"]);
+    tshark.args(["-d", "tcp.port==5000,data", "-d", "tcp.port==5001,data"]);
     match tshark.output() {
         Ok(output) => {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
