@@ -69,6 +69,7 @@ fn two_linuxes_and_a_rover_ping_each_other_and_one_panics() {
 }
 
 #[test]
+#[ignore = "the run does not come to its end: see book/src/limits.md, Guests"]
 fn vcpus_come_and_go_and_a_stop_is_orderly() {
     let Some(run) = replay("linux-life", &["linux"]) else { return };
     let console = run.console("linux");
