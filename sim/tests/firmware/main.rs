@@ -1,8 +1,6 @@
 //! The guest firmware bears a client that asks for random things (`client.c`): 10^5 calls,
 //! and everything is as it was. Skipped, loudly, without a cross compiler.
 
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 
