@@ -18,6 +18,8 @@
 #include "ram.h"
 
 u64 image_real;
+/* Where the domain began. */
+u64 boot_cpu;
 
 static void NORETURN give_up(const char *why)
 {
@@ -79,6 +81,7 @@ void NORETURN firmware_main(u64 base, u64 bytes)
     const char *why;
 
     image_real = base;
+    boot_cpu = cpu_self();
     heap_init();
     versions();
     why = md_read();
@@ -97,7 +100,12 @@ void NORETURN firmware_main(u64 base, u64 bytes)
 /* A trap that nobody expects, before a client has its own traps. */
 void NORETURN trap_report(u64 type, u64 pc, u64 level, u64 address)
 {
-    console_print("\nUnexpected trap %x at %x, level %u, address %x\n", type, pc, level, address);
+    u64 self = cpu_self();
+
+    console_print("\nUnexpected trap %x at %x, level %u, address %x, vCPU %u\n", type, pc, level,
+                  address, self);
+    while (self != boot_cpu)
+        hv_cpu_yield();
     for (;;)
         prompt(0);
 }

@@ -131,11 +131,29 @@ store:
 	stx	%g5, [%g7]
 	retry
 
-	/* A trap nobody expects: say what it was, then the prompt. */
+	/* A trap nobody expects: say what it was; then the prompt, on the vCPU that the
+	 * domain began on. Others say it on a stack of their own, the first of them. */
 unexpected:
 	mov	SCRATCH_CPU, %g5
 	ldxa	[%g5] ASI_SCRATCHPAD, %g5
-	rdpr	%tt, %g1
+	sethi	%hi(boot_cpu), %g6
+	ldx	[%g6 + %lo(boot_cpu)], %g6
+	ldx	[%g5 + CPU_ID], %g7
+	cmp	%g6, %g7
+	be,pt	%xcc, 1f
+	 sethi	%hi(stack_top - FRAME_BYTES - 256 - STACK_BIAS), %g6
+	sethi	%hi(others_said), %g6
+	ldstub	[%g6 + %lo(others_said)], %g7
+	brnz,pn	%g7, 2f
+	 sethi	%hi(others_top - FRAME_BYTES - STACK_BIAS), %g6
+	ba,pt	%xcc, 3f
+	 or	%g6, %lo(others_top - FRAME_BYTES - STACK_BIAS), %g6
+2:	mov	0x12, %o5			/* cpu_yield, for ever */
+	ta	HV_FAST_TRAP
+	ba,a,pt	%xcc, 2b
+	 nop
+1:	or	%g6, %lo(stack_top - FRAME_BYTES - 256 - STACK_BIAS), %g6
+3:	rdpr	%tt, %g1
 	rdpr	%tpc, %g2
 	rdpr	%tl, %g3
 	ldx	[%g5 + CPU_FAULT_AREA + FAULT_D_ADDR], %g4
@@ -146,13 +164,21 @@ unexpected:
 	mov	%g2, %o1
 	mov	%g3, %o2
 	mov	%g4, %o3
+	mov	%g6, %sp
 	wrpr	%g0, 0, %tl
 	wrpr	%g0, 0, %gl
-	set	stack_top - FRAME_BYTES - 256 - STACK_BIAS, %sp
 	clr	%fp
 	call	trap_report
 	 clr	%i7
 0:	ba,a,pt	%xcc, 0b
 	 nop
+
+	.section .bss
+	.align	64
+	.skip	8192
+others_top:
+	.skip	64
+others_said:
+	.skip	64
 
 	.section .note.GNU-stack, "", @progbits
