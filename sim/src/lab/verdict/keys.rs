@@ -56,7 +56,8 @@ fn keys(facts: &[Fact], moves: &[Move], host: &str) -> Keys {
     Keys {
         host: host.to_owned(),
         echoes: echoes.len(),
-        missing: those("echo", "waiting").map(|fact| fact.value("waiting")).sum(),
+        missing: those("echo", "waiting")
+            .fold(0, |sum: u64, fact| sum.saturating_add(fact.value("waiting"))),
         sessions_lost: those("session", "closed")
             .filter(|fact| !["us", "a checkpoint"].contains(&&*fact.text))
             .count(),

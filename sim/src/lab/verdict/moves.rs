@@ -155,7 +155,7 @@ impl Move {
     /// Pages that were looked at after the first round.
     #[must_use]
     pub fn pages_again(&self) -> u64 {
-        self.rounds.iter().skip(1).map(|round| round.pages).sum()
+        self.rounds.iter().skip(1).fold(0, |sum, round| sum.saturating_add(round.pages))
     }
 
     /// `t5120 to t5220`.

@@ -322,6 +322,17 @@ fn damaged(facts: Vec<Fact>, keep: &[bool], huge: &[u64]) -> Vec<Fact> {
     facts
 }
 
+/// Every figure at its largest: sums end there, they do not wrap.
+#[test]
+fn the_largest_figures_can_be_judged() {
+    let mut facts = article();
+    for fact in &mut facts {
+        fact.values.values_mut().for_each(|value| *value = u64::MAX);
+    }
+    let again = judge(&facts).migrations.iter().map(|one| one.pages_again()).max();
+    assert_eq!(again, Some(u64::MAX));
+}
+
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
 
