@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the host may")]
 
+mod bootdisk;
 mod boots;
 mod crypto;
 mod disk;
