@@ -17,6 +17,7 @@ mod overlay;
 mod scenario;
 mod session;
 mod speed;
+mod usernet;
 
 use std::path::{Path, PathBuf};
 
