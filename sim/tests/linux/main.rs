@@ -8,6 +8,7 @@
 
 mod bootdisk;
 mod boots;
+mod breaks;
 mod crypto;
 mod disk;
 mod life;
