@@ -18,6 +18,7 @@ mod overlay;
 mod scenario;
 mod session;
 mod speed;
+mod start;
 mod usernet;
 
 use std::path::{Path, PathBuf};
