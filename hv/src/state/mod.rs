@@ -93,6 +93,7 @@ impl Guest {
             mau_work: _,
             stirred: _,
             console_stirred: _,
+            console_held: _,
             state_news: _,
             soft_news: _,
             tod_news: _,

@@ -498,7 +498,7 @@ fn tsb_of(record: &TsbV1) -> Option<Tsb> {
 mod test {
     use super::{RunState, Strand, fprs};
     use sun4v::addr::Ra;
-    use sun4v::record::alter::altered;
+    use sun4v::record::alter::{altered, hollow};
     use sun4v::record::{StrandV1, TsbV1, decode, encode};
 
     fn busy_record() -> StrandV1 {
@@ -567,6 +567,7 @@ mod test {
 
     #[test]
     fn every_field_that_is_altered_is_kept_as_altered_or_refused() {
+        assert_eq!(hollow(&busy_record()), [""; 0]);
         let (mut kept, mut refused) = (0, 0);
         for (path, record) in altered(&busy_record()) {
             let mut strand = Strand::default();

@@ -68,7 +68,8 @@ impl Chassis {
         let md = GuestMd {
             name: spec.name.clone(),
             stick_hz: T2_HZ,
-            vcpus: seats.clone(),
+            // A guest reads on which cores it is once.
+            vcpus: (0..spec.vcpus).map(|n| (VcpuId(n), StrandId(8 + n))).collect(),
             memory: vec![range],
             console: true,
             variables: spec.variables.clone(),
@@ -345,9 +346,17 @@ impl Chassis {
 pub struct Peer {
     /// Number of the request, and slices since it came.
     pub request: Option<(u64, u32)>,
+    /// Number of the last one, which says what is in the page that is lent.
+    last: u64,
 }
 
 impl Peer {
+    /// Fills the page that is lent.
+    fn lend(&self, chassis: &Chassis) {
+        let lent: Vec<u8> = (0..PAGE_BYTES).map(|at| (at * 7 + self.last) as u8).collect();
+        chassis.put(LENT, &lent);
+    }
+
     /// A step, at a boundary.
     pub fn step(&mut self, chassis: &mut Chassis) {
         let [head, tail, state, ..] = chassis.call(nr::ldc_rx_get_state, [1, 0, 0, 0, 0]);
@@ -358,15 +367,15 @@ impl Peer {
                 chassis.empty_peer();
             }
             self.request = None;
+            self.lend(chassis);
             return;
         }
         if head != tail {
             let packet = chassis.get(PEER_RX + head, 64);
             let number = u64::from_be_bytes(packet[8..16].try_into().unwrap());
             chassis.call(nr::ldc_rx_set_qhead, [1, (head + 64) % PEER_BYTES, 0, 0, 0]);
-            let lent: Vec<u8> = (0..PAGE_BYTES).map(|at| (at * 7 + number) as u8).collect();
-            chassis.put(LENT, &lent);
-            self.request = Some((number, 0));
+            (self.request, self.last) = (Some((number, 0)), number);
+            self.lend(chassis);
         }
         let Some((number, slices)) = self.request else { return };
         match slices {

@@ -36,7 +36,7 @@ static u64 words[ENTRIES][8] ALIGNED(512);
 static u64 work[2][131072] ALIGNED(8192);
 static u8 text[32] ALIGNED(32);
 static u64 mondo[2][8] ALIGNED(64);
-static u16 other[2][4] ALIGNED(64) = {{1}, {0}};
+static u16 other[2][4] ALIGNED(64);
 static u64 sums[2];
 static u32 lock;
 
@@ -98,6 +98,7 @@ static void send(u64 me)
 {
     for (u64 n = 0; n < 8; n++)
         mondo[me][n] = sums[me] + n;
+    other[me][0] = !me;
     mix(me, hv_cpu_mondo_send(1, other[me], mondo[me]));
 }
 
@@ -137,7 +138,7 @@ static u64 waits, asked, handle, job_tail, has_unit;
 
 static void channel(void)
 {
-    u64 head, tail, state, done;
+    u64 head, tail, state, done, before, bits;
 
     if (hv_ldc_rx_get_state(CHANNEL, &head, &tail, &state) != HV_EOK)
         return;
@@ -157,10 +158,15 @@ static void channel(void)
         for (u64 n = 0; n < COUNT_OF(disk); n += 7)
             mix(0, disk[n]);
         /* The timer rings while this waits for the end of the slice. */
+        mix(0, rung());
+        before = stick();
         arm(256);
         mix(0, hv_ldc_copy(CHANNEL, LDC_COPY_IN, ldc_cookie(0, 64), copied, 4096, &done));
         mix(0, done + copied[asked % 512]);
-        mix(0, rung());
+        bits = rung();
+        mix(0, bits);
+        if (stick() - before > 512 && !(bits & SOFTINT_STICK))
+            hv_mach_exit(3);
         arm(5000);
         waits = 0;
     }

@@ -38,7 +38,7 @@ mod chassis;
 mod guests;
 mod pair;
 
-use guests::{Boot, Other, Spec};
+use guests::{Other, Spec};
 use pair::{Fault, Pair, Tally, When};
 use sim::engine::{Choice, Which};
 use std::collections::BTreeMap;
@@ -94,9 +94,6 @@ fn moves(
         if pair.ended() {
             break;
         }
-        if !spec.keys.is_empty() {
-            pair.type_keys();
-        }
         // It goes on a little and still is the same.
         let next = pair.now().plus(SimTime(spec.slice.0 / 3));
         pair.run(next);
@@ -130,11 +127,15 @@ fn bare(part: usize) {
     if images.is_empty() {
         return;
     }
-    let wanted = [When::Ticks, When::Spill, When::Ticks, When::Fill, When::Trap];
     let guests = images.len();
     for (name, _, image) in images {
+        // Two of them leave their windows often enough to be found there.
+        let wanted: &[When] = match name {
+            "recurse" | "coremix" => &[When::Spill, When::Fill, When::Trap],
+            _ => &[When::Ticks],
+        };
         let spec = Spec::bare(name, image);
-        let (tally, text) = moves(&spec, (CACHED, CACHED), scaled(13), &wanted);
+        let (tally, text) = moves(&spec, (CACHED, CACHED), scaled(13), wanted);
         assert!(text.ends_with(" ok\n"), "{name}: {text}");
         assert!(tally.residual > 0, "{name}: nothing was left for a pause");
         add(&mut all, &tally);
@@ -142,9 +143,8 @@ fn bare(part: usize) {
     let points: usize = all.values().sum();
     eprintln!("{points} points: {all:?}");
     assert!(points >= 12 * guests, "{all:?}");
-    for when in [When::Spill, When::Fill, When::Trap] {
-        assert!(all.get(&when).is_some_and(|&count| count >= 3), "{all:?}");
-    }
+    let handlers = [When::Spill, When::Fill, When::Trap].map(|when| all.get(&when).copied());
+    assert!(part == 1 || handlers.iter().all(|count| *count >= Some(2)), "{all:?}");
 }
 
 #[test]
@@ -181,6 +181,7 @@ fn a_guest_with_everything_under_way_goes_on_as_if_it_had_stayed() {
     ];
     let (tally, text) = moves(&spec, (CACHED, CACHED), scaled(60), &wanted);
     assert!(text.lines().count() > 3, "{text}");
+    assert!(tally.again > 0 && tally.residual > 0, "{tally:?}");
     for when in wanted {
         assert!(tally.points.get(&when).is_some_and(|&n| n >= 3), "{when:?}: {:?}", tally.points);
     }
@@ -191,8 +192,7 @@ fn images() -> Vec<Spec> {
     let rom = |name: &str, vcpus, span| Spec::rom(name, guests::firmware(name), vcpus, span);
     let alone =
         |name: &str| Spec { span: None, other: Other::Untouched, ..rom(name, 1, SimTime::ZERO) };
-    let mut echo = rom("echo.bin", 1, SimTime::ms(4));
-    (echo.keys, echo.other) = (b"hello\r", Other::Untouched);
+    let echo = Spec { keys: b"hello\r", ..rom("echo.bin", 1, SimTime::ms(4)) };
     let rover = Spec { bytes: 32 << 20, ..rom("rover.bin", 4, SimTime::ms(60)) };
     let mut hostile = Spec { bytes: 32 << 20, ..rom("hostile.bin", 4, SimTime::ms(20)) };
     hostile.variables.insert("role".into(), "hostile".into());
@@ -234,11 +234,32 @@ fn a_page_that_the_residual_lacks_is_found() {
     let bare = bench::images().into_iter().filter(|(name, ..)| ["lz", "sieve"].contains(name));
     specs.extend(bare.map(|(name, _, image)| Spec::bare(name, image)));
     for spec in &specs {
-        assert!(matches!(spec.boot, Boot::Rom(_) | Boot::Image(_)));
         let mut pair = Pair::new(spec, CACHED, CACHED, 5);
-        let at = |us| SimTime::us(us);
-        let rounds = [at(400), at(600), at(800)];
-        let found = pair.cut(rounds, at(1100), When::Ticks, Fault::Page).unwrap_err();
+        // Later than what clears memory at the start, and before the shortest ends.
+        let [log, first, second, at] = match spec.span {
+            Some(_) => [400, 3000, 3200, 3500],
+            None => [200, 400, 500, 600],
+        }
+        .map(SimTime::us);
+        let found = pair.cut([log, first, second], at, When::Ticks, Fault::Page);
+        let found = found.expect_err("a page is missing");
         assert!(found.starts_with("memory: page "), "{}: {found}", spec.name);
+    }
+}
+
+#[test]
+fn a_timer_that_rings_in_a_wait_and_is_forgotten_is_found() {
+    let Some(spec) = everything() else { return };
+    for fault in [Fault::None, Fault::Timer] {
+        let mut pair = Pair::new(&spec, CACHED, CACHED, 9);
+        let [log, first, second, at] = [3000, 3100, 3200, 3300].map(SimTime::us);
+        let found = pair.cut([log, first, second], at, When::Copy, fault);
+        assert_eq!(found.is_err(), fault == Fault::Timer, "{found:?}");
+        assert!(pair.tally.points.contains_key(&When::Copy));
+        // The guest itself says so.
+        let end = pair.now().plus(SimTime::us(100));
+        pair.run(end);
+        let ended = (fault == Fault::Timer).then_some(3);
+        assert_eq!((pair.stays.ended, pair.moves.ended), (None, ended));
     }
 }
