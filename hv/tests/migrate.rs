@@ -115,6 +115,8 @@ fn full(pa: u64) -> Chassis {
     for (kind, at) in [(1, BASE + 0x1_4000), (2, BASE + 0x1_5000)] {
         chassis.rover(0, nr::ncs_qconf, [kind, at, 8, 0, 0]);
     }
+    chassis.rover(0, nr::vintr_settarget, [0x200, 0, 1, 0, 0]);
+    chassis.rover(0, nr::intr_settarget, [0x93, 1, 0, 0, 0]);
     chassis.boundary();
     chassis.lab.hv.sp_input(ROVER, b"key", &mut chassis.lab.board);
     chassis.rover(0, nr::cons_putchar, [u64::from(b'>'), 0, 0, 0, 0]);
