@@ -1,19 +1,16 @@
-//! Accesses that name their address space, and the VIS operations that go with them:
-//! what kernels copy and clear memory with.
+//! Accesses that name their address space: what kernels copy and clear memory with.
 //!
 //! The common spaces are one compare away from memory, as implicit accesses are: the
 //! software cache holds the key of each. Everything else is
 //! [`Run::slow`](crate::engine::exec::Run::slow)'s, byte order and faults included.
 //! These ops keep row and word as [`slow`] expects them.
 
-use super::op::{Context, Leave, Op, next, slow, stop_here};
+use super::op::{Context, Leave, Op, next, slow};
 use crate::chip::strand::{Strand, pstate};
 use crate::chip::tlb::{KEY_REAL, KEY_USER, soft_index};
-use crate::chip::vis;
-use crate::engine::exec::Stop;
 use crate::mem::Word as Cell;
 use sun4v::addr::{PAGE_BYTES, Pa};
-use sun4v::isa::{Op as Row, ROWS, Word, asi, tt};
+use sun4v::isa::{Word, asi};
 
 /// What an ASI stands for, as far as it is common.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +69,7 @@ unsafe fn place<const STORE: bool>(
     bytes: u64,
     s: *mut Strand,
     x: *mut Context<'_>,
-) -> Option<(Pa, Form, u64)> {
+) -> Option<(Pa, Form)> {
     // SAFETY: `s` is the strand, and the index is below the length of the cache.
     unsafe {
         let second = if w.i() { w.simm13() as u64 } else { (*s).regs.get(w.rs2()) };
@@ -82,7 +79,7 @@ unsafe fn place<const STORE: bool>(
         let soft = (*x).soft.add(soft_index(ea));
         let page = if STORE { (*soft).store } else { (*soft).load };
         let hit = page == ea & !(PAGE_BYTES - bytes) && (*soft).key == key;
-        hit.then(|| (Pa(ea.wrapping_add((*soft).delta)), form, ea))
+        hit.then(|| (Pa(ea.wrapping_add((*soft).delta)), form))
     }
 }
 
@@ -102,7 +99,7 @@ macro_rules! loads {
             unsafe {
                 let word = word(op);
                 match place::<false>(word, <$word>::BYTES, s, x) {
-                    Some((pa, Form::Plain, _)) => {
+                    Some((pa, Form::Plain)) => {
                         let value: $word = (*x).ram.load(pa);
                         (*s).regs.set(word.rd(), value as $extend as u64);
                         next(op, s, w, left, x)
@@ -133,8 +130,8 @@ macro_rules! stores {
             unsafe {
                 let word = word(op);
                 match place::<true>(word, <$word>::BYTES, s, x) {
-                    Some((pa, form @ (Form::Plain | Form::Twin), ea)) => {
-                        if form == Form::Twin && ea & 63 == 0 {
+                    Some((pa, form @ (Form::Plain | Form::Twin))) => {
+                        if form == Form::Twin && pa.0 & 63 == 0 {
                             (0..8).for_each(|n| (*x).ram.store(pa.offset(n * 8), 0u64));
                         }
                         (*x).ram.store(pa, (*s).regs.get(word.rd()) as $word);
@@ -166,7 +163,7 @@ pub(super) unsafe fn load_pair(
     unsafe {
         let word = word(op);
         match place::<false>(word, 16, s, x) {
-            Some((pa, Form::Twin, _)) => {
+            Some((pa, Form::Twin)) => {
                 let (first, second) = ((*x).ram.load(pa), (*x).ram.load(pa.offset(8)));
                 (*s).regs.set(word.rd(), first);
                 (*s).regs.set(word.rd() | 1, second);
@@ -192,7 +189,7 @@ pub(super) unsafe fn block<const STORE: bool>(
         if !(*s).fp_on || rd & 15 != 0 {
             return slow(op, s, w, left, x);
         }
-        let Some((pa, Form::Block, _)) = place::<STORE>(word, 64, s, x) else {
+        let Some((pa, Form::Block)) = place::<STORE>(word, 64, s, x) else {
             return slow(op, s, w, left, x);
         };
         for n in 0..8u8 {
@@ -202,31 +199,6 @@ pub(super) unsafe fn block<const STORE: bool>(
             } else {
                 (*s).set_double(rd + n * 2, (*x).ram.load(at));
             }
-        }
-        next(op, s, w, left, x)
-    }
-}
-
-/// VIS operations of doubles that touch nothing but their registers and GSR; `R` is the
-/// row.
-pub(super) unsafe fn vis<const R: usize>(
-    op: *const Op,
-    s: *mut Strand,
-    w: *mut u64,
-    left: i64,
-    x: *mut Context<'_>,
-) -> Leave {
-    // SAFETY: the rules of ops.
-    unsafe {
-        if !(*s).fp_on {
-            return stop_here(op, s, left, x, Stop::Guest(tt::FP_DISABLED));
-        }
-        let word = word(op);
-        let row: Row = const { ROWS[R].op };
-        let (a, b) = ((*s).double(word.rs1_double()), (*s).double(word.rs2_double()));
-        match vis::op64(row, (*s).gsr, a, b, 0) {
-            Some(value) => (*s).set_double(word.rd_double(), value),
-            None => return slow(op, s, w, left, x),
         }
         next(op, s, w, left, x)
     }

@@ -2,7 +2,7 @@
 
 use super::alternate;
 use super::block::{Block, INSNS_MAX, Link};
-use super::float::float as float_op;
+use super::float::{float as float_op, vis_double};
 use super::memory;
 use super::op::{self, ANY, G, Handler, I, Op, SLOT, W};
 use super::{transfer, trap};
@@ -80,10 +80,10 @@ fn by_row(row: Row) -> Handler {
         Row::LdtwA => alternate::load_pair,
         Row::LddfA => alternate::block::<false>,
         Row::StdfA => alternate::block::<true>,
-        Row::FalignData => alternate::vis::<{ Row::FalignData as usize }>,
-        Row::Fsrc1D => alternate::vis::<{ Row::Fsrc1D as usize }>,
-        Row::Fsrc2D => alternate::vis::<{ Row::Fsrc2D as usize }>,
-        Row::FzeroD => alternate::vis::<{ Row::FzeroD as usize }>,
+        Row::FalignData => vis_double::<{ Row::FalignData as usize }>,
+        Row::Fsrc1D => vis_double::<{ Row::Fsrc1D as usize }>,
+        Row::Fsrc2D => vis_double::<{ Row::Fsrc2D as usize }>,
+        Row::FzeroD => vis_double::<{ Row::FzeroD as usize }>,
         _ => op::slow,
     }
 }

@@ -400,3 +400,73 @@ fn time_goes_on_over_a_stop_and_what_was_armed_before_is_forgotten() {
     bench.run(0x1501);
     assert_eq!(bench.strand.softint, SOFTINT_STICK);
 }
+
+#[test]
+fn accesses_by_any_asi_are_those_of_the_reference_engine() {
+    // The same page lies at three places in three contexts, and at a fourth as a real
+    // address. Each access comes behind one by another ASI, so that it must not find what
+    // that one has left, and again, so that it may find what itself has left.
+    const PAGE: u64 = 0x4_2000;
+    const PLACES: [u64; 4] = [0x6000, 0x8000, 0xa000, PAGE];
+    const LOADS_AND_STORES: [u32; 17] = [
+        0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1e, 0x30, 0x33,
+        0x34, 0x37,
+    ];
+    const BEFORE: [u32; 6] = [0x80, 0x81, 0x04, 0x10, 0x11, 0x14];
+    const KERNEL: u16 = pstate::PEF | pstate::PRIV;
+    let situations = [
+        (CP | W, KERNEL, 0),
+        (CP | W | P, KERNEL, 0x48),
+        (CP | W, pstate::PEF, 0x40),
+        (CP, KERNEL, 0),
+        (W, KERNEL, 0),
+    ];
+    let run = |engine: Box<dyn Engine>, [before, asi]: [u32; 2], (flags, mode, at)| {
+        let first = alternate(if flags & W != 0 { 0x1e } else { 0x1b }, 18, G1, 0, before);
+        let mut bench = Bench::new(&[]);
+        bench.engine = engine;
+        let mut all = Vec::new();
+        for (pc, op3) in (ORG..).step_by(16).zip(LOADS_AND_STORES) {
+            let rd = if op3 < 0x30 { 18 } else { 16 };
+            let word = alternate(op3, rd, G1, 0, asi);
+            bench.write(pc, &[first, word, word, HCALL]);
+            for place in PLACES {
+                (0..32).for_each(|n| bench.ram.store(Pa(place + n * 8), place << 8 | n | n << 56));
+            }
+            bench.core = Core::default();
+            for (context, place) in (0..).zip(&PLACES[..3]) {
+                let code = Entry::new(0, context, Tte(V | CP | X), Pa(0)).unwrap();
+                bench.core.itlb.insert(code);
+                let data = Entry::new(PAGE, context, Tte(V | flags), Pa(*place)).unwrap();
+                bench.core.dtlb.insert(data);
+            }
+            bench.strand = Strand { pc, npc: pc + 4, mmu_on: true, ..Strand::default() };
+            bench.strand.set_tba(TBA);
+            bench.strand.contexts = [1, 1, 2, 2];
+            bench.strand.set_pstate(u64::from(mode));
+            for (n, value) in [(1, PAGE + at), (18, 0x1122_3344_5566_7788), (19, !0xff)] {
+                bench.strand.regs.set(n, value);
+            }
+            (0..32).for_each(|n| bench.strand.fp[n] = 0x0101 * n as u64);
+            let exit = bench.run(60);
+            let mut memory = [[0_u64; 32]; PLACES.len()];
+            for (at, words) in PLACES.iter().zip(&mut memory) {
+                (0..).zip(words).for_each(|(n, word)| *word = bench.ram.load(Pa(at + n * 8)));
+            }
+            all.push((exit, bench.strand.save(), memory));
+        }
+        all
+    };
+    let mut complete = 0;
+    for asi in 0..=0xff {
+        for (before, situation) in BEFORE.iter().flat_map(|&b| situations.map(|s| (b, s))) {
+            let ours = run(WHICH.engine(), [before, asi], situation);
+            let theirs = run(super::Which::Interp.engine(), [before, asi], situation);
+            for (op3, (ours, theirs)) in LOADS_AND_STORES.iter().zip(ours.iter().zip(&theirs)) {
+                assert_eq!(ours, theirs, "op3 {op3:x} by {asi:x} behind {before:x}, {situation:x?}");
+                complete += u32::from(ours.0 == Exit::Hypercall { number: 0x80 });
+            }
+        }
+    }
+    assert!(complete > 1000, "{complete} did what they say");
+}
