@@ -2,11 +2,11 @@
 //! enough of a world to migrate in.
 
 use super::fixed_time::FixedTime;
+use super::pages::Stretch;
 use super::port::{
     Hv, HvReply, HvRequest, Input, Io, Kind, Manager, ManagerReply, Offer, Status, Tag, Wire,
 };
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
-use crate::migrate::pages::Stretch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::addr::{PAGE_BYTES, Ra};
 use sun4v::hcall::HvError;
@@ -360,6 +360,11 @@ pub(crate) enum Fault {
     Truncate(usize),
 }
 
+/// What becomes of a frame on its way: frames, and an empty one for the end of the
+/// stream. It is told which end sent it, and the how manieth of that end's first
+/// connection it is.
+pub(crate) type Tamper = Box<dyn FnMut(usize, usize, Vec<u8>) -> Vec<Vec<u8>>>;
+
 /// How the guest writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Writer {
@@ -402,6 +407,9 @@ pub(crate) struct World {
     /// The guest writes zeros only.
     pub(crate) write_zeros: bool,
     connections: u32,
+    /// Frames that either end sent over the first connection.
+    pub(crate) frames: [Vec<Vec<u8>>; 2],
+    pub(crate) tamper: Option<Tamper>,
 }
 
 /// What to build.
@@ -416,6 +424,10 @@ pub(crate) struct Setup {
     pub(crate) fixed: FixedTime,
     pub(crate) rounds_max: u32,
     pub(crate) strands: usize,
+    /// Level of compression.
+    pub(crate) level: i32,
+    /// Randomness of the two ends.
+    pub(crate) entropy: [u8; 2],
 }
 
 impl Default for Setup {
@@ -430,6 +442,8 @@ impl Default for Setup {
             fixed: FixedTime::none(),
             rounds_max: 30,
             strands: 4,
+            level: 1,
+            entropy: [1, 2],
         }
     }
 }
@@ -460,7 +474,7 @@ impl World {
             ends[0].hv.guest = Some(guest);
         }
         let shadow = ends[0].hv.guest.clone().unwrap_or_default().memory;
-        let mut config = Config { fixed: setup.fixed, level: 1, ..Config::default() };
+        let mut config = Config { fixed: setup.fixed, level: setup.level, ..Config::default() };
         config.policy.rounds_max = setup.rounds_max;
         let buffers = Buffers { ra: ARENA };
         let request = Request {
@@ -470,13 +484,14 @@ impl World {
             host: "t5120".into(),
             password: setup.password.into(),
             check_only: setup.check_only,
-            entropy: [1; 32],
+            entropy: [setup.entropy[0]; 32],
             timer: TIMER,
         };
         let asked = request.clone();
         let source = Source::new(config, request, buffers, &mut ends[0].io()).unwrap();
         let password = "secret".to_owned();
-        let target = Target::new(config, "t5220".into(), password, [2; 32], TIMER, buffers);
+        let target =
+            Target::new(config, "t5220".into(), password, [setup.entropy[1]; 32], TIMER, buffers);
         Self {
             now: SimTime::ZERO,
             ends,
@@ -504,6 +519,8 @@ impl World {
             buffers,
             write_zeros: false,
             connections: 0,
+            frames: Default::default(),
+            tamper: None,
         }
     }
 
@@ -575,13 +592,33 @@ impl World {
                 }
             }
         }
-        self.flying[1 - from].push_back((at, bytes));
-        if closes {
-            // Both see the end of it; what was on its way still arrives.
-            self.flying[from].push_back((at, Vec::new()));
-            self.connected = false;
-            self.redial_at = self.now.plus(SimTime::secs(1));
+        if !closes && self.connections == 1 {
+            let number = self.frames[from].len();
+            self.frames[from].push(bytes.clone());
+            if let Some(tamper) = &mut self.tamper {
+                for piece in tamper(from, number, bytes) {
+                    if piece.is_empty() {
+                        self.end_stream(from, at);
+                        return;
+                    }
+                    self.flying[1 - from].push_back((at, piece));
+                }
+                return;
+            }
         }
+        if closes {
+            self.end_stream(from, at);
+        } else {
+            self.flying[1 - from].push_back((at, bytes));
+        }
+    }
+
+    /// Both see the end of it; what was on its way still arrives.
+    fn end_stream(&mut self, from: usize, at: SimTime) {
+        self.flying[1 - from].push_back((at, Vec::new()));
+        self.flying[from].push_back((at, Vec::new()));
+        self.connected = false;
+        self.redial_at = self.now.plus(SimTime::secs(1));
     }
 
     fn write(&mut self) {
