@@ -2,8 +2,9 @@
 //!
 //! **Shape.** Everything on the wire is a frame: bytes that follow (`u32`,
 //! big-endian), then they. The first three make a handshake (`handshake`); all others
-//! are sealed records (`seal`), whose plain text is a byte 0 and a chunk of pages, or a
-//! byte 1 and a [`Message`] in postcard form.
+//! are sealed records (`seal`), whose plain text is a chunk of pages and a byte 0, or a
+//! [`Message`] in postcard form and a byte 1: behind, so that nobody moves a chunk to
+//! make room for it.
 
 use super::Refusal;
 use super::port::Offer;
@@ -69,24 +70,22 @@ pub enum Plain {
 impl Plain {
     /// Its bytes.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Chunk(chunk) => [&[0], chunk.as_slice()].concat(),
-            Self::Message(message) => {
-                let mut bytes = vec![1];
-                bytes.extend(postcard::to_allocvec(message).unwrap_or_default());
-                bytes
-            }
-        }
+    pub fn into_bytes(self) -> Vec<u8> {
+        let (mut bytes, kind) = match self {
+            Self::Chunk(chunk) => (chunk, 0),
+            Self::Message(message) => (postcard::to_allocvec(&message).unwrap_or_default(), 1),
+        };
+        bytes.push(kind);
+        bytes
     }
 
     /// Reads bytes that were authentic.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Refusal> {
-        match bytes.split_first() {
-            Some((0, chunk)) => Ok(Self::Chunk(chunk.to_vec())),
-            Some((1, body)) => {
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, Refusal> {
+        match bytes.pop() {
+            Some(0) => Ok(Self::Chunk(bytes)),
+            Some(1) => {
                 let (message, rest) =
-                    postcard::take_from_bytes(body).map_err(|_| Refusal::Malformed)?;
+                    postcard::take_from_bytes(&bytes).map_err(|_| Refusal::Malformed)?;
                 if rest.is_empty() { Ok(Self::Message(message)) } else { Err(Refusal::Malformed) }
             }
             _ => Err(Refusal::Malformed),
@@ -105,7 +104,8 @@ pub struct Frames {
 impl Frames {
     /// More bytes arrived.
     pub fn put(&mut self, bytes: &[u8]) {
-        if self.taken > FRAME_BYTES_MAX {
+        // What is left moves to the front, when it is less than what is gone.
+        if self.taken > self.bytes.len() / 2 {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
@@ -164,7 +164,7 @@ mod test {
     proptest::proptest! {
         #[test]
         fn bytes_of_any_kind_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Plain::from_bytes(&bytes);
+            let _ = Plain::from_bytes(bytes);
         }
     }
 
@@ -182,7 +182,7 @@ mod test {
             Plain::Message(Message::Offer { offer, check_only: true }),
             Plain::Message(Message::Abort("why".into())),
         ] {
-            assert_eq!(Plain::from_bytes(&plain.to_bytes()), Ok(plain));
+            assert_eq!(Plain::from_bytes(plain.clone().into_bytes()), Ok(plain));
         }
     }
 }

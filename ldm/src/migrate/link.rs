@@ -91,9 +91,9 @@ impl Link {
     }
 
     /// Seals and sends. Without keys nothing is sent: there is nobody to tell.
-    pub fn send(&mut self, io: &mut Io<'_>, plain: &Plain) {
+    pub fn send(&mut self, io: &mut Io<'_>, plain: Plain) {
         let Some((keys, _)) = &self.keys else { return };
-        let ticket = io.cipher.seal(io.ports, keys, self.next_out, plain.to_bytes());
+        let ticket = io.cipher.seal(io.ports, keys, self.next_out, plain.into_bytes());
         self.sealing.insert(ticket, self.next_out);
         self.next_out += 1;
     }
@@ -146,7 +146,7 @@ impl Link {
         }
         collect(io, &mut self.opening, |number, result| self.opened.put(number, result));
         match self.opened.pop() {
-            Some(plain) => Plain::from_bytes(&plain?).map(|plain| Some(Arrival::Plain(plain))),
+            Some(plain) => Plain::from_bytes(plain?).map(|plain| Some(Arrival::Plain(plain))),
             // Part of a frame may be left: nobody will ever know the rest.
             None if self.ended && self.opening.is_empty() => Ok(Some(Arrival::Closed)),
             None => Ok(None),

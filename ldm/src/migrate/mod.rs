@@ -163,7 +163,7 @@ pub struct Config {
     pub fixed: FixedTime,
     /// What work costs.
     pub cost: Cost,
-    /// Level of compression, 1 to 19.
+    /// Level of compression, 1 to 19, or 0 for none.
     pub level: i32,
 }
 

@@ -243,7 +243,7 @@ impl Source {
             Input::Connected => self.connected(io),
             Input::Bytes(bytes) => self.link.put(&bytes),
             Input::Closed => self.link.ended(),
-            Input::JobDone { job, output } => self.copier.job_done(job, &output),
+            Input::JobDone { job, output } => self.copier.job_done(job, output),
             Input::Timer => self.timer(io),
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
@@ -341,7 +341,7 @@ impl Source {
     }
 
     fn say(&mut self, io: &mut Io<'_>, message: Message) {
-        self.link.send(io, &Plain::Message(message));
+        self.link.send(io, Plain::Message(message));
     }
 
     // Fixed steps.

@@ -184,7 +184,7 @@ impl Target {
             Input::Bytes(bytes) => self.link.put(&bytes),
             Input::Closed => self.link.ended(),
             Input::JobDone { job, output } => {
-                if let Err(refusal) = self.arriver.job_done(job, &output) {
+                if let Err(refusal) = self.arriver.job_done(job, output) {
                     self.broken(io, &refusal.to_string());
                 }
             }
@@ -300,7 +300,7 @@ impl Target {
     }
 
     fn say(&mut self, io: &mut Io<'_>, message: Message) {
-        self.link.send(io, &Plain::Message(message));
+        self.link.send(io, Plain::Message(message));
     }
 
     // Fixed steps.

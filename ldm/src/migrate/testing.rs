@@ -8,6 +8,7 @@ use super::port::{
 };
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use sun4v::addr::{PAGE_BYTES, Ra};
 use sun4v::hcall::HvError;
 use sun4v::id::GuestId;
@@ -15,6 +16,8 @@ use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
 use sun4v::time::{SimTime, T2_HZ};
 
 const ARENA: Ra = Ra(0x800_0000);
+/// Memory is there once it is written.
+const BLOCK_BYTES: usize = 64 << 10;
 const GUEST: GuestId = GuestId(3);
 /// Between an hvctl message and its answer.
 const HV_DELAY: SimTime = SimTime::us(10);
@@ -35,7 +38,8 @@ impl Random {
 /// The native program's side of one end.
 pub(crate) struct Desk {
     now: SimTime,
-    memory: Vec<u8>,
+    /// Blocks that were written.
+    memory: Vec<Option<Vec<u8>>>,
     strands: Vec<SimTime>,
     next_job: u64,
     jobs: Vec<(SimTime, JobId, Work)>,
@@ -55,15 +59,30 @@ impl Ports for Desk {
         Err(HvError::BadTrap)
     }
     fn memory(&self) -> (Ra, u64) {
-        (ARENA, self.memory.len() as u64)
+        (ARENA, Buffers::BYTES)
     }
-    fn read(&self, ra: Ra, bytes: &mut [u8]) {
-        let at = (ra.0 - ARENA.0) as usize;
-        bytes.copy_from_slice(&self.memory[at..at + bytes.len()]);
+    fn read(&self, ra: Ra, mut bytes: &mut [u8]) {
+        let mut at = (ra.0 - ARENA.0) as usize;
+        while !bytes.is_empty() {
+            let (block, offset) = (at / BLOCK_BYTES, at % BLOCK_BYTES);
+            let length = bytes.len().min(BLOCK_BYTES - offset);
+            let (piece, rest) = bytes.split_at_mut(length);
+            match &self.memory[block] {
+                Some(block) => piece.copy_from_slice(&block[offset..offset + length]),
+                None => piece.fill(0),
+            }
+            (at, bytes) = (at + length, rest);
+        }
     }
-    fn write(&mut self, ra: Ra, bytes: &[u8]) {
-        let at = (ra.0 - ARENA.0) as usize;
-        self.memory[at..at + bytes.len()].copy_from_slice(bytes);
+    fn write(&mut self, ra: Ra, mut bytes: &[u8]) {
+        let mut at = (ra.0 - ARENA.0) as usize;
+        while !bytes.is_empty() {
+            let (block, offset) = (at / BLOCK_BYTES, at % BLOCK_BYTES);
+            let (piece, rest) = bytes.split_at(bytes.len().min(BLOCK_BYTES - offset));
+            let block = self.memory[block].get_or_insert_with(|| vec![0; BLOCK_BYTES]);
+            block[offset..offset + piece.len()].copy_from_slice(piece);
+            (at, bytes) = (at + piece.len(), rest);
+        }
     }
     fn send_frame(&mut self, _: u8, _: Vec<u8>) {}
     fn set_timer(&mut self, at: SimTime, token: u64) {
@@ -311,7 +330,7 @@ impl End {
     fn new(strands: usize) -> Self {
         let desk = Desk {
             now: SimTime::ZERO,
-            memory: vec![0; Buffers::BYTES as usize],
+            memory: vec![None; Buffers::BYTES as usize / BLOCK_BYTES],
             strands: vec![SimTime::ZERO; strands],
             next_job: 0,
             jobs: Vec::new(),
@@ -410,6 +429,8 @@ pub(crate) struct World {
     /// Frames that either end sent over the first connection.
     pub(crate) frames: [Vec<Vec<u8>>; 2],
     pub(crate) tamper: Option<Tamper>,
+    /// Keep what is on the wire.
+    pub(crate) taps: bool,
 }
 
 /// What to build.
@@ -426,6 +447,8 @@ pub(crate) struct Setup {
     pub(crate) strands: usize,
     /// Level of compression.
     pub(crate) level: i32,
+    /// What its memory is filled with, again and again: whole pages.
+    pub(crate) image: Option<Rc<[u8]>>,
     /// Randomness of the two ends.
     pub(crate) entropy: [u8; 2],
 }
@@ -443,6 +466,7 @@ impl Default for Setup {
             rounds_max: 30,
             strands: 4,
             level: 1,
+            image: None,
             entropy: [1, 2],
         }
     }
@@ -464,6 +488,12 @@ impl World {
             let mut guest = guest_of(&memory);
             guest.running = true;
             for (n, page) in guest.memory.values_mut().enumerate() {
+                if let Some(image) = &setup.image {
+                    let at = n * page.len() % image.len();
+                    let content = &image[at..at + page.len()];
+                    page.copy_from_slice(content);
+                    continue;
+                }
                 match n % 4 {
                     0 => {}
                     1 => page.fill(0x5a),
@@ -521,6 +551,7 @@ impl World {
             connections: 0,
             frames: Default::default(),
             tamper: None,
+            taps: true,
         }
     }
 
@@ -566,7 +597,9 @@ impl World {
         if from == 0 && !closes {
             let number = self.sent_by_source;
             self.sent_by_source += 1;
-            self.tapped.extend_from_slice(&bytes);
+            if self.taps {
+                self.tapped.extend_from_slice(&bytes);
+            }
             if let Some(held) = self.held.take() {
                 self.flying[1].push_back((at, bytes));
                 self.flying[1].push_back((at, held));
@@ -592,7 +625,7 @@ impl World {
                 }
             }
         }
-        if !closes && self.connections == 1 {
+        if !closes && self.connections == 1 && self.taps {
             let number = self.frames[from].len();
             self.frames[from].push(bytes.clone());
             if let Some(tamper) = &mut self.tamper {
@@ -728,8 +761,8 @@ impl World {
             };
             if let Some(at) = pick {
                 let (_, job, work) = jobs.remove(at);
-                let output = work();
-                if self.ends[end].cipher.job_done(job, &output) {
+                let mut output = work();
+                if self.ends[end].cipher.job_done(job, &mut output) {
                     self.tell(end, Input::Cipher);
                 } else {
                     self.tell(end, Input::JobDone { job, output });

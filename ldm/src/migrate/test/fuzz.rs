@@ -152,12 +152,12 @@ fn messages(dice: &mut Dice) {
         _ => Message::Abort(text(dice)),
     };
     let plain = Plain::Message(message);
-    let mut bytes = plain.to_bytes();
+    let mut bytes = plain.clone().into_bytes();
     let right = spoil(dice, &mut bytes);
-    let read = Plain::from_bytes(&bytes);
+    let read = Plain::from_bytes(bytes);
     assert!(!right || read.as_ref() == Ok(&plain));
     if let Ok(read) = read {
-        assert_eq!(Plain::from_bytes(&read.to_bytes()).as_ref(), Ok(&read));
+        assert_eq!(Plain::from_bytes(read.clone().into_bytes()).as_ref(), Ok(&read));
         if let Plain::Message(Message::Offer { offer, .. }) = read {
             page_map(dice, &offer.memory);
         }
@@ -218,9 +218,10 @@ fn chunks(dice: &mut Dice) {
     let length = dice.below(400) as usize;
     let mut bytes = dice.bytes(length);
     if dice.hit(2) && bytes.len() > 12 {
-        bytes[..12].copy_from_slice(&[0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2]);
+        let at = bytes.len() - 12;
+        bytes[at..].copy_from_slice(&[0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2]);
     }
-    let _ = (packed_from_bytes(&bytes), unpacked_from_bytes(&bytes));
+    let _ = (packed_from_bytes(bytes.clone()), unpacked_from_bytes(bytes));
 }
 
 /// Records that were sealed, and others.

@@ -61,7 +61,7 @@ const REASONS: [&str; 6] = [
 
 fn setup(entropy: [u8; 2]) -> Setup {
     let writer = Writer { pages: 1, among: 6 };
-    Setup { pages: 40, writer, entropy, rounds_max: 3, ..Setup::default() }
+    Setup { pages: 24, writer, entropy, rounds_max: 3, ..Setup::default() }
 }
 
 fn below(random: &mut Random, limit: usize) -> usize {
@@ -69,17 +69,20 @@ fn below(random: &mut Random, limit: usize) -> usize {
 }
 
 /// What goes wrong with the frame `place` of `from`. `own` and `other` are the frames of
-/// this migration and of another, by who sent them.
+/// this migration and of another, by who sent them; `last` is the last that may be
+/// changed.
 fn tamper(
     kind: Kind,
     from: usize,
     place: usize,
     random: &mut Random,
+    last: usize,
     [own, other]: [Rc<[Vec<Vec<u8>>; 2]>; 2],
 ) -> Tamper {
     let frame = &own[from][place];
     let bit = below(random, frame.len() * 8);
-    let (cut, skip) = (below(random, frame.len()), below(random, 3));
+    // Nothing comes later than `last`: behind it the domain is handed over.
+    let (cut, skip) = (below(random, frame.len()), below(random, 3).min(last - place));
     let (at, value) = (8 + 2 * below(random, 2), random.next() as u16);
     let swapped = own[1 - from][below(random, own[1 - from].len())].clone();
     let mut kept: Option<Vec<u8>> = None;
@@ -89,7 +92,7 @@ fn tamper(
         }
         if number > place {
             // What was kept comes now, or later still.
-            return match kept.take_if(|_| number > place + skip) {
+            return match kept.take_if(|_| number >= place + skip) {
                 Some(kept) => vec![bytes, kept],
                 None => vec![bytes],
             };
@@ -150,7 +153,9 @@ fn whatever_is_done_to_a_stream_the_source_runs_on_and_says_why() {
         };
         let label = format!("stream {stream}: {kind:?} of frame {place} from {from}");
         let mut world = World::new(&setup([1, 2]));
-        world.tamper = Some(tamper(kind, from, place, &mut random, [own.clone(), other.clone()]));
+        let frames = [own.clone(), other.clone()];
+        let last = before[from] - 1;
+        world.tamper = Some(tamper(kind, from, place, &mut random, last, frames));
         world.run(LONG);
         let why = match &world.outcome {
             Some(Err(why)) if !why.is_empty() => why.join("; "),
