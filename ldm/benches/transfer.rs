@@ -11,7 +11,12 @@
 //! The image is half zeros; the rest are a kernel or firmware, text, and noise, a third
 //! each. `LDOMLAB_GUESTS` says where a kernel is; without it, it is our firmware.
 
-#[expect(dead_code, reason = "the tests of the crate use more of it")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::incompatible_msrv,
+    reason = "the tests of the crate use more of it, and code of tests may"
+)]
 #[path = "../src/migrate/testing.rs"]
 mod testing;
 
