@@ -12,12 +12,13 @@
 use super::network::Network;
 use crate::crypto::Units;
 use crate::manager::record::MIGRATION;
-use crate::migrate::codec::{Frames, Hello};
+use crate::migrate::codec::Frames;
+use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
     Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
 };
-use crate::migrate::{Buffers, Config, Request, Source, TCP_PORT, Target};
+use crate::migrate::{Buffers, Config, Refusal, Request, Source, TCP_PORT, Target};
 use crate::stack::{Stack, TcpId, TcpState};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -398,14 +399,20 @@ impl Moves {
             }
             caller.frames.put(&bytes);
             caller.bytes.extend_from_slice(&bytes);
-            let hello = caller.frames.pop().map(|frame| frame.map(|f| Hello::from_frame(&f)));
+            let frame = caller.frames.pop(GREETING_BYTES_MAX);
+            let hello = frame.and_then(|frame| frame.map(|f| Hello::from_frame(&f)).transpose());
             match hello {
                 Ok(None) if stack.tcp_state(caller.socket) == TcpState::Open => {
                     self.callers.push(caller);
                 }
-                Ok(Some(Ok(hello))) => {
+                Ok(Some((_, hello))) => {
                     busy = true;
                     self.admit(ends, caller, &hello);
+                }
+                Err(Refusal::Version) => {
+                    busy = true;
+                    stack.tcp_send(caller.socket, &handshake::no_version());
+                    stack.tcp_close(caller.socket);
                 }
                 _ => stack.tcp_abort(caller.socket),
             }

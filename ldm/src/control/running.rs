@@ -211,8 +211,8 @@ impl Running {
             Event::Frame { nic, bytes } => {
                 self.network.frame(&mut self.kit.host(ports), usize::from(nic), bytes);
             }
-            Event::JobDone { job, output } => {
-                if self.units.job_done(job, &output) {
+            Event::JobDone { job, mut output } => {
+                if self.units.job_done(job, &mut output) {
                     self.with_moves(ports, |moves, ends| moves.cipher(ends));
                 } else {
                     self.with_moves(ports, |moves, ends| moves.job_done(ends, job, output));

@@ -233,8 +233,8 @@ impl Units {
         true
     }
 
-    /// A job ended: true when it was one of these. Results may be ready.
-    pub fn job_done(&mut self, job: JobId, output: &[u8]) -> bool {
+    /// A job ended: true when it was one of these, whose output is taken. Results may be ready.
+    pub fn job_done(&mut self, job: JobId, output: &mut Vec<u8>) -> bool {
         if !self.soft.job_done(job, output) {
             return false;
         }

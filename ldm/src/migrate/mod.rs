@@ -7,8 +7,9 @@
 //!
 //! ```text
 //!            source                                target
-//! connect    hello, nonce           ──────▶
-//!            keys                   ◀──────        hello, nonce
+//! connect    hello                  ──────▶
+//!                                   ◀──────        answer, and proof of the password
+//!            proof of the password  ──────▶
 //! check      offer                  ──────▶        every check
 //!                                   ◀──────        problems, or none
 //! prepare    prepare                ──────▶        a shell that holds what the domain needs
@@ -48,6 +49,7 @@ pub mod compress;
 mod copy;
 pub mod cost;
 pub mod fixed_time;
+pub mod handshake;
 mod in_order;
 mod link;
 pub mod pages;
@@ -120,7 +122,16 @@ pub enum Refusal {
     /// A record whose number is not the next one: replayed, reordered or lost.
     #[error("record out of order")]
     OutOfOrder,
-    /// A record that was altered, or sealed with other keys: a wrong password.
+    /// The other end has another password, or has not seen the same first frames.
+    #[error("authentication failed: is the password right?")]
+    Password,
+    /// The ends have no version of the protocol in common.
+    #[error("the other end speaks another version of the protocol")]
+    Version,
+    /// As many records as one connection's keys may seal.
+    #[error("the keys of the connection are used up")]
+    Exhausted,
+    /// A record that was altered, or sealed with other keys.
     #[error("authentication failed")]
     Forged,
     /// A domain's memory that cannot be.
@@ -152,7 +163,7 @@ pub struct Config {
     pub fixed: FixedTime,
     /// What work costs.
     pub cost: Cost,
-    /// Level of compression, 1 to 19.
+    /// Level of compression, 1 to 19, or 0 for none.
     pub level: i32,
 }
 

@@ -1,14 +1,14 @@
 //! The end that a domain leaves.
 
-use super::codec::{Hello, Message, PROTOCOL, Plain};
+use super::codec::{Message, Plain};
 use super::compress::Packed;
 use super::copy::Copier;
 use super::fixed_time::Step;
+use super::handshake::Own;
 use super::link::{Arrival, Link};
 use super::pages::{PageMap, PageSet};
 use super::port::{HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag};
 use super::rounds::{Choice, Round};
-use super::seal::{Nonce, Session};
 use super::{Buffers, Config, Phase};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -35,7 +35,7 @@ pub struct Request {
     pub password: String,
     /// `-n`: check, and change nothing.
     pub check_only: bool,
-    /// Fresh randomness: nonces and the number of the migration come of it.
+    /// Fresh randomness: secrets of connections and the number of the migration come of it.
     pub entropy: [u8; 32],
     /// Token of the timers that it sets.
     pub timer: u64,
@@ -46,7 +46,7 @@ pub struct Request {
 enum Stage {
     /// The first connection.
     Dial,
-    /// The target's hello.
+    /// The target to answer, and to prove that it has the password.
     Greet,
     /// A fixed step, after which `Stage` goes on.
     Step(Step),
@@ -93,7 +93,6 @@ pub struct Source {
     connected: bool,
     /// Connections so far.
     connections: u64,
-    nonce: Nonce,
     step_due: SimTime,
     map: PageMap,
     copier: Copier,
@@ -151,7 +150,6 @@ impl Source {
             link: Link::default(),
             connected: false,
             connections: 0,
-            nonce: [0; 32],
             step_due: SimTime::ZERO,
             map,
             rounds: Vec::new(),
@@ -245,7 +243,7 @@ impl Source {
             Input::Connected => self.connected(io),
             Input::Bytes(bytes) => self.link.put(&bytes),
             Input::Closed => self.link.ended(),
-            Input::JobDone { job, output } => self.copier.job_done(job, &output),
+            Input::JobDone { job, output } => self.copier.job_done(job, output),
             Input::Timer => self.timer(io),
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
@@ -257,7 +255,7 @@ impl Source {
     fn go_on(&mut self, io: &mut Io<'_>) {
         loop {
             match self.link.pop(io) {
-                Ok(Some(Arrival::Hello(hello))) => self.hello(io, hello),
+                Ok(Some(Arrival::Met(_))) => self.met(io),
                 Ok(Some(Arrival::Plain(Plain::Message(message)))) => self.message(io, message),
                 Ok(Some(Arrival::Plain(Plain::Chunk(_)))) => self.broken(io, "unexpected message"),
                 Ok(Some(Arrival::Closed)) => self.closed(io),
@@ -278,16 +276,14 @@ impl Source {
         }
         self.connected = true;
         self.connections += 1;
-        let number = self.connections.to_be_bytes();
-        self.nonce = Sha256::digest([&self.request.entropy[..], b"nonce", &number].concat()).into();
-        let hello = Hello {
-            protocol: PROTOCOL,
-            nonce: self.nonce,
+        let own = Own {
+            password: self.request.password.clone(),
+            entropy: self.request.entropy,
+            connection: self.connections,
             host: self.request.host.clone(),
-            migration: self.number(),
-            fresh: self.stage == Stage::Dial,
         };
-        self.link.hello(io, &hello);
+        let (migration, fresh) = (self.number(), self.stage == Stage::Dial);
+        self.link.call(io, &own, migration, fresh);
         if self.stage == Stage::Dial {
             self.stage = Stage::Greet;
         }
@@ -328,22 +324,14 @@ impl Source {
                 ));
                 self.show(io);
             }
-            Stage::Verdict => {
-                self.fail(io, vec![format!("{why}: is the password right?")]);
-            }
             Stage::Farewell | Stage::Undo(_) | Stage::End | Stage::Release(_) => {}
             Stage::Step(Step::Destroy) => {}
             _ => self.fail(io, vec![why.to_owned()]),
         }
     }
 
-    fn hello(&mut self, io: &mut Io<'_>, hello: Hello) {
-        if hello.protocol != PROTOCOL {
-            self.broken(io, "the target speaks another version of the protocol");
-            return;
-        }
-        let session = Session::derive(&self.request.password, &self.nonce, &hello.nonce);
-        self.link.set_keys(session.to_target, session.to_source);
+    /// Either end knows that the other has the password.
+    fn met(&mut self, io: &mut Io<'_>) {
         match self.stage {
             Stage::Greet => self.step(io, Step::Connect),
             Stage::Commit => self.say(io, Message::Commit),
@@ -353,7 +341,7 @@ impl Source {
     }
 
     fn say(&mut self, io: &mut Io<'_>, message: Message) {
-        self.link.send(io, &Plain::Message(message));
+        self.link.send(io, Plain::Message(message));
     }
 
     // Fixed steps.

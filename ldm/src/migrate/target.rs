@@ -1,14 +1,13 @@
 //! The end that a domain comes to.
 
 use super::arrive::Arriver;
-use super::codec::{Hello, Message, PROTOCOL, Plain};
+use super::codec::{Message, Plain};
 use super::fixed_time::Step;
+use super::handshake::{Hello, Own};
 use super::link::{Arrival, Link};
 use super::pages::PageMap;
 use super::port::{HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag};
-use super::seal::Session;
 use super::{Buffers, Config, Phase};
-use sha2::{Digest, Sha256};
 use sun4v::id::GuestId;
 use sun4v::native::Observation;
 use sun4v::time::SimTime;
@@ -19,7 +18,7 @@ const STATE_BYTES_MAX: usize = Buffers::BYTES as usize;
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The source's hello.
+    /// The source's hello, and its proof that it has the password.
     Greet,
     /// The source's offer.
     Offer,
@@ -174,11 +173,18 @@ impl Target {
             Input::Connected => {
                 self.link.reset(io);
                 self.connected = true;
+                self.connections += 1;
+                self.link.listen(Own {
+                    password: self.password.clone(),
+                    entropy: self.entropy,
+                    connection: self.connections,
+                    host: self.host.clone(),
+                });
             }
             Input::Bytes(bytes) => self.link.put(&bytes),
             Input::Closed => self.link.ended(),
             Input::JobDone { job, output } => {
-                if let Err(refusal) = self.arriver.job_done(job, &output) {
+                if let Err(refusal) = self.arriver.job_done(job, output) {
                     self.broken(io, &refusal.to_string());
                 }
             }
@@ -193,7 +199,7 @@ impl Target {
     fn go_on(&mut self, io: &mut Io<'_>) {
         loop {
             match self.link.pop(io) {
-                Ok(Some(Arrival::Hello(hello))) => self.hello(io, hello),
+                Ok(Some(Arrival::Met(met))) => self.met(io, met.hello),
                 Ok(Some(Arrival::Plain(Plain::Message(message)))) => self.message(io, message),
                 Ok(Some(Arrival::Plain(Plain::Chunk(chunk)))) => {
                     if self.stage == Stage::Gone || matches!(self.stage, Stage::Discard(_)) {
@@ -207,6 +213,12 @@ impl Target {
                 }
                 Ok(Some(Arrival::Closed)) => {
                     self.connected = false;
+                    if let Some(host) = self.link.stranger() {
+                        let host = host.to_owned();
+                        io.ports.log(format!(
+                            "migration from {host}: it has not proved that it knows the password"
+                        ));
+                    }
                     self.link.reset(io);
                     self.lost(io, "the connection to the source was lost");
                 }
@@ -235,25 +247,13 @@ impl Target {
 
     // Connections.
 
-    fn hello(&mut self, io: &mut Io<'_>, hello: Hello) {
-        self.connections += 1;
-        let number = self.connections.to_be_bytes();
-        let nonce = Sha256::digest([&self.entropy[..], b"nonce", &number].concat()).into();
-        let answer = Hello {
-            protocol: PROTOCOL,
-            nonce,
-            host: self.host.clone(),
-            migration: hello.migration,
-            fresh: hello.fresh,
-        };
-        self.link.hello(io, &answer);
-        let known = self.migration.is_none_or(|number| number == hello.migration);
-        if hello.protocol != PROTOCOL || !known {
-            self.broken(io, "a source that cannot be talked to");
+    /// A source has proved that it knows the password.
+    fn met(&mut self, io: &mut Io<'_>, hello: Option<Hello>) {
+        let Some(hello) = hello else { return };
+        if self.migration.is_some_and(|number| number != hello.migration) {
+            self.broken(io, "a source that asks about another migration");
             return;
         }
-        let session = Session::derive(&self.password, &hello.nonce, &nonce);
-        self.link.set_keys(session.to_source, session.to_target);
         if self.stage == Stage::Greet {
             self.peer = hello.host;
             self.migration = Some(hello.migration);
@@ -266,6 +266,11 @@ impl Target {
 
     /// The other end says what it may not say.
     fn broken(&mut self, io: &mut Io<'_>, why: &str) {
+        if self.offer.is_none() {
+            let host = self.link.stranger().unwrap_or(self.peer());
+            let host = if host.is_empty() { "somebody" } else { host };
+            io.ports.log(format!("migration from {host} is refused: {why}"));
+        }
         if self.connected {
             self.connected = false;
             io.wire.close(io.ports);
@@ -295,7 +300,7 @@ impl Target {
     }
 
     fn say(&mut self, io: &mut Io<'_>, message: Message) {
-        self.link.send(io, &Plain::Message(message));
+        self.link.send(io, Plain::Message(message));
     }
 
     // Fixed steps.

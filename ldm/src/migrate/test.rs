@@ -1,5 +1,8 @@
 //! Both ends against each other.
 
+mod fuzz;
+mod tamper;
+
 use super::fixed_time::FixedTime;
 use super::port::{Kind, Status};
 use super::testing::{Fault, Setup, World, Writer};
@@ -111,7 +114,8 @@ fn a_wrong_password_gets_nowhere() {
     let world = run(&Setup { password: "guess", ..Setup::default() });
     assert_eq!(world.home(), 0);
     let why = world.outcome.unwrap().unwrap_err();
-    assert!(why[0].contains("password"), "{why:?}");
+    assert_eq!(why, ["authentication failed: is the password right?"]);
+    assert!(world.ends[1].desk.log.iter().any(|line| line.contains("has not proved")));
     assert!(world.ends[1].manager.status.is_empty(), "the target's manager heard nothing");
 }
 

@@ -2,12 +2,13 @@
 //! enough of a world to migrate in.
 
 use super::fixed_time::FixedTime;
+use super::pages::Stretch;
 use super::port::{
     Hv, HvReply, HvRequest, Input, Io, Kind, Manager, ManagerReply, Offer, Status, Tag, Wire,
 };
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
-use crate::migrate::pages::Stretch;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 use sun4v::addr::{PAGE_BYTES, Ra};
 use sun4v::hcall::HvError;
 use sun4v::id::GuestId;
@@ -15,6 +16,8 @@ use sun4v::native::{JobId, Observation, Ports, Reply, Rets, Work};
 use sun4v::time::{SimTime, T2_HZ};
 
 const ARENA: Ra = Ra(0x800_0000);
+/// Memory is there once it is written.
+const BLOCK_BYTES: usize = 64 << 10;
 const GUEST: GuestId = GuestId(3);
 /// Between an hvctl message and its answer.
 const HV_DELAY: SimTime = SimTime::us(10);
@@ -35,7 +38,8 @@ impl Random {
 /// The native program's side of one end.
 pub(crate) struct Desk {
     now: SimTime,
-    memory: Vec<u8>,
+    /// Blocks that were written.
+    memory: Vec<Option<Vec<u8>>>,
     strands: Vec<SimTime>,
     next_job: u64,
     jobs: Vec<(SimTime, JobId, Work)>,
@@ -55,15 +59,30 @@ impl Ports for Desk {
         Err(HvError::BadTrap)
     }
     fn memory(&self) -> (Ra, u64) {
-        (ARENA, self.memory.len() as u64)
+        (ARENA, Buffers::BYTES)
     }
-    fn read(&self, ra: Ra, bytes: &mut [u8]) {
-        let at = (ra.0 - ARENA.0) as usize;
-        bytes.copy_from_slice(&self.memory[at..at + bytes.len()]);
+    fn read(&self, ra: Ra, mut bytes: &mut [u8]) {
+        let mut at = (ra.0 - ARENA.0) as usize;
+        while !bytes.is_empty() {
+            let (block, offset) = (at / BLOCK_BYTES, at % BLOCK_BYTES);
+            let length = bytes.len().min(BLOCK_BYTES - offset);
+            let (piece, rest) = bytes.split_at_mut(length);
+            match &self.memory[block] {
+                Some(block) => piece.copy_from_slice(&block[offset..offset + length]),
+                None => piece.fill(0),
+            }
+            (at, bytes) = (at + length, rest);
+        }
     }
-    fn write(&mut self, ra: Ra, bytes: &[u8]) {
-        let at = (ra.0 - ARENA.0) as usize;
-        self.memory[at..at + bytes.len()].copy_from_slice(bytes);
+    fn write(&mut self, ra: Ra, mut bytes: &[u8]) {
+        let mut at = (ra.0 - ARENA.0) as usize;
+        while !bytes.is_empty() {
+            let (block, offset) = (at / BLOCK_BYTES, at % BLOCK_BYTES);
+            let (piece, rest) = bytes.split_at(bytes.len().min(BLOCK_BYTES - offset));
+            let block = self.memory[block].get_or_insert_with(|| vec![0; BLOCK_BYTES]);
+            block[offset..offset + piece.len()].copy_from_slice(piece);
+            (at, bytes) = (at + piece.len(), rest);
+        }
     }
     fn send_frame(&mut self, _: u8, _: Vec<u8>) {}
     fn set_timer(&mut self, at: SimTime, token: u64) {
@@ -311,7 +330,7 @@ impl End {
     fn new(strands: usize) -> Self {
         let desk = Desk {
             now: SimTime::ZERO,
-            memory: vec![0; Buffers::BYTES as usize],
+            memory: vec![None; Buffers::BYTES as usize / BLOCK_BYTES],
             strands: vec![SimTime::ZERO; strands],
             next_job: 0,
             jobs: Vec::new(),
@@ -360,6 +379,11 @@ pub(crate) enum Fault {
     Truncate(usize),
 }
 
+/// What becomes of a frame on its way: frames, and an empty one for the end of the
+/// stream. It is told which end sent it, and the how manieth of that end's first
+/// connection it is.
+pub(crate) type Tamper = Box<dyn FnMut(usize, usize, Vec<u8>) -> Vec<Vec<u8>>>;
+
 /// How the guest writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Writer {
@@ -402,6 +426,11 @@ pub(crate) struct World {
     /// The guest writes zeros only.
     pub(crate) write_zeros: bool,
     connections: u32,
+    /// Frames that either end sent over the first connection.
+    pub(crate) frames: [Vec<Vec<u8>>; 2],
+    pub(crate) tamper: Option<Tamper>,
+    /// Keep what is on the wire.
+    pub(crate) taps: bool,
 }
 
 /// What to build.
@@ -416,6 +445,12 @@ pub(crate) struct Setup {
     pub(crate) fixed: FixedTime,
     pub(crate) rounds_max: u32,
     pub(crate) strands: usize,
+    /// Level of compression.
+    pub(crate) level: i32,
+    /// What its memory is filled with, again and again: whole pages.
+    pub(crate) image: Option<Rc<[u8]>>,
+    /// Randomness of the two ends.
+    pub(crate) entropy: [u8; 2],
 }
 
 impl Default for Setup {
@@ -430,6 +465,9 @@ impl Default for Setup {
             fixed: FixedTime::none(),
             rounds_max: 30,
             strands: 4,
+            level: 1,
+            image: None,
+            entropy: [1, 2],
         }
     }
 }
@@ -450,6 +488,12 @@ impl World {
             let mut guest = guest_of(&memory);
             guest.running = true;
             for (n, page) in guest.memory.values_mut().enumerate() {
+                if let Some(image) = &setup.image {
+                    let at = n * page.len() % image.len();
+                    let content = &image[at..at + page.len()];
+                    page.copy_from_slice(content);
+                    continue;
+                }
                 match n % 4 {
                     0 => {}
                     1 => page.fill(0x5a),
@@ -460,7 +504,7 @@ impl World {
             ends[0].hv.guest = Some(guest);
         }
         let shadow = ends[0].hv.guest.clone().unwrap_or_default().memory;
-        let mut config = Config { fixed: setup.fixed, level: 1, ..Config::default() };
+        let mut config = Config { fixed: setup.fixed, level: setup.level, ..Config::default() };
         config.policy.rounds_max = setup.rounds_max;
         let buffers = Buffers { ra: ARENA };
         let request = Request {
@@ -470,13 +514,14 @@ impl World {
             host: "t5120".into(),
             password: setup.password.into(),
             check_only: setup.check_only,
-            entropy: [1; 32],
+            entropy: [setup.entropy[0]; 32],
             timer: TIMER,
         };
         let asked = request.clone();
         let source = Source::new(config, request, buffers, &mut ends[0].io()).unwrap();
         let password = "secret".to_owned();
-        let target = Target::new(config, "t5220".into(), password, [2; 32], TIMER, buffers);
+        let target =
+            Target::new(config, "t5220".into(), password, [setup.entropy[1]; 32], TIMER, buffers);
         Self {
             now: SimTime::ZERO,
             ends,
@@ -504,6 +549,9 @@ impl World {
             buffers,
             write_zeros: false,
             connections: 0,
+            frames: Default::default(),
+            tamper: None,
+            taps: true,
         }
     }
 
@@ -549,7 +597,9 @@ impl World {
         if from == 0 && !closes {
             let number = self.sent_by_source;
             self.sent_by_source += 1;
-            self.tapped.extend_from_slice(&bytes);
+            if self.taps {
+                self.tapped.extend_from_slice(&bytes);
+            }
             if let Some(held) = self.held.take() {
                 self.flying[1].push_back((at, bytes));
                 self.flying[1].push_back((at, held));
@@ -575,13 +625,33 @@ impl World {
                 }
             }
         }
-        self.flying[1 - from].push_back((at, bytes));
-        if closes {
-            // Both see the end of it; what was on its way still arrives.
-            self.flying[from].push_back((at, Vec::new()));
-            self.connected = false;
-            self.redial_at = self.now.plus(SimTime::secs(1));
+        if !closes && self.connections == 1 && self.taps {
+            let number = self.frames[from].len();
+            self.frames[from].push(bytes.clone());
+            if let Some(tamper) = &mut self.tamper {
+                for piece in tamper(from, number, bytes) {
+                    if piece.is_empty() {
+                        self.end_stream(from, at);
+                        return;
+                    }
+                    self.flying[1 - from].push_back((at, piece));
+                }
+                return;
+            }
         }
+        if closes {
+            self.end_stream(from, at);
+        } else {
+            self.flying[1 - from].push_back((at, bytes));
+        }
+    }
+
+    /// Both see the end of it; what was on its way still arrives.
+    fn end_stream(&mut self, from: usize, at: SimTime) {
+        self.flying[1 - from].push_back((at, Vec::new()));
+        self.flying[from].push_back((at, Vec::new()));
+        self.connected = false;
+        self.redial_at = self.now.plus(SimTime::secs(1));
     }
 
     fn write(&mut self) {
@@ -691,8 +761,8 @@ impl World {
             };
             if let Some(at) = pick {
                 let (_, job, work) = jobs.remove(at);
-                let output = work();
-                if self.ends[end].cipher.job_done(job, &output) {
+                let mut output = work();
+                if self.ends[end].cipher.job_done(job, &mut output) {
                     self.tell(end, Input::Cipher);
                 } else {
                     self.tell(end, Input::JobDone { job, output });
