@@ -12,7 +12,7 @@ use super::seal::{HEADER_BYTES, Nonce, PLAIN_BYTES_MAX, TAG_BYTES};
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol. Ends that differ do not talk.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Most bytes of a frame, its length included.
 pub const FRAME_BYTES_MAX: usize = HEADER_BYTES + PLAIN_BYTES_MAX + TAG_BYTES;
 
@@ -84,13 +84,30 @@ pub enum Message {
     /// Target: it has the same digest, and the state is loaded.
     Verified,
     /// Source: the domain is yours. Said again over a new connection when no answer
-    /// came.
-    Commit,
+    /// came, perhaps much later.
+    Commit {
+        /// The domain's UUID: who has forgotten the migration may know the domain.
+        uuid: String,
+        /// Its epoch from now on.
+        epoch: u64,
+    },
     /// Target: it runs here (or is bound or inactive here, as it was).
     Committed,
-    /// Target, to *commit* or *abort*: I do not have it, and will not run it.
+    /// Source: it is off; the domain stays. Said again over a new connection, until it
+    /// is answered.
+    Off {
+        /// The domain's UUID.
+        uuid: String,
+        /// Its epoch at the source.
+        epoch: u64,
+        /// Why.
+        why: String,
+    },
+    /// Target, to *commit* or *off*: I do not have it, and will not run it.
     NotHere,
-    /// Either: it is off, for this reason.
+    /// Target, to *off*: I have it, at this epoch, by an operator's word.
+    Taken(u64),
+    /// Target: it is off, for this reason.
     Abort(String),
 }
 
@@ -214,6 +231,8 @@ mod test {
         let offer = Offer {
             name: "rover".into(),
             new_name: None,
+            uuid: "0c0ffee0-0000-4000-8000-000000000001".into(),
+            epoch: 1,
             kind: Kind::Bound,
             memory: Vec::new(),
             description: vec![1, 2, 3],
@@ -222,6 +241,9 @@ mod test {
             Plain::Chunk(vec![5; 9]),
             Plain::Message(Message::Offer { offer, check_only: true }),
             Plain::Message(Message::Abort("why".into())),
+            Plain::Message(Message::Commit { uuid: "u".into(), epoch: 7 }),
+            Plain::Message(Message::Off { uuid: "u".into(), epoch: 7, why: "w".into() }),
+            Plain::Message(Message::Taken(8)),
         ] {
             assert_eq!(Plain::from_bytes(&plain.to_bytes()), Ok(plain));
         }
