@@ -149,7 +149,7 @@ impl Plain {
 }
 
 /// Cuts a stream of bytes into frames.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
     /// Bytes at the front that were taken.

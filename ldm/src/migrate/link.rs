@@ -22,7 +22,7 @@ pub enum Arrival {
 }
 
 /// One end.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Link {
     /// Keys to seal with and to open with, once both nonces are known.
     keys: Option<(Keys, Keys)>,

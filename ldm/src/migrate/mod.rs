@@ -179,6 +179,10 @@ impl Default for Config {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod explore;
+#[cfg(test)]
 mod test;
 #[cfg(test)]
 mod testing;

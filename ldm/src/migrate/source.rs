@@ -97,6 +97,7 @@ enum Stage {
 }
 
 /// The source of one migration.
+#[derive(Clone, Debug)]
 pub struct Source {
     config: Config,
     request: Request,

@@ -83,6 +83,7 @@ enum Owed {
 }
 
 /// The target of one migration.
+#[derive(Clone, Debug)]
 pub struct Target {
     config: Config,
     host: String,
