@@ -163,7 +163,7 @@ impl Running {
     pub fn keep(&self, host: &str) -> Result<ControlV1, String> {
         let (migrations, journal) = self.moves.keep();
         let manager = self.manager.keep()?;
-        let (disks, consoles) = self.services.save()?;
+        let (disks, consoles) = self.services.keep()?;
         let (host, restarts) = (host.to_owned(), self.restarts);
         Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
     }

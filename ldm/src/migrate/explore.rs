@@ -201,7 +201,7 @@ impl Machine {
                 }
             }
             HvRequest::PagesZero { pages, .. } => {
-                pages.iter().for_each(|page| drop(guest.memory.insert(page.0, 0)));
+                guest.memory.extend(pages.iter().map(|page| (page.0, 0)));
             }
             HvRequest::Suspend(_) => guest.running = false,
             HvRequest::Resume(_) if guest.running => return Err("it runs".into()),
