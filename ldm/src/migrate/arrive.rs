@@ -22,6 +22,7 @@ const BUFFER_BYTES: u64 = (compress::CHUNK_PAGES * PAGE) as u64;
 const ACK_CHUNKS: u64 = 8;
 
 /// Takes chunks in.
+#[derive(Clone, Debug)]
 pub struct Arriver {
     config: Config,
     free: Vec<Ra>,
@@ -45,6 +46,7 @@ pub struct Arriver {
 }
 
 /// Pages of a chunk at the crypto units.
+#[derive(Clone, Debug)]
 struct Hashing {
     chunk: u64,
     pages: Vec<u32>,

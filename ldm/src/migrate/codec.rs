@@ -48,13 +48,30 @@ pub enum Message {
     /// Target: it has the same digest, and the state is loaded.
     Verified,
     /// Source: the domain is yours. Said again over a new connection when no answer
-    /// came.
-    Commit,
+    /// came, perhaps much later.
+    Commit {
+        /// The domain's UUID: who has forgotten the migration may know the domain.
+        uuid: String,
+        /// Its epoch from now on.
+        epoch: u64,
+    },
     /// Target: it runs here (or is bound or inactive here, as it was).
     Committed,
-    /// Target, to *commit* or *abort*: I do not have it, and will not run it.
+    /// Source: it is off; the domain stays. Said again over a new connection, until it
+    /// is answered.
+    Off {
+        /// The domain's UUID.
+        uuid: String,
+        /// Its epoch at the source.
+        epoch: u64,
+        /// Why.
+        why: String,
+    },
+    /// Target, to *commit* or *off*: I do not have it, and will not run it.
     NotHere,
-    /// Either: it is off, for this reason.
+    /// Target, to *off*: I have it, at this epoch, by an operator's word.
+    Taken(u64),
+    /// Target: it is off, for this reason.
     Abort(String),
 }
 
@@ -94,7 +111,7 @@ impl Plain {
 }
 
 /// Cuts a stream of bytes into frames.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Frames {
     bytes: Vec<u8>,
     /// Bytes at the front that were taken.
@@ -173,6 +190,8 @@ mod test {
         let offer = Offer {
             name: "rover".into(),
             new_name: None,
+            uuid: "0c0ffee0-0000-4000-8000-000000000001".into(),
+            epoch: 1,
             kind: Kind::Bound,
             memory: Vec::new(),
             description: vec![1, 2, 3],
@@ -181,6 +200,9 @@ mod test {
             Plain::Chunk(vec![5; 9]),
             Plain::Message(Message::Offer { offer, check_only: true }),
             Plain::Message(Message::Abort("why".into())),
+            Plain::Message(Message::Commit { uuid: "u".into(), epoch: 7 }),
+            Plain::Message(Message::Off { uuid: "u".into(), epoch: 7, why: "w".into() }),
+            Plain::Message(Message::Taken(8)),
         ] {
             assert_eq!(Plain::from_bytes(plain.clone().into_bytes()), Ok(plain));
         }

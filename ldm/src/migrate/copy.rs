@@ -30,6 +30,7 @@ const OUTBOX_BYTES: usize = 4 << 20;
 const SEALING: usize = 64;
 
 /// Copies rounds of pages.
+#[derive(Clone, Debug)]
 pub struct Copier {
     config: Config,
     guest: GuestId,

@@ -37,6 +37,7 @@
 //! transcript; RFC 5869 (HKDF).
 
 use super::Refusal;
+use super::journal::ticket;
 use super::seal::{self, Session};
 use hmac::Mac;
 use rand_chacha::ChaCha20Rng;
@@ -139,7 +140,8 @@ struct Answer {
 /// An end's side of the exchange.
 #[derive(Clone, Debug)]
 pub struct Own {
-    /// The password of the target.
+    /// The password of the target; at a source that asks about an old migration, its
+    /// [`ticket`].
     pub password: String,
     /// Fresh randomness.
     pub entropy: [u8; 32],
@@ -150,11 +152,11 @@ pub struct Own {
 }
 
 impl Own {
-    fn begin(&self, role: u8) -> (Exchange, Share) {
+    fn begin(&self, role: u8, secret: &str) -> (Exchange, Share) {
         let number = self.connection.to_be_bytes();
         let seed = Sha256::digest([&self.entropy[..], b"exchange", &[role], &number].concat());
         let random = ChaCha20Rng::from_seed(seed.into());
-        let password = Password::new(&self.password);
+        let password = Password::new(secret);
         let (source, target) =
             (Identity::new(b"migration source"), Identity::new(b"migration target"));
         let (exchange, message) = match role {
@@ -174,7 +176,7 @@ pub fn no_version() -> Vec<u8> {
 }
 
 /// A connection's first frames, as far as they have come.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub enum Handshake {
     /// Nobody has begun, or it is over.
     #[default]
@@ -187,13 +189,16 @@ pub enum Handshake {
     Answered(Answered),
 }
 
-/// A source that has said hello.
+/// A source that has said hello. The exchange comes of what it has of its own, so it is
+/// begun again when the answer is there.
+#[derive(Clone, Debug)]
 pub struct Called {
-    exchange: Exchange,
+    own: Own,
     hello: Vec<u8>,
 }
 
 /// A target that has answered.
+#[derive(Clone, Debug)]
 pub struct Answered {
     hello: Hello,
     common: Common,
@@ -211,11 +216,18 @@ pub struct Met {
 }
 
 /// What comes of the exchange and the first two frames.
+#[derive(Clone)]
 struct Common {
     session: Session,
     transcript: [u8; 32],
     source_key: [u8; 32],
     target_key: [u8; 32],
+}
+
+impl std::fmt::Debug for Common {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Common").field("session", &self.session).finish_non_exhaustive()
+    }
 }
 
 impl Common {
@@ -253,10 +265,10 @@ impl Handshake {
     /// A source begins: its hello.
     #[must_use]
     pub fn call(own: &Own, migration: [u8; 16], fresh: bool) -> (Self, Vec<u8>) {
-        let (exchange, share) = own.begin(SOURCE_ROLE);
+        let (_, share) = own.begin(SOURCE_ROLE, &own.password);
         let hello = Hello { share, host: own.host.clone(), migration, fresh };
         let hello = hello.to_frame(VERSIONS);
-        (Self::Called(Called { exchange, hello: hello.clone() }), hello)
+        (Self::Called(Called { own: own.clone(), hello: hello.clone() }), hello)
     }
 
     /// A whole frame has come; `reply` is what goes back, even if the connection ends
@@ -292,7 +304,9 @@ impl Own {
             }
         })?;
         let version = VERSIONS.agree(versions).ok_or(Refusal::Version)?.to_be_bytes();
-        let (exchange, share) = self.begin(TARGET_ROLE);
+        let ticket = ticket(&self.password, &hello.migration);
+        let secret = if hello.fresh { &self.password } else { &ticket };
+        let (exchange, share) = self.begin(TARGET_ROLE, secret);
         let answer = Answer { share, host: self.host.clone() };
         let body = postcard::to_allocvec(&answer).unwrap_or_default();
         let mut answer = framed(&[&VERSIONS.to_preface(), &version, &body, &[0; PROOF_BYTES]]);
@@ -316,7 +330,8 @@ impl Called {
         let (body, proof) = rest.split_last_chunk::<PROOF_BYTES>().ok_or(Refusal::Malformed)?;
         let answer: Answer = whole(body)?;
         let frames = [&self.hello, &frame[..frame.len() - PROOF_BYTES]];
-        let common = Common::derive(self.exchange, TARGET_ROLE, &answer.share, frames)?;
+        let (exchange, _) = self.own.begin(SOURCE_ROLE, &self.own.password);
+        let common = Common::derive(exchange, TARGET_ROLE, &answer.share, frames)?;
         common.check(&common.target_key, proof)?;
         *reply = framed(&[&common.prove(&common.source_key)]);
         Ok(Met { session: common.session, host: answer.host, hello: None })

@@ -24,7 +24,7 @@ pub enum Arrival {
 }
 
 /// One end.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Link {
     handshake: Handshake,
     /// Keys to seal with and to open with, once the ends have met.

@@ -25,12 +25,19 @@
 //!            destroy what is left   ◀──────        committed
 //! ```
 //!
-//! **Who owns the domain.** Until the source has sent *commit*, the source: every
-//! failure ends with the domain running there, its dirty log off, the shell gone.
-//! From then on the source never runs it again unless the target says that it
+//! **What is durable.** Before an end says anything that the other may rely on, it has
+//! it in its [`journal`]; and an end that begins again goes on from there.
+//!
+//! **Who owns the domain.** Until the source begins to write *commit* into its journal,
+//! the source: every failure ends with the domain running there, its dirty log off, the
+//! shell gone. From then on the source never runs it again unless the target says that it
 //! does not have it. A source that lost the wire after *commit* asks over a new
 //! connection ([`Source::wants_connection`]); a target that has said *verified*
-//! keeps the shell until it is told.
+//! keeps the shell until it is told, or until an operator takes the domain over.
+//!
+//! **Epochs.** A domain has an epoch, which rises whenever it changes hands. Whoever has
+//! it at the highest epoch has it: an offer of an older one is refused, and an owner
+//! that hears of a newer one gives up.
 //!
 //! A domain that is not active has no memory to send: after *prepare* comes
 //! hand-off.
@@ -51,7 +58,9 @@ pub mod cost;
 pub mod fixed_time;
 pub mod handshake;
 mod in_order;
+pub mod journal;
 mod link;
+pub(crate) mod mutant;
 pub mod pages;
 pub mod port;
 pub mod rounds;
@@ -180,6 +189,10 @@ impl Default for Config {
     }
 }
 
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod explore;
 #[cfg(test)]
 mod test;
 #[cfg(test)]

@@ -135,6 +135,8 @@ fn messages(dice: &mut Dice) {
             let offer = Offer {
                 name: text(dice),
                 new_name: dice.hit(2).then(|| text(dice)),
+                uuid: text(dice),
+                epoch: dice.bits(),
                 kind: dice.one(&[Kind::Inactive, Kind::Bound, Kind::Active]),
                 memory: stretches(dice),
                 description: dice.bytes(length),
