@@ -293,8 +293,7 @@ impl Moves {
     /// Goes on with a domain that was to leave, whose last entry is one of these.
     fn recall_source(&mut self, ends: &mut Ends<'_>, wanted: impl Fn(State) -> bool) -> bool {
         let Ok(ledger) = self.paper.ledger() else { return false };
-        let all: Vec<&EntryV1> =
-            ledger.departures().filter(|entry| wanted(entry.state)).collect();
+        let all: Vec<&EntryV1> = ledger.departures().filter(|entry| wanted(entry.state)).collect();
         let next = all.iter().find(|entry| entry.uuid > self.told).or(all.first());
         let Some(entry) = next.map(|entry| (*entry).clone()) else { return false };
         self.told.clone_from(&entry.uuid);

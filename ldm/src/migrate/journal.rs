@@ -51,9 +51,7 @@ const HEADER_BYTES: usize = 20;
 const DIGEST_BYTES: usize = 32;
 
 /// What an entry says.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Source, before its offer: if nothing follows, the domain stays.
     Leaving,
@@ -84,10 +82,7 @@ impl State {
     /// Does the end that a domain leaves write it?
     #[must_use]
     pub const fn is_source(self) -> bool {
-        matches!(
-            self,
-            Self::Leaving | Self::Commit | Self::Off | Self::Stays | Self::Released
-        )
+        matches!(self, Self::Leaving | Self::Commit | Self::Off | Self::Stays | Self::Released)
     }
 
     /// May what was written before it be forgotten, but the epoch?
@@ -168,8 +163,9 @@ impl EntryV1 {
 /// migration only.
 #[must_use]
 pub fn ticket(password: &str, migration: &[u8; 16]) -> String {
-    let digest =
-        Sha256::digest([b"ldom migration ticket", migration.as_slice(), password.as_bytes()].concat());
+    let digest = Sha256::digest(
+        [b"ldom migration ticket", migration.as_slice(), password.as_bytes()].concat(),
+    );
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -366,9 +362,15 @@ fn read(rest: &mut &[u8], number: u64) -> Result<EntryV1, Damage> {
     let torn = Damage::Torn { entry: number, bytes: all.len() };
     let Some(header) = all.get(..HEADER_BYTES) else {
         let begins = &MAGIC[..all.len().min(MAGIC.len())];
-        return Err(if all.starts_with(begins) { torn } else { altered("it begins with another word") });
+        return Err(if all.starts_with(begins) {
+            torn
+        } else {
+            altered("it begins with another word")
+        });
     };
-    let word = |at: usize| header[at..at + 4].iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte));
+    let word = |at: usize| {
+        header[at..at + 4].iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte))
+    };
     if !header.starts_with(MAGIC) {
         return Err(altered("it begins with another word"));
     }

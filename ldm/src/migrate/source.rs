@@ -350,7 +350,8 @@ impl Source {
 
     /// Stops it, if it is not too late.
     pub fn cancel(&mut self, io: &mut Io<'_>) -> Result<(), String> {
-        if mutant::is(Mutant::CancelsCommit) && matches!(self.stage, Stage::Write(_, State::Commit)) {
+        if mutant::is(Mutant::CancelsCommit) && matches!(self.stage, Stage::Write(_, State::Commit))
+        {
             self.commit_begun = false;
         }
         if self.commit_begun || self.is_over() {

@@ -110,11 +110,7 @@ fn entries_that_are_missing_doubled_or_in_another_order_are_noticed() {
     let store = store();
     let length = |n: u64| {
         let mut front = Store::default();
-        let states = [
-            (State::Leaving, "a", 1),
-            (State::Commit, "a", 1),
-            (State::Reserved, "b", 4),
-        ];
+        let states = [(State::Leaving, "a", 1), (State::Commit, "a", 1), (State::Reserved, "b", 4)];
         for &(state, uuid, epoch) in states.iter().take(n as usize) {
             front.append(entry(state, uuid, epoch)).unwrap();
         }
