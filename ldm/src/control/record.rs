@@ -72,11 +72,11 @@ impl Recalled {
     /// The record again.
     ///
     /// # Errors
-    /// As [`Manager::save`].
+    /// As [`Manager::keep`].
     pub fn save(&self, host: &str) -> Result<ControlV1, String> {
         let Self { restarts, migrations, journal, manager, remembered } = self;
         let (disks, consoles) = remembered.save();
-        let (host, manager) = (host.to_owned(), manager.save()?);
+        let (host, manager) = (host.to_owned(), manager.keep()?);
         let (restarts, migrations, journal) = (*restarts, *migrations, journal.clone());
         Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
     }
@@ -151,5 +151,7 @@ fn channels(model: &ModelV1, is: impl Fn(&Device) -> bool) -> BTreeSet<LdcId> {
     links.map(|link| link.service).collect()
 }
 
+#[cfg(test)]
+mod journal_test;
 #[cfg(test)]
 mod test;

@@ -12,7 +12,7 @@
 //! and nothing is lost by not trying other orders; crashes fall between any two.
 //!
 //! **Rules.** In every state: the domain runs at one end at most, and only where that end's
-//! journal lets it; at most one journal does. In every state in which nothing is left to
+//! journal lets it; at most one journal does; and what one gave away, the other can run. In every state in which nothing is left to
 //! happen: it runs at one end, with the memory that it believes to have, and nothing of
 //! it is at the other.
 
@@ -25,7 +25,7 @@ use super::port::{
     Status, Tag, Ticket, Used, Wire,
 };
 use super::seal::{self, Keys};
-use super::testing::{UUID, owns};
+use super::testing::{UUID, given_to_somebody, owns};
 use super::{Buffers, Config, Refusal, Request, Source, Target};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,7 +41,7 @@ const GUEST: GuestId = GuestId(3);
 const TIMER: u64 = 1;
 const PAGES: u64 = 1;
 /// States beyond which it gives up.
-const STATES_MAX: usize = 60_000;
+const STATES_MAX: usize = 400_000;
 
 /// The ports of one end. A page of the arena holds its first eight bytes only.
 #[derive(Clone, Debug, Default)]
@@ -673,6 +673,9 @@ impl State {
         if a.owns() && b.owns() {
             return Err("both journals let it run".into());
         }
+        if !given_to_somebody(a.book.store.ledger(), b.book.store.ledger()) {
+            return Err("it was given to nobody".into());
+        }
         match self.ends.iter().position(|end| end.runs() && !end.owns()) {
             Some(at) => Err(format!("it runs at end {at}, whose journal does not let it")),
             None => Ok(()),
@@ -764,18 +767,26 @@ fn explore(faults: u8, writes: u8, cancels: u8) -> Result<Seen, String> {
 
 #[test]
 fn whatever_happens_there_is_one_owner_and_in_the_end_it_runs() {
-    for (faults, writes, cancels) in [(0, 1, 1), (1, 1, 1), (2, 0, 0)] {
+    look(&[(0, 1, 1), (1, 1, 0), (1, 0, 1)]);
+}
+
+#[test]
+#[ignore = "minutes"]
+fn whatever_happens_twice_there_is_one_owner_and_in_the_end_it_runs() {
+    look(&[(2, 0, 0)]);
+}
+
+fn look(all: &[(u8, u8, u8)]) {
+    for &(faults, writes, cancels) in all {
         let seen = explore(faults, writes, cancels).unwrap();
         println!("{faults} faults, {writes} writes, {cancels} cancellations: {seen:?}");
-        assert!(
-            seen.states > 30 && seen.homes.iter().all(|&home| home > 0 || faults + cancels == 0)
-        );
+        assert!(seen.states > 1000 && seen.homes.iter().all(|&home| home > 0), "{seen:?}");
     }
 }
 
 fn dies(mutant: Mutant, (faults, writes, cancels): (u8, u8, u8), why: &str) {
     let found = with(mutant, || explore(faults, writes, cancels)).expect_err("it lives");
-    assert!(found.contains(why), "{mutant:?}: {found}");
+    assert!(found.contains(why) && !found.contains("states"), "{mutant:?}: {found}");
 }
 
 #[test]
@@ -785,7 +796,7 @@ fn mutant_commit_is_said_before_it_is_durable() {
 
 #[test]
 fn mutant_verified_is_said_before_it_is_durable() {
-    dies(Mutant::VerifiedBeforeDurable, (2, 0, 0), "");
+    dies(Mutant::VerifiedBeforeDurable, (0, 0, 0), "given to nobody");
 }
 
 #[test]
@@ -795,7 +806,7 @@ fn mutant_it_runs_before_that_is_durable() {
 
 #[test]
 fn mutant_not_here_is_said_before_it_is_durable() {
-    dies(Mutant::NotHereBeforeDurable, (2, 0, 0), "");
+    dies(Mutant::NotHereBeforeDurable, (1, 0, 1), "");
 }
 
 #[test]
@@ -815,7 +826,7 @@ fn mutant_a_commit_that_is_being_written_is_cancelled() {
 
 #[test]
 fn mutant_what_was_prepared_is_forgotten() {
-    dies(Mutant::PreparedForgotten, (1, 0, 0), "");
+    dies(Mutant::PreparedForgotten, (1, 0, 0), "given to nobody");
 }
 
 #[test]

@@ -430,6 +430,17 @@ pub(crate) fn owns(ledger: &super::journal::Ledger, what: Option<&str>) -> bool 
     came || what == Some("domain") && !ledger.departures().any(left)
 }
 
+/// Has a target that can run the domain whatever a source's journal gave away?
+pub(crate) fn given_to_somebody(
+    source: &super::journal::Ledger,
+    target: &super::journal::Ledger,
+) -> bool {
+    let given = source.departures().any(|own| own.state == State::Commit);
+    let ready =
+        |own: &EntryV1| matches!(own.state, State::Prepared | State::Activated | State::Here);
+    !given || target.arrivals().any(ready)
+}
+
 /// When somebody's software ends: at the `at`th moment, counted over both ends. Moments
 /// are before and after an entry is durable, and before and after a message arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -786,6 +797,8 @@ impl World {
         let owners = [self.ends[0].owns(), self.ends[1].owns()];
         let forced = self.ends[1].journal.store.ledger().seen(UUID) > 2;
         assert!(forced || self.lenient || owners != [true, true], "both may run it");
+        let journals = self.ends.each_ref().map(|end| end.journal.store.ledger());
+        assert!(given_to_somebody(journals[0], journals[1]), "it was given to nobody");
         let allowed = |end: usize| !self.ends[end].runs() || owners[end];
         assert!(allowed(0) && allowed(1), "it runs where it may not: {owners:?}");
     }
