@@ -93,7 +93,10 @@ impl Paper {
 
     /// The next entry that is durable, or that never will be.
     pub fn take(&mut self, now: SimTime) -> Option<(Writer, Tag, Result<(), String>)> {
-        let Writing { tag, writer, entry, .. } = self.writing.pop_front_if(|own| own.due <= now)?;
+        if self.writing.front().is_none_or(|own| own.due > now) {
+            return None;
+        }
+        let Writing { tag, writer, entry, .. } = self.writing.pop_front()?;
         let result = match &mut self.store {
             Ok(store) => store.append(entry).map_err(|damage| damage.to_string()),
             Err((_, damage)) => Err(damage.to_string()),
