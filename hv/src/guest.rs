@@ -198,6 +198,9 @@ pub struct Guest {
     pub stirred: BTreeSet<LdcId>,
     /// Its console has something for the boundary.
     pub console_stirred: bool,
+    /// What it has written waits until it goes on: its state was given away, or came from
+    /// elsewhere, and only one of the two may write it.
+    pub console_held: bool,
     /// Control words for crypto units: core and words.
     pub crypto_words: Vec<(sun4v::id::CoreId, Vec<crate::platform::ControlWord>)>,
     /// Operations for modular arithmetic units.

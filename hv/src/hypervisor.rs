@@ -398,6 +398,13 @@ impl Hypervisor {
         }
         guest.soft_news |= guest.soft_state != SoftState::default();
         guest.soft_state = SoftState::default();
+        if std::mem::take(&mut guest.console_held)
+            && let Some(console) = &mut guest.console
+        {
+            // It goes on elsewhere and writes it there.
+            (console.blocked, guest.console_stirred) = (false, true);
+            console.output.clear();
+        }
         guest.state = GuestState::Stopped;
         guest.suspended = None;
         guest.state_news = true;
@@ -543,7 +550,7 @@ impl Guest {
     fn has_work(&self) -> bool {
         !self.deferred.is_empty()
             || !self.stirred.is_empty()
-            || self.console_stirred
+            || (self.console_stirred && !self.console_held)
             || self.state_news
             || self.soft_news
             || self.tod_news

@@ -14,7 +14,6 @@ use sun4v::hcall::nr;
 use sun4v::hvctl::migrate::{Buffer, Request};
 use sun4v::hvctl::{Detail, Status};
 use sun4v::hvmd::PcieBusConf;
-use sun4v::id::VcpuId;
 use sun4v::record::alter::altered;
 use sun4v::record::{StrandV1, decode, encode};
 
@@ -27,33 +26,7 @@ const ROOM: Buffer = Buffer { guest: 1, buffer: Ra(STATE), bytes: 0x1_0000 };
 fn busy() -> Chassis {
     let mut chassis = Chassis::open(&with_devices(HERE));
     chassis.start_rover();
-    chassis.lab.caller = (ROVER, VcpuId(0));
-    for (group, major) in [(1, 1), (2, 1), (0x100, 1), (0x203, 1), (0x204, 1)] {
-        chassis.lab.core(0, [group, major, 9, 0, 0]);
-    }
-    let list: Vec<u8> = [BASE, BASE + 0x4000, 0x4000_0000]
-        .iter()
-        .flat_map(|page: &u64| page.to_be_bytes())
-        .collect();
-    chassis.lab.poke(BASE + 0x1000, &list);
-    for (nr, args) in [
-        (nr::pci_iommu_map, [0, 0x100, 3, 2, BASE + 0x1000]),
-        (nr::pci_msiq_conf, [0, 3, BASE + 0x6000, 128, 0]),
-        (nr::pci_msiq_setvalid, [0, 3, 1, 0, 0]),
-        (nr::pci_msiq_sethead, [0, 3, 0x1c0, 0, 0]),
-        (nr::pci_msiq_setstate, [0, 9, 1, 0, 0]),
-        (nr::pci_msi_setmsiq, [0, 200, 3, 1, 0]),
-        (nr::pci_msi_setvalid, [0, 200, 1, 0, 0]),
-        (nr::pci_msg_setmsiq, [0, 0x30, 3, 0, 0]),
-        (nr::n2piu_set_perfreg, [0, 5, 77, 0, 0]),
-        (nr::intr_settarget, [27, 1, 0, 0, 0]),
-        (nr::intr_setenabled, [27, 1, 0, 0, 0]),
-        (nr::niu_rx_lp_set, [4, 1, BASE + 0x8000, 0x2000, 0]),
-        (nr::niu_tx_lp_set, [4, 0, 0x4000_0000, 0x1_0000, 0]),
-        (nr::intr_setstate, [0x93, 2, 0, 0, 0]),
-    ] {
-        chassis.rover(0, nr, args);
-    }
+    chassis.set_up_devices();
     chassis
 }
 

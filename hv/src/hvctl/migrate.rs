@@ -9,7 +9,9 @@
 //! end. What it had asked of the hypervisor is done before the suspend is answered,
 //! and so is what its crypto units were doing, which is why that reply may come later
 //! than the command. When it goes on, on either chassis, every channel of it reads
-//! RESET once, at both ends, and rings: drivers begin anew. Packets that it had not
+//! RESET once, at both ends, and rings: drivers begin anew. What it has written to its
+//! console comes out while it is suspended, but only until its state is given away: from then
+//! on it is for whoever lets the guest go on. Packets that it had not
 //! got rid of are dropped, as a reset drops them; those that it had received stay.
 
 use super::Message;
@@ -291,6 +293,7 @@ impl Hypervisor {
             endpoint.tx.head = endpoint.tx.tail;
         }
         guest.console_stirred |= guest.console.is_some();
+        guest.console_held = false;
         self.republish(id, machine);
         self.reconnect(id, machine);
         let Some(guest) = self.guest_mut(id) else { return };
@@ -319,6 +322,9 @@ impl Hypervisor {
             return Err((Status::Invalid, Detail::BufferTooSmall, needed));
         }
         machine.memory().write(place, &bytes);
+        if let Some(guest) = self.guest_mut(id) {
+            guest.console_held = true;
+        }
         Ok(needed)
     }
 
@@ -341,6 +347,7 @@ impl Hypervisor {
             return Err(invalid(Detail::StateRefused));
         }
         guest.begin_figures(machine);
+        guest.console_held = true;
         guest.state = GuestState::Suspended;
         guest.state_news = true;
         Ok(0)

@@ -192,7 +192,7 @@ impl Hypervisor {
             .guests
             .values()
             .flatten()
-            .filter(|guest| guest.console_stirred)
+            .filter(|guest| guest.console_stirred && !guest.console_held)
             .map(|guest| guest.id)
             .collect();
         for id in stirred {

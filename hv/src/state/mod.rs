@@ -72,7 +72,10 @@ impl Guest {
         bytes
     }
 
-    pub(crate) fn record(&self) -> GuestV1 {
+    /// Its own record, without those of its strands: what would be saved of it now. Clocks
+    /// stand where it was suspended, at zero if it was not.
+    #[must_use]
+    pub fn record(&self) -> GuestV1 {
         let Self {
             // The chassis's: the new one has its own.
             id: _,
@@ -90,6 +93,7 @@ impl Guest {
             mau_work: _,
             stirred: _,
             console_stirred: _,
+            console_held: _,
             state_news: _,
             soft_news: _,
             tod_news: _,

@@ -3,6 +3,7 @@
 
 use super::Schema;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The record with one leaf altered, for each leaf and each way to alter it: where and how,
 /// and the record. A value that the field's own type cannot hold is left out.
@@ -11,6 +12,32 @@ pub fn altered<S: Schema>(record: &S) -> Vec<(String, S)> {
     let value = serde_json::to_value(record).unwrap_or_default();
     let all = alterations(&value).into_iter();
     all.filter_map(|(path, value)| Some((path, serde_json::from_value(value).ok()?))).collect()
+}
+
+/// Fields of which the record has no value: options that are none and lists that are empty,
+/// wherever they occur. An alteration of what is in them was not tried then. Places in lists
+/// are not told apart.
+#[must_use]
+pub fn hollow<S: Schema>(record: &S) -> Vec<String> {
+    let mut full = BTreeMap::new();
+    look(&serde_json::to_value(record).unwrap_or_default(), "", &mut full);
+    full.into_iter().filter(|(_, full)| !full).map(|(path, _)| path).collect()
+}
+
+fn look(value: &Value, path: &str, full: &mut BTreeMap<String, bool>) {
+    let mut note = |is: bool| *full.entry(path.to_owned()).or_default() |= is;
+    match value {
+        Value::Null => note(false),
+        Value::Array(items) => {
+            note(!items.is_empty());
+            items.iter().for_each(|item| look(item, &format!("{path}[]"), full));
+        }
+        Value::Object(fields) => {
+            note(true);
+            fields.iter().for_each(|(name, field)| look(field, &format!("{path}.{name}"), full));
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => note(true),
+    }
 }
 
 fn alterations(value: &Value) -> Vec<(String, Value)> {

@@ -181,10 +181,15 @@ impl Cpus for Domain {
             .map_or(SimTime::ZERO, |index| SimTime::of_ticks(self.seats[index].strand.busy, T2_HZ))
     }
     fn save(&self, vcpu: VcpuId) -> StrandV1 {
-        self.index(vcpu).map_or_else(
-            || StrandV1 { stopped: true, ..StrandV1::default() },
-            |index| self.seats[index].strand.save(),
-        )
+        let Some(index) = self.index(vcpu) else {
+            return StrandV1 { stopped: true, ..StrandV1::default() };
+        };
+        // A compare that was reached while it waited for a call has matched, although it has
+        // not looked yet; whoever loads the record takes what is past for seen.
+        let mut strand = self.seats[index].strand.clone();
+        strand.tick = strand.tick.max(self.tick());
+        strand.match_compares();
+        strand.save()
     }
     fn load(&mut self, vcpu: VcpuId, state: &StrandV1) -> Result<(), LoadError> {
         let (tick, offset) = (self.tick(), self.clock.offset);
