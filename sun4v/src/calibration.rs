@@ -158,7 +158,7 @@ figures! {
     PEAK_SHA1 = 32, "Gbit/s of 8 units at 1.4 GHz", Published, "the same";
     PEAK_SHA256 = 41, "Gbit/s of 8 units at 1.4 GHz", Published, "the same";
     REDUCE_CYCLES = 4, "cycles a word", Estimated,
-        "the subtraction that ends a modular product: two reads, a subtraction, a write";
+        "a word of the subtraction that ends a modular product: the steps of the T1 unit";
 
     // The lab.
     DISK_CALL = 50, "us", Chosen,

@@ -217,4 +217,4 @@ fn names(facts: &[Fact], is: impl Fn(&Fact) -> bool) -> BTreeSet<&str> {
 #[cfg(test)]
 mod test;
 #[cfg(test)]
-mod testing;
+pub(in crate::lab) mod testing;
