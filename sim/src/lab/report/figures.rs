@@ -140,7 +140,7 @@ pub fn rounds(judged: &verdict::Report) -> String {
                 }
             }
             let text = format!(
-                "{:.1} MB in {:.3} s{}",
+                "{:.3} MB in {:.3} s{}",
                 round.packed_bytes as f64 / 1e6,
                 round.took_s.0.as_secs_f64(),
                 if round.suspended { ", standing still" } else { "" }
