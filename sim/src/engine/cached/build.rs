@@ -1,5 +1,6 @@
 //! From instructions to a block.
 
+use super::alternate;
 use super::block::{Block, INSNS_MAX, Link};
 use super::float::float as float_op;
 use super::memory;
@@ -62,6 +63,31 @@ macro_rules! by_kind {
     };
 }
 
+/// What executes a row that has no kind.
+fn by_row(row: Row) -> Handler {
+    match row {
+        Row::LdubA => alternate::lduba,
+        Row::LduhA => alternate::lduha,
+        Row::LduwA => alternate::lduwa,
+        Row::LdxA => alternate::ldxa,
+        Row::LdsbA => alternate::ldsba,
+        Row::LdshA => alternate::ldsha,
+        Row::LdswA => alternate::ldswa,
+        Row::StbA => alternate::stba,
+        Row::SthA => alternate::stha,
+        Row::StwA => alternate::stwa,
+        Row::StxA => alternate::stxa,
+        Row::LdtwA => alternate::load_pair,
+        Row::LddfA => alternate::block::<false>,
+        Row::StdfA => alternate::block::<true>,
+        Row::FalignData => alternate::vis::<{ Row::FalignData as usize }>,
+        Row::Fsrc1D => alternate::vis::<{ Row::Fsrc1D as usize }>,
+        Row::Fsrc2D => alternate::vis::<{ Row::Fsrc2D as usize }>,
+        Row::FzeroD => alternate::vis::<{ Row::FzeroD as usize }>,
+        _ => op::slow,
+    }
+}
+
 /// The op of an instruction that is no transfer.
 fn plain(insn: Insn, at: u8) -> Option<Op> {
     let Insn { kind, rd, rs1, rs2, imm } = insn;
@@ -79,7 +105,11 @@ fn plain(insn: Insn, at: u8) -> Option<Op> {
                 }
                 Row::Done => (trap::leave_trap, 1),
                 Row::Retry => (trap::leave_trap, 0),
-                _ => (op::slow, 0),
+                // Caches are coherent and memory is in order: nothing to do.
+                Row::Stbar | Row::Membar | Row::Flush | Row::Prefetch | Row::PrefetchA => {
+                    return None;
+                }
+                row => (by_row(row), 0),
             };
             Op { run, rd, a: insn.rd, b: 0, at, imm }
         }

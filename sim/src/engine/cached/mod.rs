@@ -18,6 +18,7 @@
 //!
 //! **Unsafe.** Room 2 of the ledger.
 
+mod alternate;
 mod block;
 mod build;
 mod float;

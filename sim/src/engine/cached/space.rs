@@ -126,7 +126,8 @@ impl Space {
         Ok(block)
     }
 
-    /// Makes the link by which the chain was left lead to `block`.
+    /// Makes the link by which the chain was left lead to `block`, unless a trap came
+    /// between the two.
     fn patch(&mut self, x: &mut Context<'_>, block: *mut Block, page: Option<usize>) {
         let link = std::mem::replace(&mut x.patch, std::ptr::null_mut());
         if link.is_null() {
@@ -135,6 +136,9 @@ impl Space {
         // SAFETY: the link is of the block that the chain ended in; nothing was freed
         // since, or `patch` would have been taken back.
         unsafe {
+            if (*link).pc != x.run.strand.pc {
+                return;
+            }
             let page = page.unwrap_or((*block).page);
             let within = (*x.block).page == page;
             (*link).block = block;

@@ -353,6 +353,26 @@ fn a_softint_that_a_mondo_sets_is_taken_whenever_the_mondo_comes() {
 }
 
 #[test]
+fn an_interrupt_between_two_blocks_is_no_way_from_one_to_the_other() {
+    // Two pages that lead to each other; once, at any tick of the first rounds, level 14.
+    // Were its handler entered again without a trap, RETRY would be illegal.
+    let (there, back) = (ORG + 0x4000, ORG + 0x2000);
+    let hop = |from: u64, to: u64| branch(8, false, (to as i32 - from as i32) / 4);
+    for first in 1..80 {
+        let mut bench = Bench::new(&[wrpr(8, 0), wrpr(6, 6), hop(ORG + 8, back), NOP]);
+        bench.write(back, &[add(18, 18, 1), add(18, 18, 1), hop(back + 8, there), NOP]);
+        bench.write(there, &[add(18, 18, 1), hop(there + 4, back), NOP]);
+        let level = TBA + u64::from(tt::INTERRUPT_LEVEL + 14) * 32;
+        bench.write(level, &[add(24, 24, 1), immediate(2, 0x30, 21, 0, 1), RETRY]);
+        let at = 0x1000;
+        bench.strand.tick = at - first;
+        bench.strand.tick_cmpr.write(at, at - first, 0);
+        assert_eq!(bench.run(at + 400), Exit::Budget, "at tick {first}");
+        assert_eq!((bench.r(24), bench.strand.tl), (1, 0), "at tick {first}");
+    }
+}
+
+#[test]
 fn time_goes_on_over_a_stop_and_what_was_armed_before_is_forgotten() {
     let mut bench = Bench::new(&[rdasr(4, G1), rdasr(24, G2), wrasr_g1(25), HCALL]);
     bench.strand.tick = 0x1000;
