@@ -69,15 +69,21 @@ int console_key(void)
 int console_wait(void)
 {
     int key;
-    u64 compare;
+    u64 compare, softint, began = stick_read();
 
     __asm__ volatile("rd %%asr25, %0" : "=r"(compare));
+    __asm__ volatile("rd %%softint, %0" : "=r"(softint));
     while ((key = console_key()) == KEY_NONE) {
         /* A match of the stick ends the yield, whether interrupts are on or not. */
         __asm__ volatile("wr %0, 0, %%asr25" ::"r"(stick_read() + LOOK_TICKS));
         hv_cpu_yield();
         __asm__ volatile("wr %0, 0, %%clear_softint" ::"r"((u64)SOFTINT_STICK));
     }
+    /* The comparison is a client's once there is one. What it has waited for may have come
+     * before us or while we waited, and does not come again: then it is due now. */
     __asm__ volatile("wr %0, 0, %%asr25" ::"r"(compare));
+    if (softint & SOFTINT_STICK ||
+        (!(compare & STICK_CMPR_DISABLE) && compare > began && compare <= stick_read()))
+        __asm__ volatile("wr %0, 0, %%set_softint" ::"r"((u64)SOFTINT_STICK));
     return key;
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Runs a tool of the host; `None`, loudly, when it is not there.
-fn tool(name: &str, arguments: &[&str]) -> Option<std::process::Output> {
+pub fn tool(name: &str, arguments: &[&str]) -> Option<std::process::Output> {
     match Command::new(name).args(arguments).output() {
         Ok(output) => Some(output),
         Err(why) => {
@@ -26,7 +26,7 @@ fn image(folder: &Path) -> Option<PathBuf> {
     Some(image)
 }
 
-fn digest(path: &Path) -> String {
+pub fn digest(path: &Path) -> String {
     use sha2::Digest;
     let bytes = std::fs::read(path).unwrap();
     sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -30,15 +30,6 @@ fn a_panic_is_told_and_a_kernel_may_start_again_after_it() {
     linux.kill();
 }
 
-#[test]
-fn a_command_of_the_kernels_command_line_ends_the_guest() {
-    let Some(guest) = guest("a command of the kernel's command line") else { return };
-    let linux = Session::linux(&guest, "run=true", &["--memory", "256M"]);
-    let (status, text) = linux.end();
-    assert_eq!(status, 0, "{text}");
-    assert!(text.contains("guest: exit 0"), "{text}");
-}
-
 /// A T2's hypervisor takes a guest's watchdog and does nothing when it ends.
 #[test]
 fn a_guests_watchdog_is_accepted_and_never_bites() {

@@ -6,7 +6,9 @@
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the host may")]
 
+mod bootdisk;
 mod boots;
+mod breaks;
 mod crypto;
 mod disk;
 mod life;
@@ -16,6 +18,8 @@ mod overlay;
 mod scenario;
 mod session;
 mod speed;
+mod start;
+mod usernet;
 
 use std::path::{Path, PathBuf};
 

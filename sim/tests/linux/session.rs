@@ -1,6 +1,8 @@
 //! A guest under `ldomlab boot`, and somebody who types and reads.
 
 use super::{Guest, ldomlab};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,9 +11,25 @@ use std::time::{Duration, Instant};
 /// How long a word may be waited for: the machines that run this are slow and shared.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// `ldomlab boot`, in step with the host's time.
+pub fn boot() -> Command {
+    let mut command = Command::new(ldomlab());
+    command.args(["boot", "--pace", "on"]);
+    command
+}
+
+/// `ldomlab boot` with Linux put beside the firmware.
+pub fn boot_linux(guest: &Guest, append: &str) -> Command {
+    let mut command = boot();
+    command.arg("--kernel").arg(&guest.kernel).arg("--initrd").arg(&guest.initrd);
+    command.args(["--append", &format!("console=ttyHV0 {append}")]);
+    command
+}
+
 /// A running guest.
 pub struct Session {
     child: Child,
+    input: Option<Box<dyn Write>>,
     output: Receiver<Vec<u8>>,
     /// Everything so far.
     pub text: String,
@@ -22,16 +40,30 @@ pub struct Session {
 impl Session {
     /// Starts Linux with these options beside kernel and RAM disk.
     pub fn linux(guest: &Guest, append: &str, options: &[&str]) -> Self {
-        let mut command = Command::new(ldomlab());
-        command.arg("boot").arg("--kernel").arg(&guest.kernel).arg("--initrd").arg(&guest.initrd);
-        command.args(["--pace", "on", "--append", &format!("console=ttyHV0 {append}")]);
-        command.args(options);
-        Self::start(&mut command)
+        Self::start(boot_linux(guest, append).args(options))
     }
 
     /// Starts a command whose output is read.
     pub fn start(command: &mut Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut session = Self::spawn(command.stdin(Stdio::piped()));
+        session.input = session.child.stdin.take().map(|pipe| Box::new(pipe) as Box<dyn Write>);
+        session
+    }
+
+    /// Starts a command with a person at its terminal; what it says is read all the same.
+    pub fn at_a_terminal(command: &mut Command) -> Self {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap();
+        let program = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let mut session = Self::spawn(command.stdin(program));
+        session.input = Some(Box::new(File::from(person)));
+        session
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, output) = channel();
         let pipes: [Box<dyn Read + Send>; 2] =
@@ -47,7 +79,7 @@ impl Session {
                 }
             });
         }
-        Self { child, output, text: String::new(), read: 0 }
+        Self { child, input: None, output, text: String::new(), read: 0 }
     }
 
     /// Takes in what has come, waiting for it no longer than `until`; false at the end.
@@ -78,7 +110,7 @@ impl Session {
 
     /// Types.
     pub fn send(&mut self, text: &str) {
-        let input = self.child.stdin.as_mut().unwrap();
+        let input = self.input.as_mut().unwrap();
         input.write_all(text.as_bytes()).and_then(|()| input.flush()).unwrap();
     }
 
@@ -109,7 +141,7 @@ impl Session {
     pub fn end(mut self) -> (i32, String) {
         let until = Instant::now() + PATIENCE;
         while self.take(until) {}
-        drop(self.child.stdin.take());
+        drop(self.input.take());
         let status = self.child.wait().unwrap();
         (status.code().unwrap_or(-1), std::mem::take(&mut self.text))
     }
