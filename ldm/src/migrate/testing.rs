@@ -742,7 +742,7 @@ impl World {
         self.away[end] = None;
         self.flying[end].clear();
         let journal = &mut self.ends[end].journal;
-        journal.store = Store::open(&journal.store.bytes().to_vec()).unwrap().0;
+        journal.store = Store::open(journal.store.bytes()).unwrap().0;
         if end == 0 {
             let entry = journal.store.ledger().departures().next().cloned();
             self.source = entry.and_then(|entry| {

@@ -108,9 +108,8 @@ pub fn evacuated(evidence: &Evidence<'_>) -> Finding {
         let Some(last) = left.filter_map(|one| one.answered).max() else {
             return not_measured(format!("{place} was switched off; nobody had left it"));
         };
-        let lists = evidence.lists.iter().filter(|list| list.place == place);
-        let Some(after) = lists.filter(|list| last <= list.time && list.time <= off).next_back()
-        else {
+        let mut lists = evidence.lists.iter().filter(|list| list.place == place);
+        let Some(after) = lists.rfind(|list| last <= list.time && list.time <= off) else {
             return not_measured(format!("{place}: no list before it was switched off"));
         };
         let guests = after.rows.iter().filter(|row| row.name != CONTROL).count();
