@@ -1,16 +1,12 @@
 //! What the services' work costs the control domain's strands.
 //!
 //! Cycles of one strand. None of them was measured on a T5x20: each is an estimate
-//! of the instructions on the path, taken at [`CYCLES_PER_INSTRUCTION`]; they are
-//! one table so that a measurement can replace an estimate in one place. None was
-//! chosen for what a run comes to.
+//! of the instructions on the path, taken at [`calibration::KERNEL_CYCLES`]; they are
+//! in [`sun4v::calibration`], so that a measurement can replace an estimate in one
+//! place. None was chosen for what a run comes to.
 
 use serde::{Deserialize, Serialize};
-
-/// Cycles an instruction of a kernel's I/O path takes a strand: T2 issues in
-/// order, and such code misses its 8 KiB data cache every few instructions (the
-/// second-level cache is 26 cycles away).
-pub const CYCLES_PER_INSTRUCTION: u64 = 3;
+use sun4v::calibration;
 
 /// Cycles by kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,17 +38,18 @@ pub struct Cost {
 
 impl Default for Cost {
     fn default() -> Self {
-        let instructions = |n: u64| n * CYCLES_PER_INSTRUCTION;
+        let instructions = |n: u64| n * calibration::KERNEL_CYCLES;
         Self {
-            mondo: instructions(1_500),
-            message: instructions(300),
-            frame: instructions(1_200),
-            disk_request: instructions(6_000),
-            rpc: instructions(5_000),
-            ip_frame: instructions(2_500),
-            copy_kib: instructions(256) + 16 * 2 * 26,
-            console_byte: instructions(100),
-            command: instructions(2_000_000),
+            mondo: instructions(calibration::MONDO),
+            message: instructions(calibration::LINK_MESSAGE),
+            frame: instructions(calibration::SWITCH_FRAME),
+            disk_request: instructions(calibration::DISK_REQUEST),
+            rpc: instructions(calibration::NFS_CALL),
+            ip_frame: instructions(calibration::IP_FRAME),
+            copy_kib: instructions(calibration::KIB_COPY)
+                + calibration::KIB_MISSES * calibration::L2_CYCLES,
+            console_byte: instructions(calibration::CONSOLE_BYTE),
+            command: instructions(calibration::MANAGER_COMMAND),
         }
     }
 }

@@ -137,3 +137,13 @@ fn the_project_speaks_of_itself_alone() {
         }
     }
 }
+
+#[test]
+fn the_book_lists_every_figure_of_the_calibration_with_its_origin() {
+    let chapter = fs::read_to_string(top().join("book/src/report.md")).unwrap();
+    for figure in sun4v::calibration::FIGURES {
+        let sun4v::calibration::Figure { name, value, unit, basis, origin } = figure;
+        let row = format!("| `{name}` | {value} | {unit} | {} | {origin} |\n", basis.name());
+        assert!(chapter.contains(&row), "not in the chapter: {row}");
+    }
+}

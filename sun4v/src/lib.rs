@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod calibration;
 mod code;
 pub mod ds;
 pub mod ereport;

@@ -175,6 +175,13 @@ pub fn parse(words: Vec<String>) -> Result<Verb, Usage> {
             "migration" => Ok(Verb::CancelMigration(words.last()?)),
             _ => Err(words.usage()),
         },
+        ("complete", _) => {
+            let force = has(&words.options("f")?, 'f');
+            match words.next()?.as_str() {
+                "migration" => Ok(Verb::CompleteMigration { force, domain: words.last()? }),
+                _ => Err(words.usage()),
+            }
+        }
         _ => edit(&mut words, &verb, &noun).map(Verb::Edit),
     }
 }

@@ -60,6 +60,7 @@ const SYNOPSES: &[(&str, &[&str])] = &[
             "migrate-domain [-f] [-n] [-p <password-file>] <source-ldom> \
              [<user>@]<target-host>[:<target-ldom>]",
             "cancel-operation migration <ldom>",
+            "complete-operation -f migration <ldom>",
         ],
     ),
     (

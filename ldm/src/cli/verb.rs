@@ -51,6 +51,13 @@ pub enum Verb {
     Migrate(Migrate),
     /// `cancel-operation migration`.
     CancelMigration(String),
+    /// `complete-operation migration`.
+    CompleteMigration {
+        /// `-f`.
+        force: bool,
+        /// Which domain.
+        domain: String,
+    },
 }
 
 /// Which domains a command is for.

@@ -9,6 +9,7 @@
 //! service ports, by endpoint ([`services::key`]).
 //! Tokens of timers: see [`timer`].
 
+pub mod journal;
 mod moves;
 mod network;
 mod noise;
@@ -45,6 +46,8 @@ mod timer {
     pub const SOURCE: u64 = 3;
     /// A domain that comes.
     pub const TARGET: u64 = 4;
+    /// An entry of the journal of migrations is durable.
+    pub const JOURNAL: u64 = 5;
 }
 
 /// What a control domain is told when it is made.
@@ -107,11 +110,15 @@ impl ControlDomain {
         Ok(Self { conf, running: None, recalled: Some(Box::new(recalled)) })
     }
 
-    /// What a life before has kept where a reset does not reach: all that another could
-    /// begin again from, if it stood still.
+    /// What a life before has kept where a reset does not reach: what its manager knew, and
+    /// the journal of its migrations. Work under way is lost, and its operators hear so.
     fn kept(&mut self, ports: &mut dyn Ports) -> Option<Box<Recalled>> {
         let running = self.running.take()?;
-        let record = running.save(&self.conf.inventory.host);
+        for operator in running.waiting_operators() {
+            let stderr = "The logical domain manager was restarted\n".to_owned();
+            ports.reply(operator, Reply { stderr, status: 1, ..Reply::default() });
+        }
+        let record = running.keep(&self.conf.inventory.host);
         let bytes = record.and_then(|record| record::save(&self.conf, record));
         let kept = bytes
             .and_then(|bytes| record::load(&self.conf, &bytes).map_err(|error| error.to_string()));

@@ -5,22 +5,30 @@
 //! about: a new one makes a new [`Target`], a question about an old one goes to the
 //! target that knows it. A source without a wire dials again and again.
 //!
+//! **Begun again.** [`Moves::recover`] reads the journal and goes on: with a domain that
+//! was leaving or coming, and with targets that have not been told that a migration is off.
+//! Those are told one after the other whenever no domain leaves; a new migration goes
+//! before.
+//!
 //! **The suspend.** Before a guest stands still its disks must: the request to
 //! suspend it waits here ([`Moves::take_notes`], [`Moves::disks_are_quiet`]) until
 //! nothing of it is under way at its volumes.
 
+use super::journal::{Paper, Writer};
 use super::network::Network;
 use crate::crypto::Units;
 use crate::manager::record::MIGRATION;
-use crate::migrate::codec::{Frames, Hello};
+use crate::migrate::codec::Frames;
+use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello};
+use crate::migrate::journal::{EntryV1, State};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
-    Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
+    Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
 };
-use crate::migrate::{Buffers, Config, Request, Source, TCP_PORT, Target};
+use crate::migrate::{Buffers, Config, Refusal, Request, Source, TCP_PORT, Target};
 use crate::stack::{Stack, TcpId, TcpState};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use sun4v::id::GuestId;
 use sun4v::native::{JobId, Ports};
@@ -34,6 +42,10 @@ const TAKE_BYTES: usize = 256 << 10;
 const REDIAL: SimTime = SimTime::secs(1);
 /// Attempts of a new migration before the target counts as unreachable.
 const DIALS: u32 = 3;
+/// Between two rounds of attempts to tell targets that a migration is off.
+const FAREWELL: SimTime = SimTime::secs(10);
+/// No command waits for it.
+const NOBODY: u64 = u64::MAX;
 /// The first of our own tags, for requests that wait; the hypervisor's are lower.
 const OWN_TAGS: u64 = 1 << 63;
 
@@ -86,8 +98,8 @@ pub struct MovesConf {
     pub password: String,
     /// Fresh randomness comes of it.
     pub seed: u64,
-    /// Tokens of the timers of the source and of the target.
-    pub timers: [u64; 2],
+    /// Tokens of the timers of the source, of the target and of the journal.
+    pub timers: [u64; 3],
     /// Memory for either.
     pub buffers: [Buffers; 2],
     /// The interface on which other control domains are.
@@ -147,12 +159,25 @@ pub struct Moves {
     own_tags: u64,
     /// Requests of the source that are not answered yet.
     source_tags: BTreeSet<Tag>,
+    paper: Paper,
+    /// The journal was read, and what it left to do was begun.
+    recovered: bool,
+    /// Addresses by name.
+    hosts: BTreeMap<String, Ipv4Addr>,
+    /// The domain whose target was last tried to be told, and when the next is.
+    told: String,
+    tell_at: SimTime,
 }
 
 impl Moves {
     /// None, and nobody listens yet.
-    pub fn new(conf: MovesConf) -> Self {
+    pub fn new(conf: MovesConf, hosts: BTreeMap<String, Ipv4Addr>, journal: &[u8]) -> Self {
         Self {
+            paper: Paper::new(journal, conf.timers[2]),
+            recovered: false,
+            hosts,
+            told: String::new(),
+            tell_at: SimTime::ZERO,
             conf,
             fresh: 0,
             outgoing: None,
@@ -170,7 +195,7 @@ impl Moves {
     ///
     /// # Errors
     /// Something moves.
-    pub fn save(&self) -> Result<u64, String> {
+    pub fn save(&self) -> Result<(u64, Vec<u8>), String> {
         let Self {
             // Told again.
             conf: _,
@@ -185,15 +210,144 @@ impl Moves {
             // Names what is under way; nothing is.
             own_tags: _,
             source_tags,
+            paper,
+            recovered,
+            // Told again.
+            hosts: _,
+            // Whoever is to be told is tried again.
+            told: _,
+            tell_at: _,
         } = self;
         // A target that has finished answers a source that asks again; that source
         // does not let its own domain be saved.
         let comes = incoming.as_ref().is_some_and(|incoming| !incoming.target.is_finished());
         let idle = notes.is_empty() && source_tags.is_empty();
-        if outgoing.is_some() || comes || waiting.is_some() || !idle {
+        // The journal goes on with one that only says farewell.
+        let goes = outgoing.as_ref().is_some_and(|out| !out.source.says_farewell());
+        let pending = !recovered && self.is_pending();
+        if goes || comes || waiting.is_some() || !idle || !paper.is_idle() || pending {
             return Err(MIGRATION.to_owned());
         }
-        Ok(*fresh)
+        Ok((*fresh, paper.kept()))
+    }
+
+    /// What is left when the software stops in the middle of things.
+    #[must_use]
+    pub fn keep(&self) -> (u64, Vec<u8>) {
+        (self.fresh, self.paper.kept())
+    }
+
+    /// Does the journal leave something to do besides telling targets?
+    fn is_pending(&self) -> bool {
+        let Ok(ledger) = self.paper.ledger() else { return false };
+        let goes = |entry: &EntryV1| matches!(entry.state, State::Leaving | State::Commit);
+        let comes = |entry: &EntryV1| !entry.state.is_finished();
+        ledger.departures().any(goes) || ledger.arrivals().any(comes)
+    }
+
+    /// Reads the journal and goes on from there, once the manager knows its machine.
+    pub fn recover(&mut self, ends: &mut Ends<'_>) {
+        if std::mem::replace(&mut self.recovered, true) {
+            return;
+        }
+        if let Some(complaint) = self.paper.take_complaint() {
+            ends.ports.log(complaint);
+        }
+        let Ok(ledger) = self.paper.ledger() else { return };
+        let arrival = ledger.arrivals().find(|entry| !entry.state.is_finished()).cloned();
+        if let Some(entry) = arrival {
+            self.recall_target(ends, &entry);
+        }
+        self.recall_source(ends, |state| matches!(state, State::Leaving | State::Commit));
+    }
+
+    fn recall_target(&mut self, ends: &mut Ends<'_>, entry: &EntryV1) {
+        let nic = self.conf.nic;
+        let entropy = self.entropy();
+        if let Some(found) = ends.manager.find(&entry.domain, &entry.uuid)
+            && let (Some(guest), Some(offer)) = (found.guest, &entry.offer)
+        {
+            self.notes.push(Note::Memory(guest, offer.memory.clone()));
+        }
+        let names = (self.conf.host.clone(), self.conf.password.clone());
+        let (config, buffers) = (self.conf.config, self.conf.buffers[1]);
+        let fresh = (entropy, self.conf.timers[1]);
+        let mut line = Line::default();
+        let mut gate = Gate::target(self, ends.hv);
+        let mut watch = Watch::new(ends.manager);
+        let Some(stack) = ends.network.stack(nic) else { return };
+        let mut wire = TcpWire { stack, line: &mut line, used: false };
+        let mut pen = gate.paper.pen(Writer::Target);
+        let mut io = Io {
+            ports: ends.ports,
+            wire: &mut wire,
+            hv: &mut gate.hv,
+            manager: &mut watch,
+            cipher: ends.units,
+            journal: &mut pen,
+        };
+        let target = Target::recall(config, names, fresh, buffers, entry, &mut io);
+        let memory = entry.offer.as_ref().map(|offer| offer.memory.clone()).unwrap_or_default();
+        self.incoming = Some(Incoming { target, line, memory });
+    }
+
+    /// Goes on with a domain that was to leave, whose last entry is one of these.
+    fn recall_source(&mut self, ends: &mut Ends<'_>, wanted: impl Fn(State) -> bool) -> bool {
+        let Ok(ledger) = self.paper.ledger() else { return false };
+        let all: Vec<&EntryV1> = ledger.departures().filter(|entry| wanted(entry.state)).collect();
+        let next = all.iter().find(|entry| entry.uuid > self.told).or(all.first());
+        let Some(entry) = next.map(|entry| (*entry).clone()) else { return false };
+        self.told.clone_from(&entry.uuid);
+        let address = self.hosts.get(&entry.peer).copied();
+        let address = address.or_else(|| entry.peer.parse().ok());
+        let fresh = (self.entropy(), self.conf.timers[0]);
+        let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
+        let (host, nic) = (self.conf.host.clone(), self.conf.nic);
+        let mut line = Line::default();
+        let mut gate = Gate::source(self, ends.hv);
+        let mut watch = Watch::new(ends.manager);
+        let Some(stack) = ends.network.stack(nic) else { return false };
+        let mut wire = TcpWire { stack, line: &mut line, used: false };
+        let mut pen = gate.paper.pen(Writer::Source);
+        let mut io = Io {
+            ports: ends.ports,
+            wire: &mut wire,
+            hv: &mut gate.hv,
+            manager: &mut watch,
+            cipher: ends.units,
+            journal: &mut pen,
+        };
+        let Some(source) = Source::recall(config, &entry, host, fresh, buffers, &mut io) else {
+            return false;
+        };
+        let (command, dial_at, dials) = (NOBODY, SimTime::ZERO, 0);
+        self.outgoing = Some(Outgoing { command, address, source, line, dial_at, dials });
+        true
+    }
+
+    /// Tells the next target that has not heard that a migration is off.
+    fn tell_targets(&mut self, ends: &mut Ends<'_>) -> bool {
+        if !self.recovered || self.outgoing.is_some() || ends.ports.now() < self.tell_at {
+            return false;
+        }
+        self.recall_source(ends, |state| state == State::Off)
+    }
+
+    fn owes_farewells(&self) -> bool {
+        let off = |entry: &EntryV1| entry.state == State::Off;
+        self.paper.ledger().is_ok_and(|ledger| ledger.departures().any(off))
+    }
+
+    /// Takes a domain over whose source does not come back.
+    ///
+    /// # Errors
+    /// It does not wait, or its source is there.
+    pub fn take_over(&mut self, ends: &mut Ends<'_>, domain: &str) -> Result<(), String> {
+        let mut result = Err(format!("LDom {domain} is not being migrated to this system"));
+        if self.incoming.as_ref().is_some_and(|own| own.target.domain() == Some(domain)) {
+            self.with_target(ends, |target, io| result = target.take_over(io));
+        }
+        result
     }
 
     /// Goes on as one that drew so often.
@@ -218,6 +372,15 @@ impl Moves {
         address: Option<Ipv4Addr>,
         order: &Order,
     ) -> Result<(), String> {
+        self.paper.ledger()?;
+        if !self.recovered {
+            return Err("the manager has only just begun".to_owned());
+        }
+        if self.outgoing.as_ref().is_some_and(|out| out.source.says_farewell()) {
+            // The journal remembers it.
+            self.drop_outgoing(ends);
+        }
+        self.check_told(ends, order)?;
         if let Some(busy) = &self.outgoing {
             return Err(format!("LDom {} is being migrated already", busy.source.domain()));
         }
@@ -235,16 +398,18 @@ impl Moves {
         let mut line = Line::default();
         let mut gate = Gate::source(self, ends.hv);
         let mut watch = Watch::new(ends.manager);
-        let Some(stack) = ends.network.stack(gate.nic) else {
+        let Some(stack) = ends.network.stack(gate.hv.nic) else {
             return Err("there is no network".to_owned());
         };
         let mut wire = TcpWire { stack, line: &mut line, used: false };
+        let mut pen = gate.paper.pen(Writer::Source);
         let mut io = Io {
             ports: ends.ports,
             wire: &mut wire,
-            hv: &mut gate,
+            hv: &mut gate.hv,
             manager: &mut watch,
             cipher: ends.units,
+            journal: &mut pen,
         };
         let source = Source::new(config, request, buffers, &mut io)?;
         let memory = watch.memory.take();
@@ -252,6 +417,31 @@ impl Moves {
         self.outgoing =
             Some(Outgoing { command, address, source, line, dial_at: SimTime::ZERO, dials: 0 });
         Ok(())
+    }
+
+    /// A target that was not told that a migration of the domain is off may be told to
+    /// run it by an operator; only one may be left in that state.
+    fn check_told(&self, ends: &mut Ends<'_>, order: &Order) -> Result<(), String> {
+        let ledger = self.paper.ledger()?;
+        let offer = ends.manager.offer(&order.domain)?.0;
+        let off = ledger.departures().find(|entry| entry.uuid == offer.uuid);
+        match off.filter(|entry| entry.state == State::Off && entry.peer != order.peer) {
+            Some(entry) if !order.force && !order.check_only => Err(format!(
+                "{} has not been told that an earlier migration of LDom {} to it is off, and \
+                 cannot be reached: use -f if it will never run it",
+                entry.peer, order.domain
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn drop_outgoing(&mut self, ends: &mut Ends<'_>) {
+        let Some(out) = self.outgoing.take() else { return };
+        if let (Some(socket), Some(stack)) = (out.line.socket, ends.network.stack(self.conf.nic)) {
+            stack.tcp_abort(socket);
+            ends.network.stir(self.conf.nic);
+        }
+        self.source_tags.clear();
     }
 
     /// Stops the migration that command `command` asked for, if it is not too late.
@@ -336,6 +526,13 @@ impl Moves {
             self.source(ends, Input::Timer);
         } else if token == self.conf.timers[1] {
             self.target(ends, Input::Timer);
+        } else if token == self.conf.timers[2] {
+            while let Some((writer, tag, result)) = self.paper.take(ends.ports.now()) {
+                match writer {
+                    Writer::Source => self.source(ends, Input::Journal(tag, result)),
+                    Writer::Target => self.target(ends, Input::Journal(tag, result)),
+                }
+            }
         } else {
             return false;
         }
@@ -346,6 +543,7 @@ impl Moves {
     pub fn next_time(&self) -> SimTime {
         match &self.outgoing {
             Some(out) if out.line.socket.is_none() && out.source.wants_connection() => out.dial_at,
+            None if self.recovered && self.owes_farewells() => self.tell_at,
             _ => SimTime::NEVER,
         }
     }
@@ -354,7 +552,8 @@ impl Moves {
 
     /// Looks at every connection; true when something was done.
     pub fn work(&mut self, ends: &mut Ends<'_>) -> bool {
-        let mut busy = self.answer_callers(ends);
+        let mut busy = self.recovered && self.answer_callers(ends);
+        busy |= self.tell_targets(ends);
         busy |= self.dial(ends);
         if let Some(out) = &mut self.outgoing {
             for input in look(ends.network, self.conf.nic, &mut out.line) {
@@ -398,14 +597,20 @@ impl Moves {
             }
             caller.frames.put(&bytes);
             caller.bytes.extend_from_slice(&bytes);
-            let hello = caller.frames.pop().map(|frame| frame.map(|f| Hello::from_frame(&f)));
+            let frame = caller.frames.pop(GREETING_BYTES_MAX);
+            let hello = frame.and_then(|frame| frame.map(|f| Hello::from_frame(&f)).transpose());
             match hello {
                 Ok(None) if stack.tcp_state(caller.socket) == TcpState::Open => {
                     self.callers.push(caller);
                 }
-                Ok(Some(Ok(hello))) => {
+                Ok(Some((_, hello))) => {
                     busy = true;
                     self.admit(ends, caller, &hello);
+                }
+                Err(Refusal::Version) => {
+                    busy = true;
+                    stack.tcp_send(caller.socket, &handshake::no_version());
+                    stack.tcp_close(caller.socket);
                 }
                 _ => stack.tcp_abort(caller.socket),
             }
@@ -418,6 +623,16 @@ impl Moves {
 
     /// A caller has said what it is about.
     fn admit(&mut self, ends: &mut Ends<'_>, caller: Caller, hello: &Hello) {
+        let arrival = match self.paper.ledger() {
+            Ok(ledger) => ledger.arrival(&hello.migration).cloned(),
+            Err(why) => {
+                // Not even that a domain is not here can be said.
+                let Some(stack) = ends.network.stack(self.conf.nic) else { return };
+                ends.ports.log(format!("migration from {}: refused: {why}", hello.host));
+                stack.tcp_abort(caller.socket);
+                return;
+            }
+        };
         let knows = |incoming: &Incoming| {
             !hello.fresh && incoming.target.migration() == Some(hello.migration)
         };
@@ -428,7 +643,10 @@ impl Moves {
             stack.tcp_abort(caller.socket);
             return;
         }
-        if !self.incoming.as_ref().is_some_and(knows) {
+        let known = self.incoming.as_ref().is_some_and(knows);
+        if let Some(entry) = arrival.filter(|_| !hello.fresh && !known) {
+            self.recall_target(ends, &entry);
+        } else if !known {
             let target = Target::new(
                 self.conf.config,
                 self.conf.host.clone(),
@@ -477,6 +695,12 @@ impl Moves {
         // One that is in doubt asks for ever.
         out.dials = 0;
         out.dial_at = ends.ports.now().plus(REDIAL);
+        if out.source.says_farewell() {
+            // The next one's turn.
+            self.tell_at = ends.ports.now().plus(FAREWELL);
+            self.drop_outgoing(ends);
+            return true;
+        }
         self.with_source(ends, |source, io| source.unreachable(io, &why));
         true
     }
@@ -494,12 +718,14 @@ impl Moves {
         let mut watch = Watch::new(ends.manager);
         if let Some(stack) = ends.network.stack(nic) {
             let mut wire = TcpWire { stack, line: &mut out.line, used: false };
+            let mut pen = gate.paper.pen(Writer::Source);
             let mut io = Io {
                 ports: ends.ports,
                 wire: &mut wire,
-                hv: &mut gate,
+                hv: &mut gate.hv,
                 manager: &mut watch,
                 cipher: ends.units,
+                journal: &mut pen,
             };
             act(&mut out.source, &mut io);
             if wire.used {
@@ -511,7 +737,9 @@ impl Moves {
             self.source_tags.insert(tag);
             self.notes.push(Note::Left { domain, to: out.address });
         }
-        if let Some(outcome) = out.source.take_outcome() {
+        if let Some(outcome) = out.source.take_outcome()
+            && out.command != NOBODY
+        {
             self.notes.push(Note::Ended(out.command, outcome));
         }
         if out.source.is_finished() {
@@ -526,20 +754,26 @@ impl Moves {
     }
 
     fn target(&mut self, ends: &mut Ends<'_>, input: Input) {
+        self.with_target(ends, |target, io| target.event(io, input));
+    }
+
+    fn with_target(&mut self, ends: &mut Ends<'_>, act: impl FnOnce(&mut Target, &mut Io<'_>)) {
         let Some(mut incoming) = self.incoming.take() else { return };
         let mut gate = Gate::target(self, ends.hv);
         let mut watch = Watch::new(ends.manager);
-        let nic = gate.nic;
+        let nic = gate.hv.nic;
         if let Some(stack) = ends.network.stack(nic) {
             let mut wire = TcpWire { stack, line: &mut incoming.line, used: false };
+            let mut pen = gate.paper.pen(Writer::Target);
             let mut io = Io {
                 ports: ends.ports,
                 wire: &mut wire,
-                hv: &mut gate,
+                hv: &mut gate.hv,
                 manager: &mut watch,
                 cipher: ends.units,
+                journal: &mut pen,
             };
-            incoming.target.event(&mut io, input);
+            act(&mut incoming.target, &mut io);
             if wire.used {
                 ends.network.stir(nic);
             }
@@ -564,6 +798,8 @@ pub struct Order {
     pub password: String,
     /// `-n`.
     pub check_only: bool,
+    /// `-f`.
+    pub force: bool,
 }
 
 /// What a connection has to say.
@@ -623,6 +859,12 @@ impl Wire for TcpWire<'_> {
     }
 }
 
+/// What of the migrations an end uses besides itself.
+struct Gates<'a> {
+    hv: Gate<'a>,
+    paper: &'a mut Paper,
+}
+
 /// The hypervisor as a migration sees it: what matters to services is noted.
 struct Gate<'a> {
     hv: &'a mut dyn Hv,
@@ -635,26 +877,28 @@ struct Gate<'a> {
 }
 
 impl<'a> Gate<'a> {
-    fn source(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Self {
-        Self {
+    fn source(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
+        let hv = Self {
             hv,
             notes: &mut moves.notes,
             waiting: &mut moves.waiting,
             own_tags: &mut moves.own_tags,
             tags: Some(&mut moves.source_tags),
             nic: moves.conf.nic,
-        }
+        };
+        Gates { hv, paper: &mut moves.paper }
     }
 
-    fn target(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Self {
-        Self {
+    fn target(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
+        let hv = Self {
             hv,
             notes: &mut moves.notes,
             waiting: &mut moves.waiting,
             own_tags: &mut moves.own_tags,
             tags: None,
             nic: moves.conf.nic,
-        }
+        };
+        Gates { hv, paper: &mut moves.paper }
     }
 }
 
@@ -716,8 +960,11 @@ impl Manager for Watch<'_> {
     fn discard(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
         self.manager.discard(ports, domain)
     }
-    fn activate(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
-        self.manager.activate(ports, domain)
+    fn activate(&mut self, ports: &mut dyn Ports, domain: &str, epoch: u64) -> Tag {
+        self.manager.activate(ports, domain, epoch)
+    }
+    fn find(&self, domain: &str, uuid: &str) -> Option<Found> {
+        self.manager.find(domain, uuid)
     }
     fn release(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
         let tag = self.manager.release(ports, domain);

@@ -27,6 +27,8 @@ use sun4v::record::{LoadError, Schema, decode, encode};
 
 /// Bytes of a digest.
 const DIGEST_BYTES: usize = 32;
+/// Bytes of a journal.
+const JOURNAL_BYTES_MAX: usize = 64 << 20;
 
 /// A control domain, version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub struct ControlV1 {
     pub restarts: u64,
     /// How often migrations have drawn randomness.
     pub migrations: u64,
+    /// The journal of its migrations, as it lies on the chassis.
+    pub journal: Vec<u8>,
     /// Its manager.
     pub manager: ManagerV1,
     /// Ports of virtual disks, by channel.
@@ -56,6 +60,8 @@ pub struct Recalled {
     pub restarts: u64,
     /// See [`ControlV1::migrations`].
     pub migrations: u64,
+    /// See [`ControlV1::journal`]. Whoever uses it reads it: one that is damaged is kept.
+    pub journal: Vec<u8>,
     /// The manager, which waits for its session.
     pub manager: Manager,
     /// For ports of services.
@@ -66,13 +72,13 @@ impl Recalled {
     /// The record again.
     ///
     /// # Errors
-    /// As [`Manager::save`].
+    /// As [`Manager::keep`].
     pub fn save(&self, host: &str) -> Result<ControlV1, String> {
-        let Self { restarts, migrations, manager, remembered } = self;
+        let Self { restarts, migrations, journal, manager, remembered } = self;
         let (disks, consoles) = remembered.save();
-        let (host, manager) = (host.to_owned(), manager.save()?);
-        let (restarts, migrations) = (*restarts, *migrations);
-        Ok(ControlV1 { host, restarts, migrations, manager, disks, consoles })
+        let (host, manager) = (host.to_owned(), manager.keep()?);
+        let (restarts, migrations, journal) = (*restarts, *migrations, journal.clone());
+        Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
     }
 }
 
@@ -117,7 +123,8 @@ pub fn load(conf: &ControlConf, bytes: &[u8]) -> Result<Recalled, LoadError> {
 }
 
 fn recall(conf: &ControlConf, record: ControlV1) -> Result<Recalled, &'static str> {
-    let ControlV1 { host, restarts, migrations, manager, disks, consoles } = record;
+    let ControlV1 { host, restarts, migrations, journal, manager, disks, consoles } = record;
+    check(journal.len() <= JOURNAL_BYTES_MAX, "a journal that is too long")?;
     check(host == conf.inventory.host, "the control domain of another chassis")?;
     let counts = restarts <= COUNT_MAX && migrations <= COUNT_MAX;
     check(counts, "a count near its end")?;
@@ -134,7 +141,7 @@ fn recall(conf: &ControlConf, record: ControlV1) -> Result<Recalled, &'static st
     let consoles = consoles.into_iter().map(ConsolePortV1::load).collect::<Result<_, _>>()?;
     let remembered = Remembered { disks, consoles };
     let manager = Manager::recall(conf.inventory.clone(), running::settings(conf), manager)?;
-    Ok(Recalled { restarts, migrations, manager, remembered })
+    Ok(Recalled { restarts, migrations, journal, manager, remembered })
 }
 
 /// The control domain's endpoints of such devices.
@@ -144,5 +151,7 @@ fn channels(model: &ModelV1, is: impl Fn(&Device) -> bool) -> BTreeSet<LdcId> {
     links.map(|link| link.service).collect()
 }
 
+#[cfg(test)]
+mod journal_test;
 #[cfg(test)]
 mod test;

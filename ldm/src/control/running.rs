@@ -11,7 +11,7 @@ use crate::crypto::Units;
 use crate::hvctl::Calls;
 use crate::hvctl::{self, Command, Hvctl, Session};
 use crate::manager::record::REQUEST;
-use crate::manager::{Asking, Change, Manager, Port, Settings};
+use crate::manager::{Asking, Change, Manager, Port, Settings, TakeOver};
 use crate::migrate::Buffers;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -84,7 +84,7 @@ impl Running {
     /// See [`StartError`].
     pub fn begin(conf: &ControlConf, ports: &mut dyn Ports) -> Result<Self, StartError> {
         let manager = Manager::new(conf.inventory.clone(), settings(conf));
-        let mut running = Self::set_up(conf, ports, manager, 0)?;
+        let mut running = Self::set_up(conf, ports, manager, (0, &[]))?;
         if let Err(why) = noise::set_up(&mut running.kit.arena, ports) {
             ports.log(format!("the random number generator is not set up: {why}"));
         }
@@ -102,8 +102,8 @@ impl Running {
         ports: &mut dyn Ports,
         recalled: Recalled,
     ) -> Result<Self, StartError> {
-        let Recalled { restarts, migrations, manager, remembered } = recalled;
-        let mut running = Self::set_up(conf, ports, manager, restarts + 1)?;
+        let Recalled { restarts, migrations, journal, manager, remembered } = recalled;
+        let mut running = Self::set_up(conf, ports, manager, (restarts + 1, &journal))?;
         running.moves.go_on_at(migrations);
         let changes = running.manager.all_changes();
         let Self { kit, services, network, .. } = &mut running;
@@ -143,7 +143,7 @@ impl Running {
             timer_at: _,
             restarts,
         } = self;
-        let migrations = moves.save()?;
+        let (migrations, journal) = moves.save()?;
         let manager = manager.save()?;
         if !calls.is_empty() {
             return Err(REQUEST.to_owned());
@@ -153,7 +153,24 @@ impl Running {
         }
         let (disks, consoles) = services.save()?;
         let (host, restarts) = (host.to_owned(), *restarts);
-        Ok(ControlV1 { host, restarts, migrations, manager, disks, consoles })
+        Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
+    }
+
+    /// What is left of it when the domain is reset in the middle of things.
+    ///
+    /// # Errors
+    /// It knew nothing, or its services cannot be stopped.
+    pub fn keep(&self, host: &str) -> Result<ControlV1, String> {
+        let (migrations, journal) = self.moves.keep();
+        let manager = self.manager.keep()?;
+        let (disks, consoles) = self.services.keep()?;
+        let (host, restarts) = (host.to_owned(), self.restarts);
+        Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
+    }
+
+    /// Operators whose answers are lost with it.
+    pub fn waiting_operators(&self) -> Vec<u64> {
+        self.manager.waiting_operators()
     }
 
     /// API groups, queues, the channel to the hypervisor, crypto units; nobody has
@@ -162,7 +179,7 @@ impl Running {
         conf: &ControlConf,
         ports: &mut dyn Ports,
         manager: Manager,
-        restarts: u64,
+        (restarts, journal): (u64, &[u8]),
     ) -> Result<Self, StartError> {
         let mut kit = start::begin(conf, ports)?;
         let channel = start::hvctl_channel(&mut kit, ports)?;
@@ -175,15 +192,16 @@ impl Running {
         let buffers = [buffers()?, buffers()?];
         let network = Network::new(&conf.nics, restarts);
         let services = Services::new(conf.hosts.clone(), &conf.inventory.host, &network);
-        let moves = Moves::new(MovesConf {
+        let moves_conf = MovesConf {
             config: conf.migrate,
             host: conf.inventory.host.clone(),
             password: conf.password.clone(),
             seed: conf.seed,
-            timers: [timer::SOURCE, timer::TARGET],
+            timers: [timer::SOURCE, timer::TARGET, timer::JOURNAL],
             buffers,
             nic: 0,
-        });
+        };
+        let moves = Moves::new(moves_conf, conf.hosts.clone(), journal);
         Ok(Self {
             kit,
             network,
@@ -211,8 +229,8 @@ impl Running {
             Event::Frame { nic, bytes } => {
                 self.network.frame(&mut self.kit.host(ports), usize::from(nic), bytes);
             }
-            Event::JobDone { job, output } => {
-                if self.units.job_done(job, &output) {
+            Event::JobDone { job, mut output } => {
+                if self.units.job_done(job, &mut output) {
                     self.with_moves(ports, |moves, ends| moves.cipher(ends));
                 } else {
                     self.with_moves(ports, |moves, ends| moves.job_done(ends, job, output));
@@ -290,6 +308,9 @@ impl Running {
             busy |= self.serve_domains(ports);
             busy |= self.serve_manager(ports);
             busy |= self.serve_calls(ports);
+            if self.manager.is_ready() {
+                self.with_moves(ports, |moves, ends| moves.recover(ends));
+            }
             busy |= self.with_moves(ports, |moves, ends| moves.work(ends));
             busy |= self.serve_notes(ports);
             busy |= self.look_at_disks(ports);
@@ -334,6 +355,7 @@ impl Running {
                 peer: outgoing.host,
                 password: outgoing.password,
                 check_only: outgoing.check_only,
+                force: outgoing.force,
             };
             let address = self.hosts.get(&order.peer).copied();
             let address = address.or_else(|| order.peer.parse().ok());
@@ -349,6 +371,11 @@ impl Running {
             let migration = cancellation.migration;
             let result = self.with_moves(ports, |moves, ends| moves.cancel(ends, migration));
             self.manager.cancellation_ended(ports, cancellation.command, result);
+        }
+        for TakeOver { command, domain } in self.manager.take_takeovers() {
+            busy = true;
+            let result = self.with_moves(ports, |moves, ends| moves.take_over(ends, &domain));
+            self.manager.cancellation_ended(ports, command, result);
         }
         for (tag, answer) in self.manager.take_answers() {
             busy = true;

@@ -99,6 +99,14 @@ impl Services {
         Ok((disks.save(storage)?, consoles.save()))
     }
 
+    /// The same when the domain is reset in the middle of things.
+    ///
+    /// # Errors
+    /// A volume cannot say what it must remember.
+    pub fn keep(&self) -> Result<(Vec<DiskV1>, Vec<ConsolePortV1>), String> {
+        Ok((self.disks.keep(&self.storage)?, self.consoles.save()))
+    }
+
     /// Opens all ports again: `changes` say which there are.
     pub fn begin_again(
         &mut self,

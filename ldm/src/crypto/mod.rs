@@ -33,6 +33,7 @@ use crate::migrate::seal::{self, HEADER_BYTES, Keys, TAG_BYTES};
 use crate::migrate::{Refusal, pages::PAGE};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::addr::Ra;
+use sun4v::calibration::CRYPTO_OPERATION;
 use sun4v::hcall::HvError;
 use sun4v::id::VcpuId;
 use sun4v::native::{JobId, Ports};
@@ -48,8 +49,6 @@ const SLOT_BYTES: u64 = 256 << 10;
 const SLOTS_A_UNIT: usize = 4;
 /// Pages in one operation: half a queue.
 const HASH_PAGES: usize = 32;
-/// Cycles to write a few control words and to look at them again.
-const OPERATION_CYCLES: u64 = 3_000;
 
 // Places in a slot.
 const KEY: u64 = 0;
@@ -233,8 +232,8 @@ impl Units {
         true
     }
 
-    /// A job ended: true when it was one of these. Results may be ready.
-    pub fn job_done(&mut self, job: JobId, output: &[u8]) -> bool {
+    /// A job ended: true when it was one of these, whose output is taken. Results may be ready.
+    pub fn job_done(&mut self, job: JobId, output: &mut Vec<u8>) -> bool {
         if !self.soft.job_done(job, output) {
             return false;
         }
@@ -268,7 +267,7 @@ impl Units {
             let Some(unit) = unit.filter(|unit| unit.has_room(entries)) else { break };
             let Some(slot) = self.slots.pop() else { break };
             let Some(operation) = self.waiting.pop_front() else { break };
-            ports.charge(OPERATION_CYCLES + operation.work.copied_bytes() * self.cost.copy);
+            ports.charge(CRYPTO_OPERATION + operation.work.copied_bytes() * self.cost.copy);
             let words = operation.work.prepare(ports, slot);
             match unit.submit(ports, &words, operation, slot) {
                 Ok(()) => {}

@@ -31,7 +31,12 @@ pub struct Domain {
     pub given: Option<Given>,
     /// A shell: the target of a migration that is under way.
     pub shell: bool,
+    /// How often it has changed hands between machines, from 1; it never falls.
+    pub epoch: u64,
 }
+
+/// The epoch of a domain that never moved.
+pub const FIRST_EPOCH: u64 = 1;
 
 impl Domain {
     /// Is it the control domain?

@@ -44,12 +44,22 @@ pub struct Cancellation {
     pub migration: u64,
 }
 
+/// A domain that an operator takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeOver {
+    /// The operator's command, which [`Manager::cancellation_ended`] answers.
+    pub command: u64,
+    /// Which domain.
+    pub domain: String,
+}
+
 /// Migrations under way.
 #[derive(Debug, Default)]
 pub(super) struct Migrating {
     pub(super) outgoing: BTreeMap<u64, Outgoing>,
     pub(super) new: Vec<Outgoing>,
     pub(super) cancellations: Vec<Cancellation>,
+    pub(super) takeovers: Vec<TakeOver>,
     pub(super) status: BTreeMap<String, Status>,
 }
 
@@ -99,6 +109,12 @@ impl Manager {
     #[must_use]
     pub fn take_cancellations(&mut self) -> Vec<Cancellation> {
         std::mem::take(&mut self.migrating.cancellations)
+    }
+
+    /// Domains that are to be taken over.
+    #[must_use]
+    pub fn take_takeovers(&mut self) -> Vec<TakeOver> {
+        std::mem::take(&mut self.migrating.takeovers)
     }
 
     /// A migration has ended: its operator is answered.
@@ -212,6 +228,48 @@ impl Manager {
             Some(line) if !line.is_empty() => Ok(line.to_owned()),
             _ => Err(vec![format!("Password file {path} does not contain a password")]),
         }
+    }
+
+    /// The host that a domain comes from.
+    fn comes_from(&self, name: &str) -> Result<String, Refused> {
+        if let Some(model) = self.model() {
+            model.domain(name)?;
+        }
+        match self.migrating.status(name).filter(|status| !status.source) {
+            Some(status) => Ok(status.peer.clone()),
+            None => Err(vec![format!("LDom {name} is not being migrated to this system")]),
+        }
+    }
+
+    /// What an operator risks who takes a domain over.
+    pub(super) fn risks(&self, name: &str) -> Result<Refused, Refused> {
+        let peer = self.comes_from(name)?;
+        Ok(vec![
+            format!("LDom {name} may still be running on {peer}, which has not given it up"),
+            "If it is, two copies of it will write to the same disks and use the same addresses"
+                .into(),
+            format!("Make sure that {peer} is powered off, or that LDom {name} does not run there"),
+            format!("Use \"ldm complete-operation -f migration {name}\" to run it here then"),
+        ])
+    }
+
+    /// Hands an operator's wish to take a domain over on.
+    pub(super) fn take_over(&mut self, command: u64, name: &str) -> Result<(), Refused> {
+        self.comes_from(name)?;
+        let domain = name.to_owned();
+        self.migrating.takeovers.push(TakeOver { command, domain });
+        Ok(())
+    }
+
+    /// Operators who wait for an answer.
+    #[must_use]
+    pub fn waiting_operators(&self) -> Vec<u64> {
+        let cancellations = self.migrating.cancellations.iter().map(|own| own.command);
+        let takeovers = self.migrating.takeovers.iter().map(|own| own.command);
+        let jobs = self.job.iter().chain(&self.aside).chain(&self.queue);
+        let jobs = jobs.filter_map(super::work::Job::operator);
+        let outgoing = self.migrating.outgoing.keys().copied();
+        outgoing.chain(cancellations).chain(takeovers).chain(jobs).collect()
     }
 
     /// Hands an operator's wish to end a migration on.

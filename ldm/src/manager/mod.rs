@@ -47,7 +47,7 @@ pub(crate) mod testing;
 
 pub use agent::Asking;
 pub use change::Change;
-pub use migrating::{Cancellation, Outgoing};
+pub use migrating::{Cancellation, Outgoing, TakeOver};
 pub use port::Port;
 
 use crate::cost::Cost;
@@ -114,6 +114,8 @@ pub struct Manager {
     knows: Knows,
     /// What it remembers of a life before, until the hypervisor has confirmed it.
     recalled: Option<Box<Model>>,
+    /// What the hypervisor may have taken instead: nobody heard its answer.
+    doubt: Option<Box<Model>>,
     runs: BTreeMap<GuestId, Run>,
     meter: Meter,
     asked: BTreeMap<Command, Asked>,
@@ -151,6 +153,7 @@ impl Manager {
             inventory,
             knows: Knows::Nothing,
             recalled: None,
+            doubt: None,
             runs: BTreeMap::new(),
             meter: Meter::default(),
             asked: BTreeMap::new(),
@@ -266,9 +269,16 @@ impl Manager {
             )),
         };
         let again = learnt.is_ok() && self.recalled.take().is_some();
+        self.doubt = None;
         self.knows = match learnt {
             Ok(machine) if again => {
                 // How they are now, before anybody is answered.
+                let bound: BTreeSet<GuestId> =
+                    machine.model.bound().map(|(_, given)| given.guest).collect();
+                self.runs.retain(|guest, _| bound.contains(guest));
+                for guest in bound {
+                    self.runs.entry(guest).or_insert_with(Run::stopped);
+                }
                 let guests = machine.model.bound().map(|(_, given)| given.guest);
                 let guests = guests.filter(|guest| *guest != PRIMARY_ID);
                 let figures = guests.flat_map(work::state_of).collect();
@@ -299,7 +309,12 @@ impl Manager {
         let (_, md) = read_md(ports, hv, info.md)?;
         let config = HvConfig::from_md(&md).map_err(|error| format!("hypervisor MD: {error}"))?;
         if let Some(model) = &self.recalled {
-            return confirmed((**model).clone(), config, info.md, ports, hv);
+            let known = confirmed((**model).clone(), config.clone(), info.md, ports, hv);
+            let doubt = self.doubt.as_ref().filter(|_| known.is_err());
+            return match doubt {
+                Some(model) => confirmed((**model).clone(), config, info.md, ports, hv),
+                None => known,
+            };
         }
         let primary = config.guests.iter().find(|guest| guest.id == PRIMARY_ID);
         let primary = primary.ok_or("the hypervisor has no control domain")?.md_pa;
@@ -322,6 +337,12 @@ impl Manager {
     #[must_use]
     pub fn all_changes(&self) -> Vec<Change> {
         self.model().map(tell::all).unwrap_or_default()
+    }
+
+    /// Does it know its machine, and that the hypervisor has what it remembers?
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.knows, Knows::Machine(_))
     }
 
     /// Guests that run.

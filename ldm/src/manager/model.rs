@@ -91,6 +91,7 @@ impl Model {
             wish,
             given: Some(given),
             shell: false,
+            epoch: super::domain::FIRST_EPOCH,
         };
         Ok(Self {
             inventory,

@@ -12,6 +12,7 @@ use super::domain::{Device, Domain, FailurePolicy, Link, Wish};
 use super::model::{LDC_MAX, Model, Refused};
 use super::place::{self, Exact, place};
 use super::{Manager, edit};
+use crate::migrate::journal::EPOCH_MAX;
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{Kind, Offer};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ pub struct OfferV1 {
     /// `%stick` frequency of the source.
     stick_hz: u64,
     uuid: String,
+    epoch: u64,
     mac: [u8; 6],
     hostid: u32,
     failure_policy: FailurePolicy,
@@ -101,6 +103,7 @@ impl Manager {
             cpu: model.inventory.cpu.clone(),
             stick_hz: model.inventory.stick_hz,
             uuid: domain.uuid.clone(),
+            epoch: domain.epoch,
             mac: domain.mac,
             hostid: domain.hostid,
             failure_policy: domain.failure_policy,
@@ -116,7 +119,8 @@ impl Manager {
         let memory = stretches.map(|own| Stretch { ra: own.ra, bytes: own.size }).collect();
         let (name, new_name) = (domain.name.clone(), None);
         let guest = given.map(|given| given.guest);
-        Ok((Offer { name, new_name, kind, memory, description }, guest))
+        let (uuid, epoch) = (record.uuid, record.epoch);
+        Ok((Offer { name, new_name, uuid, epoch, kind, memory, description }, guest))
     }
 
     /// Everything that stands against taking a domain in.
@@ -157,6 +161,7 @@ impl Manager {
             wish,
             given: None,
             shell: true,
+            epoch: record.epoch,
         });
         if offer.kind != Kind::Inactive {
             let exact = Exact { memory: record.memory.clone(), links: record.links.clone() };
@@ -222,7 +227,8 @@ fn is_sane(offer: &Offer, record: &OfferV1) -> Result<(), Refused> {
     let bytes = record.memory.iter().try_fold(0_u64, |sum, own| sum.checked_add(own.size));
     let rules = [
         ("its name", edit::name_is_good(name(offer)) && name(offer) != crate::factory::PRIMARY),
-        ("its UUID", edit::is_uuid(&record.uuid)),
+        ("its UUID", edit::is_uuid(&record.uuid) && record.uuid == offer.uuid),
+        ("its epoch", record.epoch == offer.epoch && (1..=EPOCH_MAX).contains(&record.epoch)),
         ("its MAC addresses", all_apart(wish.nets.iter().map(|net| net.mac).chain([record.mac]))),
         ("its constraints", edit::is_sane(wish)),
         ("virtual CPUs", !active || (1..=T2_STRANDS as u64).contains(&wish.vcpus)),

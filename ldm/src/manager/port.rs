@@ -3,7 +3,7 @@
 use super::Manager;
 use super::work::{Client, Job, Step};
 use crate::hvctl::Hvctl;
-use crate::migrate::port::{self, Offer, Status, Tag};
+use crate::migrate::port::{self, Found, Offer, Status, Tag};
 use std::collections::VecDeque;
 use sun4v::id::GuestId;
 use sun4v::native::Ports;
@@ -48,13 +48,18 @@ impl port::Manager for Port<'_> {
         self.queue(ports, [Step::Discard(domain.to_owned())])
     }
 
-    fn activate(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
-        self.queue(ports, [Step::Activate(domain.to_owned())])
+    fn activate(&mut self, ports: &mut dyn Ports, domain: &str, epoch: u64) -> Tag {
+        self.queue(ports, [Step::Activate(domain.to_owned(), epoch)])
     }
 
     fn release(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag {
         let name = domain.to_owned();
         self.queue(ports, [Step::Halt(name.clone()), Step::Forget(name)])
+    }
+
+    fn find(&self, domain: &str, uuid: &str) -> Option<Found> {
+        let found = self.manager.model()?.domain(domain).ok().filter(|own| own.uuid == uuid)?;
+        Some(Found { shell: found.shell, guest: found.guest() })
     }
 
     fn status(&mut self, domain: &str, status: Option<Status>) {

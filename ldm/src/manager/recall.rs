@@ -18,6 +18,7 @@ use super::run::{Meter, Run};
 use super::{Manager, Settings, place};
 use crate::factory::{CONGRUENCE, HVCTL_CHANNEL, MdSlots, PRIMARY, PRIMARY_ID};
 use crate::mdgen::hostid;
+use crate::migrate::journal::EPOCH_MAX;
 use std::collections::{BTreeMap, BTreeSet};
 use sun4v::addr::RealRange;
 use sun4v::hvctl::{GuestState, SoftState};
@@ -57,12 +58,15 @@ impl Manager {
     /// # Errors
     /// The rule that the record breaks.
     pub fn recall(inventory: Inventory, settings: Settings, record: ManagerV1) -> Checked<Self> {
-        let ManagerV1 { drawn, model, runs, meter } = record;
+        let ManagerV1 { drawn, model, doubt, runs, meter } = record;
         check(drawn <= COUNT_MAX, "a count of drawn numbers near its end")?;
         let mut manager = Self::new(inventory.clone(), settings);
         manager.entropy.go_on_at(drawn);
         let entropy = Entropy::new(manager.settings.entropy);
+        let doubt = doubt.map(|doubt| recall_model(inventory.clone(), entropy.clone(), doubt));
+        let doubt = doubt.transpose()?;
         let model = recall_model(inventory, entropy, model)?;
+        manager.doubt = doubt.map(Box::new);
         manager.runs = recall_runs(&model, runs)?;
         manager.meter = recall_meter(meter)?;
         manager.recalled = Some(Box::new(model));
@@ -80,7 +84,7 @@ fn recall_model(inventory: Inventory, mut entropy: Entropy, record: ModelV1) -> 
     let model = Model {
         slots,
         base: HvConfig::default(),
-        domains: domains.into_iter().map(recall_domain).collect(),
+        domains: domains.into_iter().map(recall_domain).collect::<Checked<_>>()?,
         services: recall_services(servers, switches, concentrators)?,
         entropy,
         freed: Freed::of(freed),
@@ -98,8 +102,11 @@ fn recall_model(inventory: Inventory, mut entropy: Entropy, record: ModelV1) -> 
     Ok(model)
 }
 
-fn recall_domain(record: DomainV1) -> Domain {
-    let DomainV1 { name, uuid, mac, hostid, failure_policy, masters, wish, given } = record;
+fn recall_domain(record: DomainV1) -> Checked<Domain> {
+    let DomainV1 { name, uuid, mac, hostid, failure_policy, masters, wish, given, shell, epoch } =
+        record;
+    check((1..=EPOCH_MAX + 2).contains(&epoch), "an epoch that cannot be")?;
+    check(!shell || name != PRIMARY, "a control domain that arrives")?;
     let given = given.map(|given| {
         let GivenV1 { guest, strands, memory, crypto, links, console } = given;
         let console = console.map(|console| {
@@ -108,8 +115,7 @@ fn recall_domain(record: DomainV1) -> Domain {
         });
         Given { guest, strands, memory, crypto, links, console }
     });
-    let shell = false;
-    Domain { name, uuid, mac, hostid, failure_policy, masters, wish, given, shell }
+    Ok(Domain { name, uuid, mac, hostid, failure_policy, masters, wish, given, shell, epoch })
 }
 
 // Services.

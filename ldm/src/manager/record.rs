@@ -35,6 +35,8 @@ pub struct ManagerV1 {
     pub drawn: u64,
     /// Domains and services.
     pub model: ModelV1,
+    /// What they are instead, if the hypervisor has taken what it was being given.
+    pub doubt: Option<ModelV1>,
     /// How bound guests were, by guest.
     pub runs: Vec<RunV1>,
     /// The last look at the control domain's own strands.
@@ -77,6 +79,10 @@ pub struct DomainV1 {
     pub wish: Wish,
     /// What was given.
     pub given: Option<GivenV1>,
+    /// The target of a migration that is under way.
+    pub shell: bool,
+    /// How often it has changed hands, from 1.
+    pub epoch: u64,
 }
 
 /// Bindings.
@@ -193,14 +199,47 @@ impl Manager {
     /// # Errors
     /// Why it cannot be stopped now.
     pub fn save(&self) -> Result<ManagerV1, String> {
+        self.is_idle()?;
+        self.keep()
+    }
+
+    /// What is left of it when its domain is reset in the middle of things: work that was
+    /// under way is lost, and its operators are not answered.
+    ///
+    /// # Errors
+    /// It knew nothing.
+    pub fn keep(&self) -> Result<ManagerV1, String> {
+        let model = match (&self.knows, &self.recalled) {
+            (Knows::Machine(machine), _) => &machine.model,
+            (Knows::Nothing, Some(model)) => model,
+            (Knows::Nothing, None) => {
+                return Err("the manager does not know its machine yet".to_owned());
+            }
+            (Knows::Failed(why), _) => return Err(format!("the manager does not run: {why}")),
+        };
+        let jobs = self.job.iter().chain(&self.aside);
+        let doubt = jobs.filter_map(Job::in_doubt).next().or(self.doubt.as_deref());
+        let runs = self.runs.iter().map(|(&guest, run)| save_run(guest, run)).collect();
+        Ok(ManagerV1 {
+            drawn: self.entropy.drawn(),
+            model: save_model(model),
+            doubt: doubt.map(save_model),
+            runs,
+            meter: save_meter(&self.meter),
+        })
+    }
+
+    /// Refuses while something is under way.
+    fn is_idle(&self) -> Result<(), String> {
         let Self {
             // Told again when it begins anew.
             settings: _,
             inventory: _,
-            knows,
-            recalled,
-            runs,
-            meter,
+            knows: _,
+            recalled: _,
+            doubt: _,
+            runs: _,
+            meter: _,
             asked,
             queue,
             errands,
@@ -218,7 +257,7 @@ impl Manager {
             // Name what is under way; nothing is.
             next_ticket: _,
             next_tag: _,
-            entropy,
+            entropy: _,
         } = self;
         let mut jobs = job.iter().chain(aside).chain(errands).chain(queue);
         if !migrating.is_empty() || jobs.clone().any(Job::is_for_migration) {
@@ -240,29 +279,24 @@ impl Manager {
         if asked.values().any(|asked| !matches!(asked, Asked::Stat(..))) {
             return Err(REQUEST.to_owned());
         }
-        let model = match (knows, recalled) {
-            (Knows::Machine(machine), _) => &machine.model,
-            (Knows::Nothing, Some(model)) => model,
-            (Knows::Nothing, None) => {
-                return Err("the manager does not know its machine yet".to_owned());
-            }
-            (Knows::Failed(why), _) => return Err(format!("the manager does not run: {why}")),
-        };
-        let model = save_model(model)?;
-        let runs = runs.iter().map(|(&guest, run)| save_run(guest, run)).collect();
-        Ok(ManagerV1 { drawn: entropy.drawn(), model, runs, meter: save_meter(meter) })
+        let shells = self.model().into_iter().flat_map(|model| &model.domains);
+        if shells.into_iter().any(|domain| domain.shell) {
+            return Err(MIGRATION.to_owned());
+        }
+        Ok(())
     }
 }
 
 impl Migrating {
     /// Does nothing move?
     fn is_empty(&self) -> bool {
-        let Self { outgoing, new, cancellations, status } = self;
-        outgoing.is_empty() && new.is_empty() && cancellations.is_empty() && status.is_empty()
+        let Self { outgoing, new, cancellations, takeovers, status } = self;
+        let asked = cancellations.is_empty() && takeovers.is_empty();
+        outgoing.is_empty() && new.is_empty() && asked && status.is_empty()
     }
 }
 
-fn save_model(model: &Model) -> Result<ModelV1, String> {
+fn save_model(model: &Model) -> ModelV1 {
     let Model {
         // The machine's.
         inventory: _,
@@ -274,22 +308,20 @@ fn save_model(model: &Model) -> Result<ModelV1, String> {
         entropy,
         freed,
     } = model;
-    Ok(ModelV1 {
-        domains: domains.iter().map(save_domain).collect::<Result<_, _>>()?,
+    ModelV1 {
+        domains: domains.iter().map(save_domain).collect(),
         servers: servers.iter().map(save_server).collect(),
         switches: switches.iter().map(save_switch).collect(),
         concentrators: concentrators.iter().map(save_concentrator).collect(),
         drawn: entropy.drawn(),
         freed: freed.all().to_vec(),
-    })
+    }
 }
 
-fn save_domain(domain: &Domain) -> Result<DomainV1, String> {
-    let Domain { name, uuid, mac, hostid, failure_policy, masters, wish, given, shell } = domain;
-    if *shell {
-        return Err(MIGRATION.to_owned());
-    }
-    Ok(DomainV1 {
+fn save_domain(domain: &Domain) -> DomainV1 {
+    let Domain { name, uuid, mac, hostid, failure_policy, masters, wish, given, shell, epoch } =
+        domain;
+    DomainV1 {
         name: name.clone(),
         uuid: uuid.clone(),
         mac: *mac,
@@ -298,7 +330,9 @@ fn save_domain(domain: &Domain) -> Result<DomainV1, String> {
         masters: masters.clone(),
         wish: wish.clone(),
         given: given.as_ref().map(save_given),
-    })
+        shell: *shell,
+        epoch: *epoch,
+    }
 }
 
 fn save_given(given: &Given) -> GivenV1 {

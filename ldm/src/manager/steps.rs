@@ -83,6 +83,12 @@ impl Manager {
                 steps.push_back(Step::Migrate(migrate));
             }
             Verb::CancelMigration(name) => steps.push_back(Step::Cancel(name)),
+            Verb::CompleteMigration { force: true, domain } => {
+                steps.push_back(Step::TakeOver(domain));
+            }
+            Verb::CompleteMigration { force: false, domain } => {
+                return Err(self.risks(&domain)?);
+            }
         }
         Ok(steps)
     }

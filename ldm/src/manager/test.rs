@@ -349,7 +349,7 @@ fn a_running_domain_moves_with_all_that_it_is() {
     target.hv.guests.get_mut(&1).unwrap().state = GuestState::Normal;
     target.hv.guests.get_mut(&1).unwrap().soft = Some((SoftState::Normal, "rover running"));
     let (mut port, desk) = target.port();
-    let tag = port.activate(desk, "rover");
+    let tag = port.activate(desk, "rover", 2);
     assert_eq!(target.answer(tag), Ok(ManagerReply::Done));
     let (mut port, desk) = source.port();
     let tag = port.release(desk, "rover");
@@ -433,7 +433,7 @@ fn domains_that_do_not_run_move_too() {
         let tag = port.prepare_incoming(desk, &offer);
         assert_eq!(target.answer(tag), Ok(ManagerReply::Prepared(None)));
         let (mut port, desk) = target.port();
-        let tag = port.activate(desk, name);
+        let tag = port.activate(desk, name, 2);
         assert_eq!(target.answer(tag), Ok(ManagerReply::Done));
         let (mut port, desk) = source.port();
         let tag = port.release(desk, name);

@@ -56,6 +56,8 @@ pub(super) enum Step {
     Print(String),
     Migrate(Migrate),
     Cancel(String),
+    /// An operator takes over a domain whose source does not come back.
+    TakeOver(String),
     /// Ask a guest's system; the next step hears what it answers.
     Ask(GuestId, Ask),
     Heard(Heard),
@@ -67,8 +69,8 @@ pub(super) enum Step {
     Arrive(Box<Offer>),
     /// Uptime counts from when the domain was started elsewhere.
     Count(GuestId, SimTime),
-    /// A shell is a domain now.
-    Activate(String),
+    /// A shell is a domain now, of this epoch.
+    Activate(String, u64),
     /// A shell goes; a domain that is none stays.
     Discard(String),
     /// Stop a guest, whatever its state is.
@@ -161,6 +163,19 @@ impl Job {
     /// Does a migration wait for it?
     pub(super) fn is_for_migration(&self) -> bool {
         matches!(self.client, Client::Migration(_))
+    }
+
+    /// The operator who waits for it.
+    pub(super) fn operator(&self) -> Option<u64> {
+        if let Client::Operator(id) = self.client { Some(id) } else { None }
+    }
+
+    /// A model that the hypervisor may have taken, or not.
+    pub(super) fn in_doubt(&self) -> Option<&Model> {
+        match &self.wait {
+            Wait::Commit(next) | Wait::Doubt(next) => Some(&next.model),
+            _ => None,
+        }
     }
 
     /// Does nobody but the manager want it?
@@ -593,6 +608,11 @@ impl Manager {
                 self.cancel(id, &name)?;
                 Ok(None)
             }
+            Step::TakeOver(name) => {
+                let Client::Operator(id) = job.client else { return Ok(Some(Wait::Nothing)) };
+                self.take_over(id, &name)?;
+                Ok(None)
+            }
             Step::Arrive(offer) => {
                 let (next, record) = self.shell(&offer).map_err(|why| vec![why.join("; ")])?;
                 let guest = next.domain(offer::name(&offer))?.guest();
@@ -609,10 +629,11 @@ impl Manager {
                 }
                 Ok(Some(Wait::Nothing))
             }
-            Step::Activate(name) => {
+            Step::Activate(name, epoch) => {
                 let mut next = self.draft()?;
                 let domain = next.domain_mut(&name)?;
                 domain.shell = false;
+                domain.epoch = domain.epoch.max(epoch);
                 if let Some(guest) = domain.guest() {
                     job.steps.push_back(Step::Look(state_of(guest)));
                 }

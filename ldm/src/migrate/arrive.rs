@@ -22,6 +22,7 @@ const BUFFER_BYTES: u64 = (compress::CHUNK_PAGES * PAGE) as u64;
 const ACK_CHUNKS: u64 = 8;
 
 /// Takes chunks in.
+#[derive(Clone, Debug)]
 pub struct Arriver {
     config: Config,
     free: Vec<Ra>,
@@ -45,6 +46,7 @@ pub struct Arriver {
 }
 
 /// Pages of a chunk at the crypto units.
+#[derive(Clone, Debug)]
 struct Hashing {
     chunk: u64,
     pages: Vec<u32>,
@@ -120,7 +122,7 @@ impl Arriver {
         let map = map.clone();
         let job = io.ports.job(
             cycles,
-            Box::new(move || compress::unpacked_to_bytes(&compress::unpack(&chunk, &map, hash))),
+            Box::new(move || compress::unpacked_to_bytes(compress::unpack(&chunk, &map, hash))),
         );
         self.expanding.insert(job, self.received);
         self.received += 1;
@@ -128,7 +130,7 @@ impl Arriver {
     }
 
     /// A job has ended.
-    pub fn job_done(&mut self, job: JobId, output: &[u8]) -> Result<(), Refusal> {
+    pub fn job_done(&mut self, job: JobId, output: Vec<u8>) -> Result<(), Refusal> {
         if let Some(number) = self.expanding.remove(&job) {
             let unpacked = compress::unpacked_from_bytes(output).ok_or(Refusal::Malformed)?;
             self.expanded.put(number, unpacked);

@@ -5,7 +5,7 @@
 //! not asked for, or holds what was sent before). The body is one self-contained
 //! zstd frame of at most [`CHUNK_PAGES`] pages, so that chunks can be made and
 //! taken apart in any order on any number of strands and always give the same
-//! bytes.
+//! bytes. At level 0 nothing is compressed: the frame stores the pages as they are.
 //!
 //! **Shape**, numbers big-endian: sequence of the chunk `u64`, first page `u32`,
 //! span `u16` (1 to [`SPAN_PAGES`]), a bit a page for "zero", a bit a page for "in
@@ -66,6 +66,24 @@ thread_local! {
     static INFLATE: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// Most bytes of a block of a frame, by its format.
+const BLOCK_BYTES_MAX: usize = 128 << 10;
+const _: () = assert!(CHUNK_PAGES * PAGE <= BLOCK_BYTES_MAX);
+
+/// Appends a frame that stores `body` (Zstandard, RFC 8878, 3.1.1): its magic number, a
+/// header that says how long the content is and nothing else, one raw block.
+fn store(body: &[u8], frame: &mut Vec<u8>) {
+    const MAGIC: u32 = 0xfd2f_b528;
+    const SINGLE_SEGMENT_FOUR_BYTE_SIZE: u8 = 0b1010_0000;
+    const LAST_RAW_BLOCK: u32 = 1;
+    frame.reserve_exact(12 + body.len() + 1);
+    frame.extend_from_slice(&MAGIC.to_le_bytes());
+    frame.push(SINGLE_SEGMENT_FOUR_BYTE_SIZE);
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&((body.len() as u32) << 3 | LAST_RAW_BLOCK).to_le_bytes()[..3]);
+    frame.extend_from_slice(body);
+}
+
 fn deflate(body: &[u8], level: i32) -> std::io::Result<Vec<u8>> {
     DEFLATE.with_borrow_mut(|kept| {
         if kept.as_ref().is_none_or(|(own, _)| *own != level) {
@@ -121,7 +139,9 @@ pub fn pack(sequence: u64, pages: &[Page], level: i32) -> Packed {
     packed.chunk.extend_from_slice(&(span as u16).to_be_bytes());
     packed.chunk.extend_from_slice(&zeros);
     packed.chunk.extend_from_slice(&data);
-    if !body.is_empty() {
+    if level == 0 && !body.is_empty() {
+        store(&body, &mut packed.chunk);
+    } else if !body.is_empty() {
         // The one error, a destination too small, cannot come of a growing vector.
         packed.chunk.extend(deflate(&body, level).unwrap_or_default());
     }
@@ -211,72 +231,67 @@ fn bits(base: u32, bitmap: &[u8]) -> impl Iterator<Item = u32> {
         .map(move |bit| base.saturating_add(bit))
 }
 
-/// A job's output as bytes, since jobs give bytes.
+/// A job's output as bytes, since jobs give bytes: the chunk, and behind it the rest.
 #[must_use]
-pub fn packed_to_bytes(packed: &Packed) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(12 + packed.sent.len() * 20 + packed.chunk.len());
-    for number in [packed.sent.len() as u32, packed.zero, packed.same] {
-        bytes.extend_from_slice(&number.to_be_bytes());
-    }
+pub fn packed_to_bytes(packed: Packed) -> Vec<u8> {
+    let mut bytes = packed.chunk;
     for (index, hash) in &packed.sent {
         bytes.extend_from_slice(&index.to_be_bytes());
         bytes.extend_from_slice(hash);
     }
-    bytes.extend_from_slice(&packed.chunk);
+    for number in [packed.sent.len() as u32, packed.zero, packed.same] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
     bytes
+}
+
+/// Takes so many bytes off the end.
+fn split_off(bytes: &mut Vec<u8>, count: usize) -> Option<Vec<u8>> {
+    Some(bytes.split_off(bytes.len().checked_sub(count)?))
+}
+
+/// Takes so many 32-bit numbers off the end.
+fn numbers(bytes: &mut Vec<u8>, count: usize) -> Option<Vec<u32>> {
+    let tail = split_off(bytes, count.checked_mul(4)?)?;
+    Some(tail.as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word)).collect())
 }
 
 /// The way back from [`packed_to_bytes`].
 #[must_use]
-pub fn packed_from_bytes(mut bytes: &[u8]) -> Option<Packed> {
-    let mut word = || {
-        let (head, rest) = bytes.split_first_chunk::<4>()?;
-        bytes = rest;
-        Some(u32::from_be_bytes(*head))
-    };
-    let (sent, zero, same) = (word()?, word()?, word()?);
-    let mut packed = Packed { zero, same, ..Packed::default() };
-    for _ in 0..sent {
-        let (index, rest) = bytes.split_first_chunk::<4>()?;
-        let (hash, rest) = rest.split_first_chunk::<16>()?;
-        packed.sent.push((u32::from_be_bytes(*index), *hash));
-        bytes = rest;
-    }
-    packed.chunk = bytes.to_vec();
-    Some(packed)
+pub fn packed_from_bytes(mut bytes: Vec<u8>) -> Option<Packed> {
+    let counts = numbers(&mut bytes, 3)?;
+    let &[sent, zero, same] = counts.as_slice() else { return None };
+    let sent = split_off(&mut bytes, (sent as usize).checked_mul(20)?)?;
+    let sent = sent.as_chunks::<20>().0.iter().filter_map(|entry| {
+        let (index, hash) = entry.split_first_chunk::<4>()?;
+        Some((u32::from_be_bytes(*index), hash.try_into().ok()?))
+    });
+    Some(Packed { sent: sent.collect(), zero, same, chunk: bytes })
 }
 
-/// A job's output as bytes: an empty vector when the chunk was refused.
+/// A job's output as bytes, the body first: none when the chunk was refused.
 #[must_use]
-pub fn unpacked_to_bytes(unpacked: &Result<Unpacked, Refusal>) -> Vec<u8> {
-    let Ok(unpacked) = unpacked else { return Vec::new() };
-    let mut bytes = Vec::new();
-    let counts = [unpacked.zeros.len(), unpacked.data.len(), unpacked.hashes.len()];
-    for number in counts.map(|count| count as u32) {
+pub fn unpacked_to_bytes(unpacked: Result<Unpacked, Refusal>) -> Vec<u8> {
+    let Ok(Unpacked { zeros, data, body, hashes }) = unpacked else { return Vec::new() };
+    let mut bytes = body;
+    hashes.iter().for_each(|hash| bytes.extend_from_slice(hash));
+    let counts = [zeros.len(), data.len(), hashes.len()].map(|count| count as u32);
+    for number in zeros.iter().chain(&data).chain(&counts) {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
-    for index in unpacked.zeros.iter().chain(&unpacked.data) {
-        bytes.extend_from_slice(&index.to_be_bytes());
-    }
-    unpacked.hashes.iter().for_each(|hash| bytes.extend_from_slice(hash));
-    bytes.extend_from_slice(&unpacked.body);
     bytes
 }
 
 /// The way back from [`unpacked_to_bytes`].
 #[must_use]
-pub fn unpacked_from_bytes(mut bytes: &[u8]) -> Option<Unpacked> {
-    let mut word = || {
-        let (head, rest) = bytes.split_first_chunk::<4>()?;
-        bytes = rest;
-        Some(u32::from_be_bytes(*head))
-    };
-    let (zeros, data, hashes) = (word()?, word()?, word()?);
-    let zeros: Vec<u32> = (0..zeros).map_while(|_| word()).collect();
-    let data: Vec<u32> = (0..data).map_while(|_| word()).collect();
-    let (hashes, body) = bytes.split_at_checked(hashes as usize * 16)?;
+pub fn unpacked_from_bytes(mut bytes: Vec<u8>) -> Option<Unpacked> {
+    let counts = numbers(&mut bytes, 3)?;
+    let &[zeros, data, hashes] = counts.as_slice() else { return None };
+    let data = numbers(&mut bytes, data as usize)?;
+    let zeros = numbers(&mut bytes, zeros as usize)?;
+    let hashes = split_off(&mut bytes, (hashes as usize).checked_mul(16)?)?;
     let hashes = hashes.as_chunks::<16>().0.to_vec();
-    Some(Unpacked { zeros, data, body: body.to_vec(), hashes })
+    Some(Unpacked { zeros, data, body: bytes, hashes })
 }
 
 #[cfg(test)]
@@ -308,6 +323,18 @@ mod test {
     }
 
     #[test]
+    fn at_level_0_pages_are_stored_as_they_are() {
+        for count in [1, 5, CHUNK_PAGES as u8] {
+            let pages: Vec<Page> = (0..count).map(|n| page(u32::from(n), n + 1)).collect();
+            let chunk = pack(3, &pages, 0).chunk;
+            assert!(chunk.len() > usize::from(count) * PAGE);
+            let unpacked = unpack(&chunk, &map(), true).unwrap();
+            assert!(unpacked.body.chunks(PAGE).zip(1..).all(|(page, fill)| page == [fill; PAGE]));
+            assert!(unpack(&chunk[..chunk.len() - 1], &map(), true).is_err());
+        }
+    }
+
+    #[test]
     fn pages_that_the_other_end_has_are_left_out() {
         let mut pages = [page(5, 1), page(6, 2), page(7, 0)];
         pages[0].before = Some(page_hash(&[1; PAGE]));
@@ -324,15 +351,16 @@ mod test {
             fills in prop::collection::vec(0u8..4, 1..CHUNK_PAGES + 1),
             step in 1u32..200,
             number in any::<u64>(),
+            level in 0..4,
         ) {
             let pages: Vec<Page> =
                 (0..).step_by(step as usize).zip(&fills).map(|(at, &fill)| page(at, fill)).collect();
-            let packed = pack(number, &pages, 1);
-            proptest::prop_assert_eq!(packed_from_bytes(&packed_to_bytes(&packed)), Some(packed.clone()));
+            let packed = pack(number, &pages, level);
+            proptest::prop_assert_eq!(packed_from_bytes(packed_to_bytes(packed.clone())), Some(packed.clone()));
             proptest::prop_assert_eq!(sequence(&packed.chunk), Ok(number));
             let unpacked = unpack(&packed.chunk, &map(), true).unwrap();
-            let job = unpacked_to_bytes(&Ok(unpacked.clone()));
-            proptest::prop_assert_eq!(unpacked_from_bytes(&job), Some(unpacked.clone()));
+            let job = unpacked_to_bytes(Ok(unpacked.clone()));
+            proptest::prop_assert_eq!(unpacked_from_bytes(job), Some(unpacked.clone()));
             let Unpacked { zeros, data, body, hashes } = unpacked;
             let mut told: Vec<_> = zeros.iter().chain(&data).copied().zip(hashes).collect();
             told.sort_unstable();
@@ -374,10 +402,7 @@ mod test {
         }
         let beyond = pack(0, &[page(4999, 1), page(5000, 1)], 1).chunk;
         assert!(unpack(&beyond, &map(), true).is_err(), "a page that does not exist");
-        assert_eq!(unpacked_from_bytes(&unpacked_to_bytes(&unpack(&beyond, &map(), true))), None);
-        assert_eq!(
-            packed_from_bytes(&packed_to_bytes(&Packed::default())),
-            Some(Packed::default())
-        );
+        assert_eq!(unpacked_from_bytes(unpacked_to_bytes(unpack(&beyond, &map(), true))), None);
+        assert_eq!(packed_from_bytes(packed_to_bytes(Packed::default())), Some(Packed::default()));
     }
 }

@@ -30,6 +30,7 @@ const OUTBOX_BYTES: usize = 4 << 20;
 const SEALING: usize = 64;
 
 /// Copies rounds of pages.
+#[derive(Clone, Debug)]
 pub struct Copier {
     config: Config,
     guest: GuestId,
@@ -121,7 +122,7 @@ impl Copier {
     }
 
     /// A job has ended.
-    pub fn job_done(&mut self, job: JobId, output: &[u8]) {
+    pub fn job_done(&mut self, job: JobId, output: Vec<u8>) {
         if let Some(number) = self.packing.remove(&job)
             && let Some(packed) = compress::packed_from_bytes(output)
         {
@@ -197,8 +198,8 @@ impl Copier {
     ) -> bool {
         self.collect(io);
         while let Some(packed) = self.packed.pop() {
-            self.send(io, link, &packed);
             each(&packed);
+            self.send(io, link, packed);
         }
         let strands = io.ports.vcpus() + SPARE_JOBS;
         let (outbox_bytes, sealing) = link.backlog();
@@ -243,17 +244,17 @@ impl Copier {
         let cycles = cost.piece
             + (pages.len() * PAGE) as u64 * (cost.scan + cost.copy)
             + unhashed as u64 * cost.sha256
-            + sent as u64 * cost.compress;
+            + sent as u64 * if self.config.level == 0 { cost.copy } else { cost.compress };
         let (number, level) = (self.cut, self.config.level);
         self.cut += 1;
         let job = io.ports.job(
             cycles,
-            Box::new(move || compress::packed_to_bytes(&compress::pack(number, &pages, level))),
+            Box::new(move || compress::packed_to_bytes(compress::pack(number, &pages, level))),
         );
         self.packing.insert(job, number);
     }
 
-    fn send(&mut self, io: &mut Io<'_>, link: &mut Link, packed: &Packed) {
+    fn send(&mut self, io: &mut Io<'_>, link: &mut Link, packed: Packed) {
         for &(index, hash) in &packed.sent {
             self.hashes.set(index, hash);
             self.unacknowledged.insert(index);
@@ -261,10 +262,11 @@ impl Copier {
         let pages = packed.sent.iter().map(|&(index, _)| index).collect();
         self.in_flight.push_back((self.sent, pages));
         self.sent += 1;
-        link.send(io, &Plain::Chunk(packed.chunk.clone()));
+        link.send(io, Plain::Chunk(packed.chunk));
     }
 }
 
 fn is_zero(page: &[u8]) -> bool {
-    page.iter().all(|&byte| byte == 0)
+    static ZEROS: [u8; PAGE] = [0; PAGE];
+    page == ZEROS
 }

@@ -2,7 +2,8 @@
 //!
 //! Cycles of strand time a byte, when the strands of a core are all busy: a core
 //! issues two instructions a cycle for its eight strands, so each gets one in
-//! [`CYCLES_PER_INSTRUCTION`]. Instructions a byte were counted, in programs that
+//! [`calibration::BUSY_CORE_CYCLES`]. The figures are in [`sun4v::calibration`].
+//! Instructions a byte were counted, in programs that
 //! `gcc -O2 -mcpu=niagara2` built, by `ldomlab run --stats` and `trace`:
 //!
 //! | work | program | instructions a byte |
@@ -18,9 +19,7 @@
 //! which it used. None was chosen for what a migration's total comes to.
 
 use serde::{Deserialize, Serialize};
-
-/// Strands of a core over the instructions that it issues in a cycle.
-pub const CYCLES_PER_INSTRUCTION: u64 = 4;
+use sun4v::calibration;
 
 /// Cycles a byte, and a few a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +43,14 @@ pub struct Cost {
 
 impl Default for Cost {
     fn default() -> Self {
-        Self { scan: 2, compress: 67, expand: 38, sha256: 326, aes: 240, copy: 2, piece: 20_000 }
+        Self {
+            scan: calibration::PAGE_SCAN,
+            compress: calibration::COMPRESS,
+            expand: calibration::EXPAND,
+            sha256: calibration::SHA256,
+            aes: calibration::AES128,
+            copy: calibration::BUFFER_COPY,
+            piece: calibration::PIECE_OF_WORK,
+        }
     }
 }

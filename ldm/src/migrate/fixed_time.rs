@@ -1,4 +1,5 @@
-//! The fixed time of a migration: the only numbers here that are fitted.
+//! The fixed time of a migration: the only numbers of the model that are fitted
+//! ([`sun4v::calibration`] has them).
 //!
 //! In 2011 a migration of 512 MB took about 15 s, of which our own work (memory
 //! read, packed, sealed, sent and written) explains little more than one. The rest
@@ -13,6 +14,7 @@
 
 use super::port::Kind;
 use serde::{Deserialize, Serialize};
+use sun4v::calibration;
 use sun4v::time::SimTime;
 
 /// A step that takes time without work of ours.
@@ -56,13 +58,13 @@ pub struct FixedTime {
 impl Default for FixedTime {
     fn default() -> Self {
         Self {
-            connect: SimTime::ms(2_000),
-            check: SimTime::ms(2_500),
-            shell: SimTime::ms(4_500),
-            quiesce: SimTime::ms(250),
-            resume: SimTime::ms(50),
-            settle: SimTime::ms(1_200),
-            destroy: SimTime::ms(4_500),
+            connect: SimTime::ms(calibration::FIXED_CONNECT),
+            check: SimTime::ms(calibration::FIXED_CHECK),
+            shell: SimTime::ms(calibration::FIXED_SHELL),
+            quiesce: SimTime::ms(calibration::FIXED_QUIESCE),
+            resume: SimTime::ms(calibration::FIXED_RESUME),
+            settle: SimTime::ms(calibration::FIXED_SETTLE),
+            destroy: SimTime::ms(calibration::FIXED_DESTROY),
         }
     }
 }

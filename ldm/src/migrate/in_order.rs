@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Holds back what is early.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct InOrder<T> {
     next: u64,
     early: BTreeMap<u64, T>,

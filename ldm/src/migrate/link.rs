@@ -1,20 +1,22 @@
 //! One end of a connection: messages in, sealed records out, and back.
 
 use super::Refusal;
-use super::codec::{Frames, Hello, Plain};
+use super::codec::{FRAME_BYTES_MAX, Frames, Plain};
+use super::handshake::{GREETING_BYTES_MAX, Handshake, Met, Own};
 use super::in_order::InOrder;
 use super::port::{Io, Ticket};
-use super::seal::{self, Keys};
+use super::seal::{self, Keys, RECORDS_MAX};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Records being opened beyond which arriving bytes wait.
 const OPENING_MAX: usize = 64;
 
 /// What arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Arrival {
-    /// The other end's first frame.
-    Hello(Hello),
+    /// The other end has proved that it knows the password; from here on all is under
+    /// seal.
+    Met(Met),
     /// Something under seal.
     Plain(Plain),
     /// The end: nothing comes behind it. [`Link::reset`] makes the link new.
@@ -22,11 +24,11 @@ pub enum Arrival {
 }
 
 /// One end.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Link {
-    /// Keys to seal with and to open with, once both nonces are known.
+    handshake: Handshake,
+    /// Keys to seal with and to open with, once the ends have met.
     keys: Option<(Keys, Keys)>,
-    greeted: bool,
     frames: Frames,
     sealed: InOrder<Vec<u8>>,
     sealing: BTreeMap<Ticket, u64>,
@@ -47,26 +49,51 @@ pub struct Link {
 }
 
 impl Link {
-    /// Sends the first frame.
-    pub fn hello(&mut self, io: &mut Io<'_>, hello: &Hello) {
-        self.queue(hello.to_frame());
+    /// Source: says hello over a new connection.
+    pub fn call(&mut self, io: &mut Io<'_>, own: &Own, migration: [u8; 16], fresh: bool) {
+        let (handshake, hello) = Handshake::call(own, migration, fresh);
+        self.handshake = handshake;
+        self.queue(hello);
         self.flush(io);
     }
 
-    /// Both nonces are known.
-    pub fn set_keys(&mut self, seal: Keys, open: Keys) {
-        self.keys = Some((seal, open));
+    /// Target: waits for a hello over a new connection.
+    pub fn listen(&mut self, own: Own) {
+        self.handshake = Handshake::Listening(own);
     }
 
-    /// Are they?
+    /// Have the ends met?
     pub fn has_keys(&self) -> bool {
         self.keys.is_some()
     }
 
+    /// Host name of a source that has said hello and not proved that it knows the
+    /// password.
+    pub fn stranger(&self) -> Option<&str> {
+        self.handshake.stranger()
+    }
+
+    /// A frame of the handshake.
+    fn greeting(&mut self, io: &mut Io<'_>, frame: &[u8]) -> Result<Option<Met>, Refusal> {
+        let source = matches!(self.handshake, Handshake::Called(_));
+        let mut reply = Vec::new();
+        let met = self.handshake.frame(frame, &mut reply);
+        if !reply.is_empty() {
+            self.queue(reply);
+            self.flush(io);
+        }
+        let met = met?;
+        if let Some(Met { session, .. }) = &met {
+            let (out, back) = (session.to_target.clone(), session.to_source.clone());
+            self.keys = Some(if source { (out, back) } else { (back, out) });
+        }
+        Ok(met)
+    }
+
     /// Seals and sends. Without keys nothing is sent: there is nobody to tell.
-    pub fn send(&mut self, io: &mut Io<'_>, plain: &Plain) {
+    pub fn send(&mut self, io: &mut Io<'_>, plain: Plain) {
         let Some((keys, _)) = &self.keys else { return };
-        let ticket = io.cipher.seal(io.ports, keys, self.next_out, plain.to_bytes());
+        let ticket = io.cipher.seal(io.ports, keys, self.next_out, plain.into_bytes());
         self.sealing.insert(ticket, self.next_out);
         self.next_out += 1;
     }
@@ -89,6 +116,9 @@ impl Link {
     /// Collects what the cipher has done and moves what can move. Call it after
     /// anything has happened, until it gives `None`.
     pub fn pop(&mut self, io: &mut Io<'_>) -> Result<Option<Arrival>, Refusal> {
+        if self.next_out > RECORDS_MAX {
+            return Err(Refusal::Exhausted);
+        }
         collect(io, &mut self.sealing, |number, result| {
             // Sealing has no way to fail.
             self.sealed.put(number, result.unwrap_or_default());
@@ -99,12 +129,15 @@ impl Link {
         }
         self.flush(io);
 
-        while self.opening.len() < OPENING_MAX && (self.keys.is_some() || !self.greeted) {
-            let Some(frame) = self.frames.pop()? else { break };
-            let Some((_, keys)) = &self.keys else {
-                self.greeted = true;
-                return Hello::from_frame(&frame).map(|hello| Some(Arrival::Hello(hello)));
-            };
+        while self.keys.is_none() {
+            let Some(frame) = self.frames.pop(GREETING_BYTES_MAX)? else { break };
+            if let Some(met) = self.greeting(io, &frame)? {
+                return Ok(Some(Arrival::Met(met)));
+            }
+        }
+        while self.opening.len() < OPENING_MAX {
+            let Some((_, keys)) = &self.keys else { break };
+            let Some(frame) = self.frames.pop(FRAME_BYTES_MAX)? else { break };
             seal::check(self.next_in, &frame)?;
             self.opened_bytes += frame.len() as u64;
             let ticket = io.cipher.open(io.ports, keys, self.next_in, frame);
@@ -113,7 +146,7 @@ impl Link {
         }
         collect(io, &mut self.opening, |number, result| self.opened.put(number, result));
         match self.opened.pop() {
-            Some(plain) => Plain::from_bytes(&plain?).map(|plain| Some(Arrival::Plain(plain))),
+            Some(plain) => Plain::from_bytes(plain?).map(|plain| Some(Arrival::Plain(plain))),
             // Part of a frame may be left: nobody will ever know the rest.
             None if self.ended && self.opening.is_empty() => Ok(Some(Arrival::Closed)),
             None => Ok(None),

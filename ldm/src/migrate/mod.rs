@@ -7,8 +7,9 @@
 //!
 //! ```text
 //!            source                                target
-//! connect    hello, nonce           ──────▶
-//!            keys                   ◀──────        hello, nonce
+//! connect    hello                  ──────▶
+//!                                   ◀──────        answer, and proof of the password
+//!            proof of the password  ──────▶
 //! check      offer                  ──────▶        every check
 //!                                   ◀──────        problems, or none
 //! prepare    prepare                ──────▶        a shell that holds what the domain needs
@@ -24,12 +25,19 @@
 //!            destroy what is left   ◀──────        committed
 //! ```
 //!
-//! **Who owns the domain.** Until the source has sent *commit*, the source: every
-//! failure ends with the domain running there, its dirty log off, the shell gone.
-//! From then on the source never runs it again unless the target says that it
+//! **What is durable.** Before an end says anything that the other may rely on, it has
+//! it in its [`journal`]; and an end that begins again goes on from there.
+//!
+//! **Who owns the domain.** Until the source begins to write *commit* into its journal,
+//! the source: every failure ends with the domain running there, its dirty log off, the
+//! shell gone. From then on the source never runs it again unless the target says that it
 //! does not have it. A source that lost the wire after *commit* asks over a new
 //! connection ([`Source::wants_connection`]); a target that has said *verified*
-//! keeps the shell until it is told.
+//! keeps the shell until it is told, or until an operator takes the domain over.
+//!
+//! **Epochs.** A domain has an epoch, which rises whenever it changes hands. Whoever has
+//! it at the highest epoch has it: an offer of an older one is refused, and an owner
+//! that hears of a newer one gives up.
 //!
 //! A domain that is not active has no memory to send: after *prepare* comes
 //! hand-off.
@@ -48,8 +56,11 @@ pub mod compress;
 mod copy;
 pub mod cost;
 pub mod fixed_time;
+pub mod handshake;
 mod in_order;
+pub mod journal;
 mod link;
+pub(crate) mod mutant;
 pub mod pages;
 pub mod port;
 pub mod rounds;
@@ -120,7 +131,16 @@ pub enum Refusal {
     /// A record whose number is not the next one: replayed, reordered or lost.
     #[error("record out of order")]
     OutOfOrder,
-    /// A record that was altered, or sealed with other keys: a wrong password.
+    /// The other end has another password, or has not seen the same first frames.
+    #[error("authentication failed: is the password right?")]
+    Password,
+    /// The ends have no version of the protocol in common.
+    #[error("the other end speaks another version of the protocol")]
+    Version,
+    /// As many records as one connection's keys may seal.
+    #[error("the keys of the connection are used up")]
+    Exhausted,
+    /// A record that was altered, or sealed with other keys.
     #[error("authentication failed")]
     Forged,
     /// A domain's memory that cannot be.
@@ -152,7 +172,7 @@ pub struct Config {
     pub fixed: FixedTime,
     /// What work costs.
     pub cost: Cost,
-    /// Level of compression, 1 to 19.
+    /// Level of compression, 1 to 19, or 0 for none.
     pub level: i32,
 }
 
@@ -169,6 +189,10 @@ impl Default for Config {
     }
 }
 
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod explore;
 #[cfg(test)]
 mod test;
 #[cfg(test)]

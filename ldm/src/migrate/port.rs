@@ -1,9 +1,10 @@
-//! What a migration needs of the world: five ports, and what happens.
+//! What a migration needs of the world: six ports, and what happens.
 //!
 //! Calls that take time return a [`Tag`] or a [`Ticket`] at once; their result
 //! comes later. Nothing here blocks.
 
 use super::Refusal;
+use super::journal::EntryV1;
 use super::pages::Stretch;
 use super::seal::Keys;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use sun4v::addr::Ra;
 use sun4v::id::GuestId;
 use sun4v::native::{JobId, Ports};
 
-/// Names a request to the hypervisor or the manager until it is answered.
+/// Names a request to the hypervisor, the manager or the journal until it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(pub u64);
 
@@ -31,6 +32,8 @@ pub struct Io<'a> {
     pub manager: &'a mut dyn Manager,
     /// Whoever seals and opens records.
     pub cipher: &'a mut dyn Cipher,
+    /// What outlives this end.
+    pub journal: &'a mut dyn Journal,
 }
 
 /// What happens to a migration.
@@ -59,6 +62,19 @@ pub enum Input {
     Hv(Tag, Result<HvReply, String>),
     /// The manager has answered.
     Manager(Tag, Result<ManagerReply, String>),
+    /// An entry of the journal is durable; or it is not, and never will be.
+    Journal(Tag, Result<(), String>),
+}
+
+/// What outlives an end of a migration: see [`journal`](super::journal).
+pub trait Journal {
+    /// Begins to write an entry; what becomes of it comes as [`Input::Journal`].
+    /// Entries become durable in the order in which they were written. After a crash
+    /// an entry may be durable though nobody was told.
+    fn write(&mut self, ports: &mut dyn Ports, entry: EntryV1) -> Tag;
+    /// The newest epoch at which the domain with this UUID was this chassis', zero when
+    /// it never was. Entries that are not durable do not count.
+    fn seen(&self, uuid: &str) -> u64;
 }
 
 /// A stream of bytes to the other end.
@@ -217,6 +233,10 @@ pub struct Offer {
     pub name: String,
     /// Its name at the target, when it is to be another.
     pub new_name: Option<String>,
+    /// Its UUID, lower-case.
+    pub uuid: String,
+    /// How often it has changed hands, from 1: whoever has it at the highest epoch has it.
+    pub epoch: u64,
     /// How it moves.
     pub kind: Kind,
     /// Its real memory; empty unless it is active.
@@ -251,13 +271,25 @@ pub trait Manager {
     fn prepare_incoming(&mut self, ports: &mut dyn Ports, offer: &Offer) -> Tag;
     /// Target: takes the shell apart.
     fn discard(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag;
-    /// Target: the shell is a domain now, in the state that its kind says; an active
-    /// one runs already.
-    fn activate(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag;
-    /// Source: destroys what is left of a domain that has gone.
+    /// Target: the shell is a domain now, in the state that its kind says, and of this
+    /// epoch; an active one runs already. One that is a domain already stays one.
+    fn activate(&mut self, ports: &mut dyn Ports, domain: &str, epoch: u64) -> Tag;
+    /// Source: destroys what is left of a domain that has gone; if it is not there, that
+    /// is done.
     fn release(&mut self, ports: &mut dyn Ports, domain: &str) -> Tag;
+    /// Both, when they begin again: what is here under this name and UUID.
+    fn find(&self, domain: &str, uuid: &str) -> Option<Found>;
     /// Both: shows a migration of `domain`, or none.
     fn status(&mut self, domain: &str, status: Option<Status>);
+}
+
+/// A domain that an end finds when it begins again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// It is a shell, that is: not activated.
+    pub shell: bool,
+    /// Its guest, if it has one.
+    pub guest: Option<GuestId>,
 }
 
 /// An answer of the manager.

@@ -4,6 +4,7 @@
 //! there is a choice: suspend the domain and send the rest, or go round again.
 
 use serde::{Deserialize, Serialize};
+use sun4v::calibration;
 use sun4v::time::SimTime;
 
 /// What the choice depends on.
@@ -17,7 +18,10 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { pause_budget: SimTime::ms(300), rounds_max: 30 }
+        Self {
+            pause_budget: SimTime::ms(calibration::PAUSE_BUDGET),
+            rounds_max: calibration::ROUNDS_MAX as u32,
+        }
     }
 }
 

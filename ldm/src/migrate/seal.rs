@@ -10,14 +10,28 @@
 //! | n | cipher text, AES-128-CTR |
 //! | 32 | HMAC-SHA-256 of everything before it |
 //!
-//! Each direction has keys of its own. The first counter of a record is its
-//! sequence number in the upper half and zero in the lower, so no counter is used
-//! twice under one key.
+//! **Counters.** The first counter of a record is its sequence number in the upper half
+//! and zero in the lower, so no counter is used twice under one key.
 //!
-//! **Keys.** HKDF-SHA-256 (RFC 5869) over the password of the target and both
-//! nonces. Whoever records a session can try passwords against it at home: a
-//! password-authenticated key exchange is what keeps that from them, and it is
-//! not here yet.
+//! **Keys** ([`Session::derive`]) come from the root of a connection (`handshake`) by
+//! HKDF-SHA-256's expansion (RFC 5869), one for each thing that is done with it:
+//!
+//! | key | what for |
+//! |---|---|
+//! | `to target, cipher` | AES-128 of what the source sends |
+//! | `to target, auth` | HMAC of what the source sends |
+//! | `to source, cipher` | AES-128 of what the target sends |
+//! | `to source, auth` | HMAC of what the target sends |
+//! | `source, proof` | the source's proof that it knows the password |
+//! | `target, proof` | the target's |
+//!
+//! **Limits.** A connection's keys seal [`RECORDS_MAX`] records each way and no more:
+//! 2^46 blocks of AES at most, which leaves whoever could tell the stream from noise by
+//! missing repetitions a chance below 2^-36. That is 768 TiB, a thousand times what the
+//! longest migration sends, so no connection changes its keys; one that came so far
+//! would end. A new connection has new keys.
+//!
+//! **Errors.** [`Refusal`]; whoever gets one drops the connection.
 
 use super::Refusal;
 use aes::Aes128;
@@ -32,8 +46,8 @@ pub const TAG_BYTES: usize = 32;
 /// Most bytes of plain text in a record.
 pub const PLAIN_BYTES_MAX: usize = 192 << 10;
 
-/// A nonce: fresh for every connection, from either end.
-pub type Nonce = [u8; 32];
+/// Most records of one direction of one connection.
+pub const RECORDS_MAX: u64 = 1 << 32;
 
 /// The keys of one direction of one connection.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,31 +74,29 @@ pub struct Session {
 }
 
 impl Session {
-    /// Derives the keys of a connection. Both ends get the same ones when both
-    /// know the password.
+    /// Derives the keys of a connection from its root.
     #[must_use]
-    pub fn derive(password: &str, source: &Nonce, target: &Nonce) -> Self {
-        let prk = hmac(&[source.as_slice(), target].concat(), &[password.as_bytes()]);
+    pub fn derive(root: &[u8; 32]) -> Self {
         let keys = |direction: &str| {
             let mut cipher = [0; 16];
-            cipher.copy_from_slice(&expand(&prk, direction, "cipher")[..16]);
-            Keys { cipher, auth: expand(&prk, direction, "auth") }
+            cipher.copy_from_slice(&expand(root, direction, "cipher")[..16]);
+            Keys { cipher, auth: expand(root, direction, "auth") }
         };
         Self { to_target: keys("to target"), to_source: keys("to source") }
     }
 }
 
 /// One block of HKDF's expansion: enough for every key here.
-fn expand(prk: &[u8; 32], direction: &str, what: &str) -> [u8; 32] {
-    let info = format!("ldom migration 1, {direction}, {what}");
-    hmac(prk, &[info.as_bytes(), &[1]])
+pub(super) fn expand(root: &[u8; 32], whose: &str, what: &str) -> [u8; 32] {
+    let info = format!("ldom migration 2, {whose}, {what}");
+    hmac(root, &[info.as_bytes(), &[1]])
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac(key, parts).finalize().into_bytes().into()
 }
 
-fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+pub(super) fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = match Hmac::<Sha256>::new_from_slice(key) {
         Ok(mac) => mac,
         Err(_) => unreachable!("HMAC takes keys of any length"),
@@ -114,7 +126,9 @@ pub fn counter(sequence: u64) -> [u8; 16] {
 /// Seals `plain` as record `sequence`, in software.
 #[must_use]
 pub fn seal(keys: &Keys, sequence: u64, plain: &[u8]) -> Vec<u8> {
-    let mut record = header(sequence, plain.len()).to_vec();
+    // With a byte to spare, for whoever marks it.
+    let mut record = Vec::with_capacity(HEADER_BYTES + plain.len() + TAG_BYTES + 1);
+    record.extend_from_slice(&header(sequence, plain.len()));
     record.extend_from_slice(plain);
     cipher(keys, sequence, &mut record[HEADER_BYTES..]);
     let tag = hmac(&keys.auth, &[&record]);
@@ -139,6 +153,9 @@ pub fn check(sequence: u64, record: &[u8]) -> Result<usize, Refusal> {
     if body > PLAIN_BYTES_MAX {
         return Err(Refusal::Malformed);
     }
+    if sequence >= RECORDS_MAX {
+        return Err(Refusal::Exhausted);
+    }
     if record[..HEADER_BYTES] != header(sequence, body) {
         return Err(Refusal::OutOfOrder);
     }
@@ -152,11 +169,11 @@ fn cipher(keys: &Keys, sequence: u64, text: &mut [u8]) {
 
 #[cfg(test)]
 mod test {
-    use super::{HEADER_BYTES, Session, open, seal};
+    use super::{HEADER_BYTES, RECORDS_MAX, Session, open, seal};
     use crate::migrate::Refusal;
 
     fn session() -> Session {
-        Session::derive("secret", &[1; 32], &[2; 32])
+        Session::derive(&[1; 32])
     }
 
     #[test]
@@ -187,17 +204,21 @@ mod test {
         let record = seal(&keys, 3, b"hello");
         assert_eq!(open(&keys, 4, &record), Err(Refusal::OutOfOrder));
         assert_eq!(open(&session().to_source, 3, &record), Err(Refusal::Forged));
-        for other in [
-            Session::derive("secret", &[1; 32], &[3; 32]),
-            Session::derive("secret", &[0; 32], &[2; 32]),
-            Session::derive("Secret", &[1; 32], &[2; 32]),
-        ] {
-            assert_eq!(open(&other.to_target, 3, &record), Err(Refusal::Forged));
-        }
+        let other = Session::derive(&[2; 32]);
+        assert_eq!(open(&other.to_target, 3, &record), Err(Refusal::Forged));
         // A number that was put right by somebody without the key.
         let mut renumbered = record;
         renumbered[HEADER_BYTES - 1] = 4;
         assert_eq!(open(&keys, 4, &renumbered), Err(Refusal::Forged));
+    }
+
+    #[test]
+    fn keys_are_used_up_at_a_number_that_nobody_reaches() {
+        let keys = session().to_target;
+        let last = seal(&keys, RECORDS_MAX - 1, b"last");
+        assert_eq!(open(&keys, RECORDS_MAX - 1, &last).unwrap(), b"last");
+        let beyond = seal(&keys, RECORDS_MAX, b"beyond");
+        assert_eq!(open(&keys, RECORDS_MAX, &beyond), Err(Refusal::Exhausted));
     }
 
     #[test]

@@ -30,13 +30,14 @@ impl SoftCipher {
         self.jobs.is_empty()
     }
 
-    /// A job has ended: true when it was one of these.
-    pub fn job_done(&mut self, job: JobId, output: &[u8]) -> bool {
+    /// A job has ended: true when it was one of these, whose output is taken.
+    pub fn job_done(&mut self, job: JobId, output: &mut Vec<u8>) -> bool {
         let Some(ticket) = self.jobs.remove(&job) else { return false };
-        let result = match output.split_first() {
-            Some((0, bytes)) => Ok(bytes.to_vec()),
-            Some((1, _)) => Err(Refusal::OutOfOrder),
-            Some((2, _)) => Err(Refusal::Forged),
+        let mut bytes = std::mem::take(output);
+        let result = match bytes.pop() {
+            Some(0) => Ok(bytes),
+            Some(1) => Err(Refusal::OutOfOrder),
+            Some(2) => Err(Refusal::Forged),
             _ => Err(Refusal::Malformed),
         };
         self.done.insert(ticket, result);
@@ -53,7 +54,10 @@ impl SoftCipher {
         let job = ports.job(
             cycles,
             Box::new(move || match work() {
-                Ok(bytes) => [&[0], bytes.as_slice()].concat(),
+                Ok(mut bytes) => {
+                    bytes.push(0);
+                    bytes
+                }
                 Err(Refusal::OutOfOrder) => vec![1],
                 Err(Refusal::Forged) => vec![2],
                 Err(_) => vec![3],

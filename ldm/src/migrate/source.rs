@@ -1,14 +1,24 @@
 //! The end that a domain leaves.
+//!
+//! **What it writes, and when** ([`State`]): *leaving* before its offer; *commit* before
+//! the message, and from the moment at which that entry is begun it does not let the
+//! domain run again unless the target says that it does not have it; *off* or *stays*
+//! before it says that it is off; *released* when nothing of the domain is left.
+//!
+//! **Begun again** ([`Source::recall`]): with *commit*, it asks; with anything before, the
+//! domain goes on here and the target is told, as soon as it can be reached.
 
-use super::codec::{Hello, Message, PROTOCOL, Plain};
+use super::codec::{Message, Plain};
 use super::compress::Packed;
 use super::copy::Copier;
 use super::fixed_time::Step;
+use super::handshake::Own;
+use super::journal::{EntryV1, State, ticket};
 use super::link::{Arrival, Link};
+use super::mutant::{self, Mutant};
 use super::pages::{PageMap, PageSet};
 use super::port::{HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag};
 use super::rounds::{Choice, Round};
-use super::seal::{Nonce, Session};
 use super::{Buffers, Config, Phase};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -35,7 +45,7 @@ pub struct Request {
     pub password: String,
     /// `-n`: check, and change nothing.
     pub check_only: bool,
-    /// Fresh randomness: nonces and the number of the migration come of it.
+    /// Fresh randomness: secrets of connections and the number of the migration come of it.
     pub entropy: [u8; 32],
     /// Token of the timers that it sets.
     pub timer: u64,
@@ -46,10 +56,12 @@ pub struct Request {
 enum Stage {
     /// The first connection.
     Dial,
-    /// The target's hello.
+    /// The target to answer, and to prove that it has the password.
     Greet,
     /// A fixed step, after which `Stage` goes on.
     Step(Step),
+    /// An entry of the journal to be durable.
+    Write(Tag, State),
     /// The target's verdict.
     Verdict,
     /// The target's shell.
@@ -70,17 +82,22 @@ enum Stage {
     Verify,
     /// The target's word that it has the domain; without a wire, a new connection.
     Commit,
+    /// The journal to say that the domain is ours after all.
+    Back(Tag),
     /// The manager to destroy what is left.
     Release(Tag),
-    /// The hypervisor to put everything back.
+    /// The hypervisor to put everything back, and the journal to say so.
     Undo(BTreeSet<Tag>),
     /// A target that may hold the domain ready to be told that it is off.
     Farewell,
+    /// The manager to destroy a domain that was taken over at the target.
+    Lost(Tag),
     /// Nothing.
     End,
 }
 
 /// The source of one migration.
+#[derive(Clone, Debug)]
 pub struct Source {
     config: Config,
     request: Request,
@@ -93,7 +110,6 @@ pub struct Source {
     connected: bool,
     /// Connections so far.
     connections: u64,
-    nonce: Nonce,
     step_due: SimTime,
     map: PageMap,
     copier: Copier,
@@ -105,10 +121,22 @@ pub struct Source {
     totals: Figures,
     logging: bool,
     suspended_at: Option<SimTime>,
-    /// Everything was said: the target may hold the domain ready.
-    final_sent: bool,
-    /// Ownership has left.
-    commit_sent: bool,
+    /// What opens connections after the first.
+    ticket: String,
+    number: [u8; 16],
+    /// The journal knows of it.
+    journaled: bool,
+    /// The last entry that says that it is off.
+    off: Option<State>,
+    /// It is being written.
+    off_tag: Option<Tag>,
+    why: String,
+    /// The target may hold something for the domain, and must be told if it is off.
+    owes_word: bool,
+    /// The entry that gives the domain away is durable, or may be.
+    commit_begun: bool,
+    /// The target has it by an operator's word, at this epoch.
+    taken: Option<u64>,
     percent: u8,
     outcome: Option<Result<(), Vec<String>>>,
 }
@@ -139,8 +167,26 @@ impl Source {
             (Kind::Active, None) => return Err(format!("domain {} has no guest", offer.name)),
             (_, guest) => guest.unwrap_or_default(),
         };
-        let mut source = Self {
+        let mut source = Self::with(config, request, buffers, (offer, guest), map, io.ports.now());
+        source.show(io);
+        Ok(source)
+    }
+
+    fn with(
+        config: Config,
+        request: Request,
+        buffers: Buffers,
+        (offer, guest): (Offer, GuestId),
+        map: PageMap,
+        now: SimTime,
+    ) -> Self {
+        let digest: [u8; 32] = Sha256::digest([&request.entropy[..], b"migration"].concat()).into();
+        let mut number = [0; 16];
+        number.copy_from_slice(&digest[..16]);
+        Self {
             copier: Copier::new(config, guest, map.len(), buffers),
+            ticket: ticket(&request.password, &number),
+            number,
             config,
             request,
             buffers,
@@ -151,23 +197,91 @@ impl Source {
             link: Link::default(),
             connected: false,
             connections: 0,
-            nonce: [0; 32],
             step_due: SimTime::ZERO,
             map,
             rounds: Vec::new(),
             round_began: SimTime::ZERO,
-            began: io.ports.now(),
+            began: now,
             figures: Figures::default(),
             totals: Figures::default(),
             logging: false,
             suspended_at: None,
-            final_sent: false,
-            commit_sent: false,
+            journaled: false,
+            off: None,
+            off_tag: None,
+            why: String::new(),
+            owes_word: false,
+            commit_begun: false,
+            taken: None,
             percent: 0,
             outcome: None,
+        }
+    }
+
+    /// One that begins again with what the journal says, if there is something left to
+    /// do. `host` is this end's; `entropy` is fresh.
+    pub fn recall(
+        config: Config,
+        entry: &EntryV1,
+        host: String,
+        (entropy, timer): ([u8; 32], u64),
+        buffers: Buffers,
+        io: &mut Io<'_>,
+    ) -> Option<Self> {
+        let asks = match entry.state {
+            State::Commit => !mutant::is(Mutant::RunsAfterCommit),
+            State::Leaving | State::Off => false,
+            _ => return None,
         };
-        source.show(io);
-        Ok(source)
+        let request = Request {
+            domain: entry.domain.clone(),
+            new_name: None,
+            peer: entry.peer.clone(),
+            host,
+            password: String::new(),
+            check_only: false,
+            entropy,
+            timer,
+        };
+        let offer = Offer {
+            name: entry.domain.clone(),
+            new_name: None,
+            uuid: entry.uuid.clone(),
+            epoch: entry.epoch,
+            kind: entry.kind,
+            memory: Vec::new(),
+            description: Vec::new(),
+        };
+        let found = io.manager.find(&entry.domain, &entry.uuid).filter(|found| !found.shell);
+        let guest = found.and_then(|found| found.guest).filter(|_| entry.kind == Kind::Active);
+        let (map, now) = (PageMap::default(), io.ports.now());
+        let mut source =
+            Self::with(config, request, buffers, (offer, guest.unwrap_or_default()), map, now);
+        source.number = entry.migration;
+        source.ticket.clone_from(&entry.ticket);
+        source.journaled = true;
+        source.owes_word = true;
+        source.off = (entry.state == State::Off).then_some(State::Off);
+        if guest.is_some() {
+            // It may stand still, and its log may be on.
+            source.suspended_at = Some(now);
+            source.logging = !mutant::is(Mutant::LogLeftOn);
+        }
+        let (domain, peer) = (source.domain(), source.peer());
+        if asks {
+            io.ports.log(format!(
+                "migration of {domain}: it was handed over to {peer} before this manager began \
+                 again: asking {peer}"
+            ));
+            source.commit_begun = true;
+            source.phase = Phase::HandOff;
+            source.stage = Stage::Commit;
+            source.show(io);
+        } else {
+            source.fail(io, vec!["this manager began again".into()]);
+            source.outcome = None;
+        }
+        Some(source)
     }
 
     /// The domain that leaves.
@@ -219,9 +333,26 @@ impl Source {
         self.stage == Stage::Commit && !self.connected
     }
 
+    /// The domain is here, and all that is left is to tell the target so. It may be
+    /// dropped: the journal remembers ([`Source::recall`]).
+    #[must_use]
+    pub fn says_farewell(&self) -> bool {
+        self.stage == Stage::Farewell
+    }
+
+    /// The number of the migration.
+    #[must_use]
+    pub const fn number(&self) -> [u8; 16] {
+        self.number
+    }
+
     /// Stops it, if it is not too late.
     pub fn cancel(&mut self, io: &mut Io<'_>) -> Result<(), String> {
-        if self.commit_sent || matches!(self.stage, Stage::Undo(_) | Stage::End | Stage::Farewell) {
+        if mutant::is(Mutant::CancelsCommit) && matches!(self.stage, Stage::Write(_, State::Commit))
+        {
+            self.commit_begun = false;
+        }
+        if self.commit_begun || self.is_over() {
             return Err(format!("the migration of {} cannot be cancelled now", self.domain()));
         }
         self.fail(io, vec!["the migration was cancelled".into()]);
@@ -229,13 +360,15 @@ impl Source {
         Ok(())
     }
 
+    /// It has failed, whatever is left to do.
+    const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Undo(_) | Stage::Farewell | Stage::Lost(_) | Stage::End)
+    }
+
     /// The target cannot be reached at all.
     pub fn unreachable(&mut self, io: &mut Io<'_>, why: &str) {
-        match self.stage {
-            Stage::Dial => self.fail(io, vec![why.to_owned()]),
-            // The shell at the target stays and says that it waits.
-            Stage::Farewell => self.end(io),
-            _ => {}
+        if self.stage == Stage::Dial {
+            self.fail(io, vec![why.to_owned()]);
         }
     }
 
@@ -245,10 +378,11 @@ impl Source {
             Input::Connected => self.connected(io),
             Input::Bytes(bytes) => self.link.put(&bytes),
             Input::Closed => self.link.ended(),
-            Input::JobDone { job, output } => self.copier.job_done(job, &output),
+            Input::JobDone { job, output } => self.copier.job_done(job, output),
             Input::Timer => self.timer(io),
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
+            Input::Journal(tag, result) => self.written(io, tag, result),
             Input::Room | Input::Cipher => {}
         }
         self.go_on(io);
@@ -257,7 +391,7 @@ impl Source {
     fn go_on(&mut self, io: &mut Io<'_>) {
         loop {
             match self.link.pop(io) {
-                Ok(Some(Arrival::Hello(hello))) => self.hello(io, hello),
+                Ok(Some(Arrival::Met(_))) => self.met(io),
                 Ok(Some(Arrival::Plain(Plain::Message(message)))) => self.message(io, message),
                 Ok(Some(Arrival::Plain(Plain::Chunk(_)))) => self.broken(io, "unexpected message"),
                 Ok(Some(Arrival::Closed)) => self.closed(io),
@@ -278,28 +412,18 @@ impl Source {
         }
         self.connected = true;
         self.connections += 1;
-        let number = self.connections.to_be_bytes();
-        self.nonce = Sha256::digest([&self.request.entropy[..], b"nonce", &number].concat()).into();
-        let hello = Hello {
-            protocol: PROTOCOL,
-            nonce: self.nonce,
+        let fresh = self.stage == Stage::Dial;
+        let secret = if fresh { &self.request.password } else { &self.ticket };
+        let own = Own {
+            password: secret.clone(),
+            entropy: self.request.entropy,
+            connection: self.connections,
             host: self.request.host.clone(),
-            migration: self.number(),
-            fresh: self.stage == Stage::Dial,
         };
-        self.link.hello(io, &hello);
+        self.link.call(io, &own, self.number, fresh);
         if self.stage == Stage::Dial {
             self.stage = Stage::Greet;
         }
-    }
-
-    /// The number of the migration, told apart from all others.
-    fn number(&self) -> [u8; 16] {
-        let digest: [u8; 32] =
-            Sha256::digest([&self.request.entropy[..], b"migration"].concat()).into();
-        let mut number = [0; 16];
-        number.copy_from_slice(&digest[..16]);
-        number
     }
 
     fn closed(&mut self, io: &mut Io<'_>) {
@@ -320,7 +444,11 @@ impl Source {
 
     fn lost(&mut self, io: &mut Io<'_>, why: &str) {
         match self.stage {
-            Stage::Commit => {
+            Stage::Commit if mutant::is(Mutant::GuessesAfterCommit) => {
+                self.commit_begun = false;
+                self.fail(io, vec![why.to_owned()]);
+            }
+            Stage::Commit | Stage::Write(_, State::Commit) => {
                 let domain = self.domain();
                 io.ports.log(format!(
                     "migration of {domain}: {why} after the domain was handed over: asking {}",
@@ -328,32 +456,110 @@ impl Source {
                 ));
                 self.show(io);
             }
-            Stage::Verdict => {
-                self.fail(io, vec![format!("{why}: is the password right?")]);
-            }
-            Stage::Farewell | Stage::Undo(_) | Stage::End | Stage::Release(_) => {}
-            Stage::Step(Step::Destroy) => {}
+            Stage::Farewell | Stage::Undo(_) | Stage::End | Stage::Lost(_) => {}
+            Stage::Back(_) | Stage::Release(_) | Stage::Step(Step::Destroy) => {}
+            Stage::Write(_, State::Stays | State::Released) => {}
             _ => self.fail(io, vec![why.to_owned()]),
         }
     }
 
-    fn hello(&mut self, io: &mut Io<'_>, hello: Hello) {
-        if hello.protocol != PROTOCOL {
-            self.broken(io, "the target speaks another version of the protocol");
-            return;
-        }
-        let session = Session::derive(&self.request.password, &self.nonce, &hello.nonce);
-        self.link.set_keys(session.to_target, session.to_source);
+    /// Either end knows that the other has the password.
+    fn met(&mut self, io: &mut Io<'_>) {
         match self.stage {
             Stage::Greet => self.step(io, Step::Connect),
-            Stage::Commit => self.say(io, Message::Commit),
-            Stage::Farewell => self.say(io, Message::Abort("it is off".into())),
+            Stage::Commit => self.say_commit(io),
+            Stage::Farewell => self.say_off(io),
             _ => {}
         }
     }
 
     fn say(&mut self, io: &mut Io<'_>, message: Message) {
-        self.link.send(io, &Plain::Message(message));
+        self.link.send(io, Plain::Message(message));
+    }
+
+    fn say_commit(&mut self, io: &mut Io<'_>) {
+        let (uuid, epoch) = (self.offer.uuid.clone(), self.offer.epoch + 1);
+        self.say(io, Message::Commit { uuid, epoch });
+    }
+
+    fn say_off(&mut self, io: &mut Io<'_>) {
+        let (uuid, epoch, why) = (self.offer.uuid.clone(), self.offer.epoch, self.why.clone());
+        self.say(io, Message::Off { uuid, epoch, why });
+    }
+
+    // The journal.
+
+    fn write(&mut self, io: &mut Io<'_>, state: State) -> Tag {
+        let entry = EntryV1 {
+            state,
+            migration: self.number,
+            uuid: self.offer.uuid.clone(),
+            domain: self.offer.name.clone(),
+            kind: self.offer.kind,
+            epoch: self.offer.epoch,
+            owned: 0,
+            before: 0,
+            peer: self.request.peer.clone(),
+            ticket: self.ticket.clone(),
+            digest: [0; 32],
+            offer: None,
+        };
+        io.journal.write(io.ports, entry)
+    }
+
+    fn written(&mut self, io: &mut Io<'_>, tag: Tag, result: Result<(), String>) {
+        if self.off_tag == Some(tag) {
+            // Without it the journal still says that the domain did not leave.
+            self.off_tag = None;
+            if let Err(why) = result {
+                self.off = None;
+                io.ports.log(format!("migration of {}: {why}", self.domain()));
+            }
+            self.tell_off(io);
+            self.undone(io);
+            return;
+        }
+        match self.stage {
+            Stage::Write(waits, state) if waits == tag => match (state, result) {
+                (State::Leaving, Ok(())) => {
+                    self.stage = Stage::Verdict;
+                    self.say_offer(io);
+                }
+                (State::Leaving, Err(why)) => {
+                    self.journaled = false;
+                    self.fail(io, vec![why]);
+                }
+                (State::Commit, Ok(())) => {
+                    self.stage = Stage::Commit;
+                    if self.connected {
+                        self.say_commit(io);
+                    }
+                    self.show(io);
+                }
+                (State::Commit, Err(why)) => {
+                    self.commit_begun = false;
+                    self.fail(io, vec![why]);
+                }
+                (State::Released, _) if self.taken.is_none() => {
+                    self.enter(io, Phase::Done);
+                    self.step(io, Step::Destroy);
+                }
+                _ => self.end(io),
+            },
+            Stage::Back(waits) if waits == tag => {
+                // Nobody has it but us.
+                self.commit_begun = false;
+                self.owes_word = false;
+                self.off = Some(State::Stays);
+                self.fail(io, vec!["the target does not have the domain".into()]);
+            }
+            _ => {}
+        }
+    }
+
+    fn say_offer(&mut self, io: &mut Io<'_>) {
+        let (check_only, offer) = (self.request.check_only, self.offer.clone());
+        self.say(io, Message::Offer { offer, check_only });
     }
 
     // Fixed steps.
@@ -372,10 +578,13 @@ impl Source {
         }
         match step {
             Step::Connect => {
-                let check_only = self.request.check_only;
-                let offer = self.offer.clone();
-                self.say(io, Message::Offer { offer, check_only });
-                self.stage = Stage::Verdict;
+                if self.request.check_only {
+                    self.stage = Stage::Verdict;
+                    self.say_offer(io);
+                } else {
+                    self.journaled = true;
+                    self.stage = Stage::Write(self.write(io, State::Leaving), State::Leaving);
+                }
             }
             Step::Quiesce => {
                 let tag = io.hv.request(io.ports, HvRequest::Suspend(self.guest));
@@ -400,24 +609,31 @@ impl Source {
             (Message::Verified, Stage::Verify) => self.commit(io),
             (Message::Committed, Stage::Commit) => self.committed(io),
             (Message::NotHere, Stage::Commit) => {
-                // Nobody has it but us.
-                self.commit_sent = false;
-                self.final_sent = false;
-                self.fail(io, vec!["the target does not have the domain".into()]);
+                self.stage = Stage::Back(self.write(io, State::Stays));
             }
-            (Message::NotHere, Stage::Farewell) => self.end(io),
-            (Message::Abort(_) | Message::NotHere, Stage::Undo(_) | Stage::End) => {
-                self.final_sent = false;
+            (Message::NotHere, Stage::Farewell) => {
+                self.owes_word = false;
+                self.undone(io);
             }
-            (Message::Abort(why), Stage::Commit) => {
+            (Message::Abort(_) | Message::NotHere, Stage::Undo(_)) => self.owes_word = false,
+            (Message::Taken(epoch), Stage::Undo(_) | Stage::Farewell) => {
+                if epoch > self.offer.epoch {
+                    self.taken = Some(epoch);
+                    self.undone(io);
+                }
+            }
+            (Message::Abort(why), Stage::Commit | Stage::Write(_, State::Commit)) => {
                 // It said *verified*; it may not take that back but by *not here*.
                 self.broken(io, &why);
             }
-            (Message::Abort(why), _) => {
-                self.final_sent = false;
+            (Message::Abort(why), _) if !self.is_over() => {
+                self.owes_word = false;
                 self.fail(io, vec![why]);
             }
-            _ if matches!(self.stage, Stage::Undo(_) | Stage::End | Stage::Farewell) => {}
+            (Message::Committed | Message::NotHere, Stage::Back(_) | Stage::Release(_)) => {}
+            (Message::Committed | Message::NotHere, Stage::Step(Step::Destroy)) => {}
+            (Message::Committed | Message::NotHere, Stage::Write(_, State::Released)) => {}
+            _ if self.is_over() => {}
             _ => self.broken(io, "unexpected message"),
         }
     }
@@ -431,6 +647,7 @@ impl Source {
             self.end(io);
         } else {
             self.enter(io, Phase::Prepare);
+            self.owes_word = true;
             self.say(io, Message::Prepare);
             self.stage = Stage::Shell;
         }
@@ -554,6 +771,9 @@ impl Source {
             buffer = buffer.offset(bits.len() as u64);
         }
         if self.suspended_at.is_some() {
+            if mutant::is(Mutant::DirtyDropped) {
+                dirty = PageSet::none(self.map.len());
+            }
             self.begin_round(io, dirty);
             return;
         }
@@ -594,15 +814,17 @@ impl Source {
             self.say(io, Message::State(piece.to_vec()));
         }
         self.say(io, Message::Final(digest));
-        self.final_sent = true;
         self.stage = Stage::Verify;
     }
 
     fn commit(&mut self, io: &mut Io<'_>) {
         self.enter(io, Phase::HandOff);
-        self.say(io, Message::Commit);
-        self.commit_sent = true;
-        self.stage = Stage::Commit;
+        // From here on it may be durable, whatever happens.
+        self.commit_begun = true;
+        self.stage = Stage::Write(self.write(io, State::Commit), State::Commit);
+        if mutant::is(Mutant::CommitBeforeDurable) {
+            self.say_commit(io);
+        }
     }
 
     fn committed(&mut self, io: &mut Io<'_>) {
@@ -695,22 +917,21 @@ impl Source {
     }
 
     fn manager(&mut self, io: &mut Io<'_>, tag: Tag, reply: Result<ManagerReply, String>) {
-        if self.stage != Stage::Release(tag) {
+        if self.stage != Stage::Release(tag) && self.stage != Stage::Lost(tag) {
             return;
         }
         if let Err(why) = reply {
             let domain = self.domain();
             io.ports.log(format!("migration of {domain}: what is left of it stays: {why}"));
         }
-        self.enter(io, Phase::Done);
-        self.step(io, Step::Destroy);
+        self.stage = Stage::Write(self.write(io, State::Released), State::Released);
     }
 
     // Failure.
 
-    /// Ends a migration before the domain has left: it runs here as before.
+    /// Ends a migration before the domain has left: it runs here as before, at once.
     fn fail(&mut self, io: &mut Io<'_>, why: Vec<String>) {
-        if self.commit_sent || matches!(self.stage, Stage::Undo(_) | Stage::Farewell | Stage::End) {
+        if self.commit_begun || self.is_over() {
             return;
         }
         let domain = self.domain();
@@ -719,15 +940,6 @@ impl Source {
             self.phase.name(),
             why.join("; ")
         ));
-        if self.connected && self.link.has_keys() {
-            self.say(io, Message::Abort(why.join("; ")));
-            if !self.final_sent {
-                self.link.close_when_sent(io);
-            }
-        } else if self.connected {
-            self.connected = false;
-            io.wire.close(io.ports);
-        }
         let mut tags = BTreeSet::new();
         // A suspend that was asked for may still come to pass, before what is asked now.
         if self.suspended_at.is_some() || matches!(self.stage, Stage::Suspend(_)) {
@@ -738,27 +950,78 @@ impl Source {
             tags.insert(io.hv.request(io.ports, HvRequest::LogStop(self.guest)));
         }
         self.copier.stop(io);
+        self.why = why.join("; ");
         self.outcome = Some(Err(why));
         self.stage = Stage::Undo(tags);
+        if mutant::is(Mutant::FarewellForgotten) {
+            self.owes_word = false;
+        }
+        if self.journaled && self.off.is_none() {
+            self.write_off(io);
+        } else {
+            self.tell_off(io);
+        }
         self.undone(io);
     }
 
+    fn write_off(&mut self, io: &mut Io<'_>) {
+        let state = if self.owes_word { State::Off } else { State::Stays };
+        self.off = Some(state);
+        self.off_tag = Some(self.write(io, state));
+    }
+
+    /// The target is told, if there is one, once the journal says so.
+    fn tell_off(&mut self, io: &mut Io<'_>) {
+        if self.connected && self.link.has_keys() {
+            self.say_off(io);
+            if !self.owes_word {
+                self.link.close_when_sent(io);
+            }
+        } else if self.connected {
+            self.connected = false;
+            io.wire.close(io.ports);
+        }
+    }
+
+    /// Is everything as it was, and does everybody know?
     fn undone(&mut self, io: &mut Io<'_>) {
-        if !matches!(&self.stage, Stage::Undo(tags) if tags.is_empty()) {
+        let undone = match &self.stage {
+            Stage::Undo(tags) => tags.is_empty() && self.off_tag.is_none(),
+            Stage::Farewell => true,
+            _ => false,
+        };
+        if !undone {
             return;
         }
         self.suspended_at = None;
-        if self.final_sent {
-            io.manager.status(&self.request.domain, None);
+        io.manager.status(&self.request.domain, None);
+        if let Some(epoch) = self.taken {
+            self.give_up(io, epoch);
+        } else if self.owes_word {
             self.stage = Stage::Farewell;
+        } else if self.off == Some(State::Off) {
+            self.off = Some(State::Stays);
+            self.stage = Stage::Write(self.write(io, State::Stays), State::Stays);
         } else {
             self.end(io);
         }
     }
 
+    /// The domain was taken over: what is here of it is old.
+    fn give_up(&mut self, io: &mut Io<'_>, epoch: u64) {
+        let (domain, peer, own) = (self.domain().to_owned(), self.peer(), self.offer.epoch);
+        io.ports.log(format!(
+            "migration of {domain}: it was taken over at {peer}, at epoch {epoch}: what is here, \
+             of epoch {own}, is destroyed"
+        ));
+        self.observe(io, "lost", vec![("epoch", epoch)]);
+        self.link.close_when_sent(io);
+        self.stage = Stage::Lost(io.manager.release(io.ports, &domain));
+    }
+
     fn end(&mut self, io: &mut Io<'_>) {
         io.manager.status(&self.request.domain, None);
-        if self.commit_sent {
+        if self.commit_begun {
             self.percent = 100;
             self.outcome = Some(Ok(()));
             self.observe(
@@ -790,7 +1053,7 @@ impl Source {
     }
 
     fn show(&mut self, io: &mut Io<'_>) {
-        if matches!(self.stage, Stage::Undo(_) | Stage::Farewell | Stage::End) {
+        if self.is_over() {
             return;
         }
         let memory = self.map.len().max(1);

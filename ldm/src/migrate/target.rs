@@ -1,14 +1,29 @@
 //! The end that a domain comes to.
+//!
+//! **What it writes, and when** ([`State`]): *reserved* before its shell is made;
+//! *prepared* before it says *verified* (for a domain without memory: *prepared*);
+//! *activated* before the domain runs; *here* when all has settled; *discarded* before it
+//! says *not here*.
+//!
+//! **Begun again** ([`Target::recall`]): *reserved* and *discarded* mean that the shell
+//! goes; *prepared*, that it waits for the source's word, or an operator's
+//! ([`Target::take_over`]); *activated*, that the domain runs here.
+//!
+//! **A shell that goes** is filled with zeros a few pages at a time, so that the manager
+//! answers meanwhile: [`SCRUB_BYTES_A_SECOND`].
 
 use super::arrive::Arriver;
-use super::codec::{Hello, Message, PROTOCOL, Plain};
+use super::codec::{Message, Plain};
 use super::fixed_time::Step;
+use super::handshake::{Hello, Own};
+use super::journal::{EPOCH_MAX, EntryV1, State};
 use super::link::{Arrival, Link};
-use super::pages::PageMap;
-use super::port::{HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag};
-use super::seal::Session;
+use super::mutant::{self, Mutant};
+use super::pages::{PAGE, PageMap};
+use super::port::{
+    HV_PAGES_MAX, HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag,
+};
 use super::{Buffers, Config, Phase};
-use sha2::{Digest, Sha256};
 use sun4v::id::GuestId;
 use sun4v::native::Observation;
 use sun4v::time::SimTime;
@@ -16,10 +31,17 @@ use sun4v::time::SimTime;
 /// Most bytes of state records: what the buffers hold.
 const STATE_BYTES_MAX: usize = Buffers::BYTES as usize;
 
+/// How fast the memory of a shell that goes is filled with zeros: the 500 GB of a
+/// cancelled migration took seven minutes.
+pub const SCRUB_BYTES_A_SECOND: u64 = 500_000_000_000 / 420;
+/// An operator may take a domain over from a source that stays connected and says
+/// nothing for so long.
+pub const SILENCE: SimTime = SimTime::secs(10);
+
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The source's hello.
+    /// The source's hello, and its proof that it has the password.
     Greet,
     /// The source's offer.
     Offer,
@@ -27,6 +49,8 @@ enum Stage {
     Step(Step),
     /// The source to go on.
     Go,
+    /// An entry of the journal to be durable.
+    Write(Tag, State),
     /// The manager to make the shell.
     Shell(Tag),
     /// Chunks, rounds and state; or, for a domain without memory, *commit*.
@@ -41,13 +65,24 @@ enum Stage {
     Activate(Tag),
     /// Nothing; it is here.
     Here,
+    /// The shell's memory to be filled with zeros: the hypervisor, or some time.
+    Scrub(Option<Tag>),
     /// The manager to take the shell apart.
     Discard(Tag),
     /// Nothing; it is not here.
     Gone,
 }
 
+/// What the source is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owed {
+    Committed,
+    Taken,
+    NotHere,
+}
+
 /// The target of one migration.
+#[derive(Clone, Debug)]
 pub struct Target {
     config: Config,
     host: String,
@@ -67,6 +102,15 @@ pub struct Target {
     check_only: bool,
     /// The manager was asked for a shell.
     shell: bool,
+    /// The journal knows of it.
+    journaled: bool,
+    digest: [u8; 32],
+    /// The epoch of the domain here.
+    owned: u64,
+    owed: Option<Owed>,
+    /// Pages of the shell that are filled with zeros.
+    scrubbed: u32,
+    verified_at: SimTime,
     guest: GuestId,
     map: PageMap,
     arriver: Arriver,
@@ -107,6 +151,12 @@ impl Target {
             offer: None,
             check_only: false,
             shell: false,
+            journaled: false,
+            digest: [0; 32],
+            owned: 0,
+            owed: None,
+            scrubbed: 0,
+            verified_at: SimTime::ZERO,
             guest: GuestId::default(),
             map: PageMap::default(),
             arriver: Arriver::new(config, buffers),
@@ -115,6 +165,68 @@ impl Target {
             began: SimTime::ZERO,
             percent: 0,
         }
+    }
+
+    /// One that begins again with what the journal says; when that was the end of it, it
+    /// answers a source that asks again. Begins work that is left.
+    #[must_use]
+    pub fn recall(
+        config: Config,
+        (host, password): (String, String),
+        (entropy, timer): ([u8; 32], u64),
+        buffers: Buffers,
+        entry: &EntryV1,
+        io: &mut Io<'_>,
+    ) -> Self {
+        let mut target = Self::new(config, host, password, entropy, timer, buffers);
+        let none = || Offer {
+            name: entry.domain.clone(),
+            new_name: None,
+            uuid: entry.uuid.clone(),
+            epoch: entry.epoch,
+            kind: entry.kind,
+            memory: Vec::new(),
+            description: Vec::new(),
+        };
+        let offer = entry.offer.clone().unwrap_or_else(none);
+        let found = io.manager.find(&entry.domain, &entry.uuid);
+        target.peer.clone_from(&entry.peer);
+        target.migration = Some(entry.migration);
+        target.map = PageMap::new(&offer.memory).unwrap_or_default();
+        target.offer = Some(offer);
+        target.journaled = true;
+        target.digest = entry.digest;
+        target.owned = entry.owned;
+        target.began = io.ports.now();
+        target.shell = found.is_some_and(|found| found.shell);
+        target.guest = found.and_then(|found| found.guest).unwrap_or_default();
+        let (domain, peer) = (entry.domain.clone(), entry.peer.clone());
+        match entry.state {
+            State::Prepared if target.shell && !mutant::is(Mutant::PreparedForgotten) => {
+                target.phase = Phase::Digest;
+                target.verified(io);
+                io.ports.log(format!(
+                    "migration of {domain}: it is ready and waits for {peer} to decide"
+                ));
+            }
+            State::Activated => {
+                target.phase = Phase::HandOff;
+                target.show(io);
+                target.run(io);
+            }
+            State::Here => {
+                target.stage = Stage::Here;
+                target.phase = Phase::Done;
+                target.percent = 100;
+            }
+            State::Reserved if mutant::is(Mutant::ShellLeft) => target.stage = Stage::Gone,
+            State::Reserved | State::Prepared => {
+                target.fail_quietly(io, "this manager began again");
+            }
+            State::Discarded => target.clear(io),
+            _ => target.stage = Stage::Gone,
+        }
+        target
     }
 
     /// The domain that comes, by the name that it is to have here, once offered.
@@ -156,10 +268,26 @@ impl Target {
         self.stage == Stage::Verified && !self.connected
     }
 
-    /// The domain is here.
-    #[must_use]
-    pub const fn has_domain(&self) -> bool {
-        matches!(self.stage, Stage::Activate(_) | Stage::Step(Step::Settle) | Stage::Here)
+    /// An operator says that the source never comes back: the domain is ours from now
+    /// on, at an epoch that is newer than whatever the source may say.
+    ///
+    /// # Errors
+    /// There is nothing to take over, or the source is there and will decide.
+    pub fn take_over(&mut self, io: &mut Io<'_>) -> Result<(), String> {
+        let (name, peer) = (self.name(), self.peer().to_owned());
+        if self.stage != Stage::Verified {
+            return Err(format!("LDom {name} does not wait for {peer} to decide"));
+        }
+        if self.connected && io.ports.now() < self.verified_at.plus(SILENCE) {
+            return Err(format!("{peer} is connected and about to decide who has LDom {name}"));
+        }
+        let by = if mutant::is(Mutant::ForceRaisesByOne) { 1 } else { 2 };
+        let epoch = self.offer.as_ref().map_or(0, |offer| offer.epoch) + by;
+        io.ports.log(format!(
+            "migration of {name}: taken over from {peer} by an operator, at epoch {epoch}"
+        ));
+        self.take(io, epoch);
+        Ok(())
     }
 
     /// Nothing is left to do but to answer a source that asks again.
@@ -174,17 +302,25 @@ impl Target {
             Input::Connected => {
                 self.link.reset(io);
                 self.connected = true;
+                self.connections += 1;
+                self.link.listen(Own {
+                    password: self.password.clone(),
+                    entropy: self.entropy,
+                    connection: self.connections,
+                    host: self.host.clone(),
+                });
             }
             Input::Bytes(bytes) => self.link.put(&bytes),
             Input::Closed => self.link.ended(),
             Input::JobDone { job, output } => {
-                if let Err(refusal) = self.arriver.job_done(job, &output) {
+                if let Err(refusal) = self.arriver.job_done(job, output) {
                     self.broken(io, &refusal.to_string());
                 }
             }
             Input::Timer => self.timer(io),
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
+            Input::Journal(tag, result) => self.written(io, tag, result),
             Input::Room | Input::Cipher => {}
         }
         self.go_on(io);
@@ -193,10 +329,10 @@ impl Target {
     fn go_on(&mut self, io: &mut Io<'_>) {
         loop {
             match self.link.pop(io) {
-                Ok(Some(Arrival::Hello(hello))) => self.hello(io, hello),
+                Ok(Some(Arrival::Met(met))) => self.met(io, met.hello),
                 Ok(Some(Arrival::Plain(Plain::Message(message)))) => self.message(io, message),
                 Ok(Some(Arrival::Plain(Plain::Chunk(chunk)))) => {
-                    if self.stage == Stage::Gone || matches!(self.stage, Stage::Discard(_)) {
+                    if self.is_off() {
                         continue;
                     }
                     if self.stage != Stage::Receive || self.round_end.is_some() {
@@ -207,6 +343,12 @@ impl Target {
                 }
                 Ok(Some(Arrival::Closed)) => {
                     self.connected = false;
+                    if let Some(host) = self.link.stranger() {
+                        let host = host.to_owned();
+                        io.ports.log(format!(
+                            "migration from {host}: it has not proved that it knows the password"
+                        ));
+                    }
                     self.link.reset(io);
                     self.lost(io, "the connection to the source was lost");
                 }
@@ -235,25 +377,13 @@ impl Target {
 
     // Connections.
 
-    fn hello(&mut self, io: &mut Io<'_>, hello: Hello) {
-        self.connections += 1;
-        let number = self.connections.to_be_bytes();
-        let nonce = Sha256::digest([&self.entropy[..], b"nonce", &number].concat()).into();
-        let answer = Hello {
-            protocol: PROTOCOL,
-            nonce,
-            host: self.host.clone(),
-            migration: hello.migration,
-            fresh: hello.fresh,
-        };
-        self.link.hello(io, &answer);
-        let known = self.migration.is_none_or(|number| number == hello.migration);
-        if hello.protocol != PROTOCOL || !known {
-            self.broken(io, "a source that cannot be talked to");
+    /// A source has proved that it knows the password.
+    fn met(&mut self, io: &mut Io<'_>, hello: Option<Hello>) {
+        let Some(hello) = hello else { return };
+        if self.migration.is_some_and(|number| number != hello.migration) {
+            self.broken(io, "a source that asks about another migration");
             return;
         }
-        let session = Session::derive(&self.password, &hello.nonce, &nonce);
-        self.link.set_keys(session.to_source, session.to_target);
         if self.stage == Stage::Greet {
             self.peer = hello.host;
             self.migration = Some(hello.migration);
@@ -266,6 +396,11 @@ impl Target {
 
     /// The other end says what it may not say.
     fn broken(&mut self, io: &mut Io<'_>, why: &str) {
+        if self.offer.is_none() {
+            let host = self.link.stranger().unwrap_or(self.peer());
+            let host = if host.is_empty() { "somebody" } else { host };
+            io.ports.log(format!("migration from {host} is refused: {why}"));
+        }
         if self.connected {
             self.connected = false;
             io.wire.close(io.ports);
@@ -276,16 +411,14 @@ impl Target {
 
     fn lost(&mut self, io: &mut Io<'_>, why: &str) {
         match self.stage {
-            Stage::Verified => {
+            Stage::Verified | Stage::Write(_, State::Prepared) => {
                 let (domain, peer) = (self.name(), self.peer());
                 io.ports.log(format!(
                     "migration of {domain}: {why}; it is ready and waits for {peer} to decide"
                 ));
                 self.show(io);
             }
-            Stage::Resume(_) | Stage::Activate(_) | Stage::Here => {}
-            Stage::Step(Step::Resume | Step::Settle) => {}
-            Stage::Discard(_) | Stage::Gone => {}
+            _ if self.taken() || self.is_off() => {}
             _ => self.fail(io, why),
         }
     }
@@ -295,7 +428,106 @@ impl Target {
     }
 
     fn say(&mut self, io: &mut Io<'_>, message: Message) {
-        self.link.send(io, &Plain::Message(message));
+        self.link.send(io, Plain::Message(message));
+    }
+
+    // The journal.
+
+    fn record(&mut self, io: &mut Io<'_>, state: State) {
+        let Some(offer) = &self.offer else { return };
+        let entry = EntryV1 {
+            state,
+            migration: self.migration.unwrap_or_default(),
+            uuid: offer.uuid.clone(),
+            domain: self.name(),
+            kind: offer.kind,
+            epoch: offer.epoch,
+            owned: self.owned,
+            before: 0,
+            peer: self.peer.clone(),
+            ticket: String::new(),
+            digest: self.digest,
+            offer: Some(offer.clone()).filter(|_| !state.is_finished()),
+        };
+        self.stage = Stage::Write(io.journal.write(io.ports, entry), state);
+    }
+
+    fn written(&mut self, io: &mut Io<'_>, tag: Tag, result: Result<(), String>) {
+        let Stage::Write(waits, state) = self.stage else { return };
+        if waits != tag {
+            return;
+        }
+        if let Err(why) = &result {
+            io.ports.log(format!("migration of {}: {why}", self.name()));
+        }
+        match (state, result) {
+            (State::Reserved, Ok(())) => {
+                let Some(offer) = &self.offer else { return };
+                self.shell = true;
+                let tag = io.manager.prepare_incoming(io.ports, offer);
+                self.stage = Stage::Shell(tag);
+            }
+            (State::Reserved, Err(why)) => {
+                self.journaled = false;
+                self.fail(io, &why);
+            }
+            (State::Prepared, Ok(())) => {
+                self.verified(io);
+                if self.connected && !mutant::is(Mutant::VerifiedBeforeDurable) {
+                    self.say_ready(io);
+                }
+            }
+            (State::Prepared, Err(why)) => self.fail(io, &why),
+            (State::Activated, Ok(())) => self.run(io),
+            // It is as it was: the source asks again, or an operator.
+            (State::Activated, Err(_)) => {
+                self.owned = 0;
+                self.verified(io);
+            }
+            (State::Here, _) => {
+                self.stage = Stage::Here;
+                self.phase = Phase::Done;
+                self.percent = 100;
+                if let Some(domain) = self.domain() {
+                    io.manager.status(domain, None);
+                }
+                self.observe(io, "arrived", Vec::new());
+            }
+            (State::Discarded, _) => {
+                self.answer(io);
+                self.clear(io);
+            }
+            _ => self.stage = Stage::Gone,
+        }
+    }
+
+    /// It can run the domain, and does when it is told.
+    fn verified(&mut self, io: &mut Io<'_>) {
+        self.verified_at = io.ports.now();
+        self.stage = Stage::Verified;
+        self.show(io);
+    }
+
+    fn say_ready(&mut self, io: &mut Io<'_>) {
+        let active = self.is_active();
+        self.say(io, if active { Message::Verified } else { Message::Prepared });
+    }
+
+    /// Says what the source is owed.
+    fn answer(&mut self, io: &mut Io<'_>) {
+        let message = match self.owed.take() {
+            Some(Owed::Committed) => Message::Committed,
+            Some(Owed::Taken) => Message::Taken(self.owned),
+            Some(Owed::NotHere) => Message::NotHere,
+            None => return,
+        };
+        let ends = message == Message::NotHere;
+        if self.connected {
+            self.say(io, message);
+            if ends {
+                self.link.close_when_sent(io);
+            }
+        }
     }
 
     // Fixed steps.
@@ -308,30 +540,26 @@ impl Target {
     }
 
     fn timer(&mut self, io: &mut Io<'_>) {
-        let Stage::Step(step) = self.stage else { return };
-        if io.ports.now() < self.step_due {
-            return;
-        }
+        let step = match self.stage {
+            _ if io.ports.now() < self.step_due => return,
+            Stage::Step(step) => step,
+            Stage::Scrub(None) => return self.scrub(io),
+            _ => return,
+        };
         match step {
             Step::Check => self.check(io),
-            Step::Shell => {
+            Step::Shell if self.is_active() => {
                 self.say(io, Message::Prepared);
                 self.stage = Stage::Receive;
                 self.phase = Phase::PreCopy;
             }
+            // There is nothing to send.
+            Step::Shell => self.ready(io),
             Step::Resume => {
                 let tag = io.hv.request(io.ports, HvRequest::Resume(self.guest));
                 self.stage = Stage::Resume(tag);
             }
-            Step::Settle => {
-                self.stage = Stage::Here;
-                self.phase = Phase::Done;
-                self.percent = 100;
-                if let Some(domain) = self.domain() {
-                    io.manager.status(domain, None);
-                }
-                self.observe(io, "arrived", Vec::new());
-            }
+            Step::Settle => self.record(io, State::Here),
             _ => {}
         }
     }
@@ -361,33 +589,61 @@ impl Target {
             (Message::Final(digest), Stage::Receive) if self.is_active() => {
                 self.compare(io, &digest);
             }
-            (Message::Commit, Stage::Verified) => self.take(io),
-            (Message::Commit, Stage::Receive) if !self.is_active() => self.activate(io),
-            (Message::Commit, Stage::Activate(_) | Stage::Here | Stage::Step(Step::Settle)) => {
-                self.say(io, Message::Committed);
+            (Message::Commit { uuid, epoch }, Stage::Verified) => {
+                let offer = self.offer.as_ref();
+                if offer.is_some_and(|offer| offer.uuid == uuid && offer.epoch + 1 == epoch) {
+                    self.owed = Some(Owed::Committed);
+                    let unraised = u64::from(mutant::is(Mutant::EpochNotRaised));
+                    self.take(io, epoch - unraised);
+                } else {
+                    self.broken(io, "another domain is handed over than was offered");
+                }
             }
-            // It will be said when it runs.
-            (Message::Commit, Stage::Resume(_) | Stage::Step(Step::Resume)) => {}
-            (Message::Commit | Message::Abort(_), Stage::Gone | Stage::Discard(_)) => {
-                self.say(io, Message::NotHere);
-                self.link.close_when_sent(io);
+            (Message::Commit { .. }, _) if self.taken() => self.owe(io, Owed::Committed),
+            // The source is not sure of its own word, or an operator was quicker.
+            (Message::Off { .. }, _) if self.taken() => self.owe(io, Owed::Taken),
+            (Message::Commit { uuid, epoch }, _) if self.is_off() => {
+                // One that has forgotten the migration may have had the domain since.
+                let had = io.journal.seen(&uuid) >= epoch && !mutant::is(Mutant::SeenForgotten);
+                self.owe(io, if had { Owed::Committed } else { Owed::NotHere });
             }
-            (Message::Abort(why), Stage::Verified) => {
+            (Message::Off { uuid, epoch, .. }, _) if self.is_off() => {
+                let seen = io.journal.seen(&uuid);
+                if seen > epoch {
+                    self.owned = seen;
+                }
+                self.owe(io, if seen > epoch { Owed::Taken } else { Owed::NotHere });
+            }
+            (Message::Off { why, .. }, _) => {
+                self.owed = Some(Owed::NotHere);
                 self.fail_quietly(io, &why);
-                self.say(io, Message::NotHere);
-                self.link.close_when_sent(io);
+                if mutant::is(Mutant::NotHereBeforeDurable) || self.stage == Stage::Gone {
+                    self.answer(io);
+                }
             }
-            // The source is not sure of its own word: it has said *commit*.
-            (Message::Abort(_), _) if self.taken() => self.say(io, Message::Committed),
-            (Message::Abort(why), _) => {
-                self.fail_quietly(io, &why);
-                self.link.close_when_sent(io);
-            }
-            (_, Stage::Gone | Stage::Discard(_)) => {}
+            (_, _) if self.is_off() => {}
             _ => self.broken(io, "unexpected message"),
         }
     }
 
+    /// Tells the source, now or when it is true.
+    fn owe(&mut self, io: &mut Io<'_>, owed: Owed) {
+        self.owed = Some(owed);
+        let now = match owed {
+            Owed::Committed | Owed::Taken => !matches!(
+                self.stage,
+                Stage::Write(_, State::Activated | State::Discarded)
+                    | Stage::Resume(_)
+                    | Stage::Step(Step::Resume)
+            ),
+            Owed::NotHere => !matches!(self.stage, Stage::Write(_, State::Discarded)),
+        };
+        if now {
+            self.answer(io);
+        }
+    }
+
+    /// The domain is this end's, whatever the other says.
     const fn taken(&self) -> bool {
         matches!(
             self.stage,
@@ -395,6 +651,18 @@ impl Target {
                 | Stage::Activate(_)
                 | Stage::Here
                 | Stage::Step(Step::Resume | Step::Settle)
+                | Stage::Write(_, State::Activated | State::Here)
+        )
+    }
+
+    /// It will not be this end's.
+    const fn is_off(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Write(_, State::Discarded | State::Gone)
+                | Stage::Scrub(_)
+                | Stage::Discard(_)
+                | Stage::Gone
         )
     }
 
@@ -419,7 +687,16 @@ impl Target {
 
     fn check(&mut self, io: &mut Io<'_>) {
         let Some(offer) = &self.offer else { return };
-        let problems = io.manager.check_incoming(offer);
+        let mut problems = io.manager.check_incoming(offer);
+        let seen = io.journal.seen(&offer.uuid);
+        let known = (1..=EPOCH_MAX).contains(&offer.epoch) && offer.epoch > seen;
+        if !known && !mutant::is(Mutant::EpochNotChecked) {
+            problems.push(format!(
+                "LDom {} is offered at epoch {}, and this system has had it at epoch {seen}: \
+                 what is offered is old",
+                offer.name, offer.epoch
+            ));
+        }
         let peer = self.peer();
         io.ports.log(if problems.is_empty() {
             format!("migration of {} from {peer}: every check passed", self.name())
@@ -431,11 +708,9 @@ impl Target {
     }
 
     fn prepare(&mut self, io: &mut Io<'_>) {
-        let Some(offer) = &self.offer else { return };
         self.phase = Phase::Prepare;
-        self.shell = true;
-        let tag = io.manager.prepare_incoming(io.ports, offer);
-        self.stage = Stage::Shell(tag);
+        self.journaled = true;
+        self.record(io, State::Reserved);
     }
 
     fn compare(&mut self, io: &mut Io<'_>, digest: &[u8; 32]) {
@@ -445,6 +720,7 @@ impl Target {
             self.fail(io, "what arrived is not what was sent");
             return;
         }
+        self.digest = *digest;
         let (buffer, bytes) = (self.buffers.ra, self.state.len() as u64);
         io.ports.write(buffer, &self.state);
         let request = HvRequest::StateIn { guest: self.guest, buffer, bytes };
@@ -453,18 +729,35 @@ impl Target {
 
     // The domain is ours.
 
-    fn take(&mut self, io: &mut Io<'_>) {
-        self.phase = Phase::HandOff;
+    /// Everything is there: said to the source once that is durable.
+    fn ready(&mut self, io: &mut Io<'_>) {
+        self.record(io, State::Prepared);
+        if mutant::is(Mutant::VerifiedBeforeDurable) {
+            self.say_ready(io);
+        }
         self.show(io);
-        self.step(io, Step::Resume);
+    }
+
+    fn take(&mut self, io: &mut Io<'_>, epoch: u64) {
+        self.phase = Phase::HandOff;
+        self.owned = epoch;
+        self.record(io, State::Activated);
+        self.show(io);
+        if mutant::is(Mutant::RunsBeforeDurable) {
+            io.hv.request(io.ports, HvRequest::Resume(self.guest));
+        }
+    }
+
+    /// It is ours, and the journal says so.
+    fn run(&mut self, io: &mut Io<'_>) {
+        if self.is_active() { self.step(io, Step::Resume) } else { self.activate(io) }
     }
 
     fn activate(&mut self, io: &mut Io<'_>) {
-        self.phase = Phase::HandOff;
         let name = self.name();
-        let tag = io.manager.activate(io.ports, &name);
+        let tag = io.manager.activate(io.ports, &name, self.owned);
         self.stage = Stage::Activate(tag);
-        self.say(io, Message::Committed);
+        self.answer(io);
         let took = io.ports.now().since(self.began);
         io.ports.log(format!(
             "migration of {name} from {}: it is here; {:.3} s",
@@ -489,11 +782,16 @@ impl Target {
             return;
         }
         match (&self.stage, reply) {
-            (Stage::StateIn(waits), Ok(_)) if *waits == tag => {
-                self.stage = Stage::Verified;
-                self.say(io, Message::Verified);
-                self.show(io);
+            (Stage::Scrub(Some(waits)), reply) if *waits == tag => {
+                if let Err(why) = reply {
+                    let name = self.name();
+                    io.ports.log(format!("migration of {name}: its shell is not cleared: {why}"));
+                    self.scrubbed = self.map.len();
+                }
+                self.stage = Stage::Scrub(None);
+                io.ports.set_timer(self.step_due, self.timer);
             }
+            (Stage::StateIn(waits), Ok(_)) if *waits == tag => self.ready(io),
             (Stage::StateIn(waits), Err(why)) if *waits == tag => {
                 self.fail(io, &format!("the hypervisor refuses the state: {why}"));
             }
@@ -545,7 +843,7 @@ impl Target {
                     let name = self.name();
                     io.ports.log(format!("migration of {name}: its shell stays: {why}"));
                 }
-                self.stage = Stage::Gone;
+                self.record(io, State::Gone);
             }
             _ => {}
         }
@@ -563,7 +861,7 @@ impl Target {
     }
 
     fn fail_quietly(&mut self, io: &mut Io<'_>, why: &str) {
-        if self.is_finished() || matches!(self.stage, Stage::Discard(_)) {
+        if self.stage == Stage::Here || self.is_off() {
             return;
         }
         let name = self.name();
@@ -574,11 +872,40 @@ impl Target {
         if self.offer.is_some() {
             io.manager.status(&name, None);
         }
-        self.stage = if std::mem::take(&mut self.shell) {
-            Stage::Discard(io.manager.discard(io.ports, &name))
+        if self.journaled {
+            self.record(io, State::Discarded);
         } else {
-            Stage::Gone
-        };
+            self.stage = Stage::Gone;
+        }
+    }
+
+    /// The shell goes, if there is one.
+    fn clear(&mut self, io: &mut Io<'_>) {
+        if !self.shell {
+            return self.record(io, State::Gone);
+        }
+        if self.guest == GuestId::default() {
+            self.scrubbed = self.map.len();
+        }
+        self.stage = Stage::Scrub(None);
+        self.step_due = io.ports.now();
+        io.ports.set_timer(self.step_due, self.timer);
+    }
+
+    fn scrub(&mut self, io: &mut Io<'_>) {
+        let end = self.map.len().min(self.scrubbed + HV_PAGES_MAX as u32);
+        let pages: Vec<_> = (self.scrubbed..end).filter_map(|page| self.map.ra(page)).collect();
+        if pages.is_empty() {
+            self.shell = false;
+            let name = self.name();
+            self.stage = Stage::Discard(io.manager.discard(io.ports, &name));
+            return;
+        }
+        self.scrubbed = end;
+        let took = SimTime::of_ticks((pages.len() * PAGE) as u64, SCRUB_BYTES_A_SECOND);
+        self.step_due = io.ports.now().plus(took);
+        let request = HvRequest::PagesZero { guest: self.guest, pages };
+        self.stage = Stage::Scrub(Some(io.hv.request(io.ports, request)));
     }
 
     // For people.

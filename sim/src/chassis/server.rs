@@ -150,6 +150,8 @@ pub struct Server {
     /// gone.
     names: BTreeMap<GuestId, String>,
     retired: BTreeMap<String, Figures>,
+    /// Its power was cut: nothing of it happens any more.
+    off: bool,
 }
 
 /// SHA-256 over a guest's real memory, page by page: of each page that is not all
@@ -214,6 +216,7 @@ impl Server {
             crypto: None,
             names: BTreeMap::new(),
             retired: BTreeMap::new(),
+            off: false,
         };
         server.hear();
         Ok(server)
@@ -295,9 +298,25 @@ impl Server {
         Ok(())
     }
 
+    /// Cuts its power at `now`: no domain executes, nobody sends or answers, and frames
+    /// that arrive are lost. There is no way back.
+    pub fn power_off(&mut self, now: SimTime) {
+        self.off = true;
+        self.facts.push(Fact::new(now, &self.name, "chassis", "off", &self.name));
+    }
+
+    /// Was its power cut?
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.off
+    }
+
     /// When a domain can execute next, other than `but`.
     #[must_use]
     pub fn next_domain(&self, but: Option<GuestId>) -> SimTime {
+        if self.off {
+            return SimTime::NEVER;
+        }
         let domains = self.board.domains();
         let domains = domains.filter(|(guest, _)| Some(*guest) != but && self.hv.runs(*guest));
         domains.map(|(_, domain)| domain.next_time()).min().unwrap_or(SimTime::NEVER)
@@ -305,7 +324,8 @@ impl Server {
 
     /// Domains that can execute before `until`.
     pub fn ready(&self, until: SimTime) -> impl Iterator<Item = GuestId> {
-        let domains = self.board.domains().filter(|(guest, _)| self.hv.runs(*guest));
+        let runs = |guest| !self.off && self.hv.runs(guest);
+        let domains = self.board.domains().filter(move |(guest, _)| runs(*guest));
         domains.filter(move |(_, domain)| domain.next_time() < until).map(|(guest, _)| guest)
     }
 
@@ -314,7 +334,7 @@ impl Server {
     /// than to the time that is returned: then native work ends.
     pub fn publish_groups(&mut self) -> SimTime {
         let mut holds = SimTime::NEVER;
-        if !self.board.shares_issue() {
+        if self.off || !self.board.shares_issue() {
             return holds;
         }
         let mut native = Groups::default();
@@ -377,6 +397,9 @@ impl Server {
     /// next boundary has to do waits for the grid line `grid`.
     #[must_use]
     pub fn next_time(&self, grid: SimTime) -> SimTime {
+        if self.off {
+            return SimTime::NEVER;
+        }
         let work = if self.hv.has_work() { grid } else { SimTime::NEVER };
         work.min(self.native.next_time()).min(self.board.crypto_due()).min(self.hv.due())
     }
@@ -384,6 +407,9 @@ impl Server {
     /// The boundary at `now`: crypto units, then the hypervisor. `ran` says that a
     /// domain has executed since the last.
     pub fn boundary(&mut self, now: SimTime, ran: bool) {
+        if self.off {
+            return;
+        }
         self.board.set_now(now);
         let crypto = self.board.crypto_due() <= now;
         if crypto {
@@ -434,6 +460,9 @@ impl Server {
 
     /// A frame has arrived at interface `nic`.
     pub fn frame(&mut self, nic: u8, bytes: Vec<u8>) {
+        if self.off {
+            return;
+        }
         self.native.put(Event::Frame { nic, bytes });
     }
 
@@ -518,6 +547,9 @@ impl Server {
         mut send: impl FnMut(Outlet, Vec<u8>),
         mut reply: impl FnMut(u64, Reply),
     ) {
+        if self.off {
+            return;
+        }
         if !std::mem::take(&mut self.stirred) && self.native.next_time() > self.board.now() {
             return;
         }
@@ -596,6 +628,9 @@ impl Server {
 
     /// Notes how busy each domain was since the last sample, `span` ago.
     pub fn sample(&mut self, span: SimTime) {
+        if self.off {
+            return;
+        }
         self.native.publish(&mut self.board);
         let mut samples = BTreeMap::new();
         for conf in &self.hv.config().guests {

@@ -570,12 +570,16 @@ impl World {
         let now = self.now;
         let open = || Open { place: place.clone(), line: line.clone() };
         if let Some(server) = self.servers.iter_mut().find(|server| server.name() == place) {
-            server.command(id, line);
+            let off = server.is_off();
+            if !off {
+                server.command(id, line);
+            }
             self.note(Fact::typed(now, place, id, line));
             self.open.insert(id, open());
-            return Ok(());
+            return if off { self.no_answer(id) } else { Ok(()) };
         }
         let result = match place.as_str() {
+            "lab" if line.split_whitespace().next() == Some("power") => self.power(line)?,
             "lab" => Some(self.lab.cables(line)),
             host => self.lab.command(host, line, now),
         };
@@ -611,6 +615,7 @@ impl World {
 
 mod debug;
 mod door;
+mod power;
 mod record;
 pub use debug::Stop;
 use debug::Watch;

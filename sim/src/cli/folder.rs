@@ -2,8 +2,8 @@
 //!
 //! **Shapes.** `record.jsonl`: the facts ([`crate::lab::record`]). `hypercalls.txt`:
 //! a line a call, behind its server's name. `net.pcapng`: the frames of all
-//! networks, an interface a port. `transcript.txt`: every command in the order of
-//! typing, with the time, and what it printed.
+//! networks, an interface a port. What is made of the facts at the end is no part of it:
+//! [`super::verdict`].
 //!
 //! **Errors.** Those of the files, with their names.
 
@@ -14,15 +14,12 @@ use crate::lab::record::{self, Fact};
 use crate::net::pcap::{Capture, InterfaceId};
 use anyhow::{Context, ensure};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use sun4v::time::SimTime;
 
 const CALLS: &str = "hypercalls.txt";
 const FRAMES: &str = "net.pcapng";
-const TRANSCRIPT: &str = "transcript.txt";
 
 /// The section of a file in a checkpoint.
 fn section(name: &str) -> String {
@@ -48,7 +45,6 @@ impl Named {
 
 /// The files of a run under way.
 pub struct Folder {
-    dir: PathBuf,
     record: Named,
     calls: Named,
     frames_path: PathBuf,
@@ -77,7 +73,6 @@ impl Folder {
             }
         }
         Ok(Self {
-            dir: dir.to_owned(),
             record: Named::create(dir.join(record::FILE))?,
             calls: Named::create(dir.join(CALLS))?,
             frames_path,
@@ -92,7 +87,7 @@ impl Folder {
     /// # Errors
     /// See the module.
     pub fn save(&mut self, writer: &mut Writer) -> anyhow::Result<()> {
-        let Self { dir: _, record, calls, frames_path, frames, ports: _, facts: _ } = self;
+        let Self { record, calls, frames_path, frames, ports: _, facts: _ } = self;
         record.file.flush().with_context(|| record.name())?;
         calls.file.flush().with_context(|| calls.name())?;
         frames.get_mut().flush().with_context(|| frames_path.display().to_string())?;
@@ -168,63 +163,6 @@ impl Folder {
             named.file.flush().with_context(|| named.path.display().to_string())?;
         }
         self.frames.finish().with_context(|| self.frames_path.display().to_string())?;
-        let path = self.dir.join(TRANSCRIPT);
-        std::fs::write(&path, transcript(&self.facts))
-            .with_context(|| path.display().to_string())?;
         Ok(self.facts)
-    }
-}
-
-/// Commands and what they printed.
-#[must_use]
-pub fn transcript(facts: &[Fact]) -> String {
-    let answers: BTreeMap<u64, &Fact> = facts
-        .iter()
-        .filter(|fact| fact.is("command", "answered"))
-        .map(|fact| (fact.value("id"), fact))
-        .collect();
-    let mut text = String::new();
-    for typed in facts.iter().filter(|fact| fact.is("command", "typed")) {
-        // Writing to a string cannot fail.
-        let time = typed.time.as_secs_f64();
-        let _ = writeln!(text, "[{time:>11.6}] {}# {}", typed.place, typed.text);
-        let Some(answer) = answers.get(&typed.value("id")) else {
-            text.push_str("(no answer)\n");
-            continue;
-        };
-        let printed = answer.text.split_once('\n').map_or("", |(_, printed)| printed);
-        text.push_str(printed);
-        if !printed.is_empty() && !printed.ends_with('\n') {
-            text.push('\n');
-        }
-        let took = answer.time.since(typed.time);
-        let status = answer.value("status");
-        if status != 0 {
-            let _ = writeln!(text, "(exit status {status})");
-        }
-        if took >= SimTime::ms(100) {
-            let _ = writeln!(text, "({:.3} s)", took.as_secs_f64());
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod test {
-    use super::transcript;
-    use crate::lab::record::Fact;
-    use sun4v::time::SimTime;
-
-    #[test]
-    fn a_transcript_shows_commands_in_the_order_of_typing() {
-        let s = SimTime::secs;
-        let facts = [
-            Fact::typed(s(1), "t5120", 0, "ldm migrate-domain rover t5220"),
-            Fact::typed(s(2), "t5220", 1, "ldm list"),
-            Fact::answered(s(2), "t5220", 1, "ldm list", 0, "NAME\nprimary"),
-            Fact::answered(s(16), "t5120", 0, "ldm migrate-domain rover t5220", 1, "refused\n"),
-            Fact::typed(s(17), "pinger", 2, "stop"),
-        ];
-        insta::assert_snapshot!(transcript(&facts));
     }
 }

@@ -141,7 +141,14 @@ fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) -> Con
         files: chassis.files.clone(),
         password: chassis.password.clone(),
         seed: scenario.seed,
-        migrate: ldm::migrate::Config::default(),
+        migrate: ldm::migrate::Config {
+            cost: ldm::migrate::cost::Cost {
+                compress: scenario.packing.compress,
+                expand: scenario.packing.expand,
+                ..ldm::migrate::cost::Cost::default()
+            },
+            ..ldm::migrate::Config::default()
+        },
         cost: ldm::cost::Cost::default(),
     }
 }

@@ -89,7 +89,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
         facts.len(),
         args.out.display()
     )?;
-    super::verdict::report(&facts, &args.out, out)?;
+    super::verdict::judge(&facts, &args.out, out)?;
     if args.stats.any() {
         statistics(args, setting.choice()?, &world, out)?;
     }

@@ -1,13 +1,14 @@
 //! `ldomlab verdict DIR`: judges the run whose folder this is, by its record.
 //!
-//! **Shapes.** The table goes to the terminal, `summary.json` into the folder. A
-//! claim that fails is a result, not an error.
+//! **Shapes.** The table goes to the terminal, `summary.json` and the files that people
+//! open ([`crate::lab::report`]) into the folder. A claim that fails is a result, not an
+//! error.
 //!
 //! **Errors.** A record that cannot be read, has a damaged line (the text names
 //! it), or holds nothing; a summary that cannot be written.
 
 use crate::lab::record::{self, Fact};
-use crate::lab::verdict;
+use crate::lab::{report, verdict};
 use anyhow::{Context, ensure};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,19 +29,25 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let facts = record::read(&args.dir)?;
     ensure!(!facts.is_empty(), "{}: holds nothing", args.dir.join(record::FILE).display());
-    report(&facts, &args.dir, out)
+    judge(&facts, &args.dir, out)
 }
 
-/// Judges `facts`, writes the summary into `dir` and the table to `out`.
+/// Judges `facts`, writes the summary and the report into `dir` and the table to `out`.
 ///
 /// # Errors
 ///
-/// The summary cannot be written; the text names it.
-pub(super) fn report(facts: &[Fact], dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
-    let report = verdict::judge(facts);
-    let summary = dir.join(verdict::FILE);
-    std::fs::write(&summary, report.to_json()).with_context(|| format!("{}", summary.display()))?;
-    out.write_all(report.table().as_bytes())?;
+/// A file cannot be written; the text names it.
+pub(super) fn judge(facts: &[Fact], dir: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let judged = verdict::judge(facts);
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())
+    };
+    write(verdict::FILE, &judged.to_json())?;
+    for file in report::files(facts, &judged) {
+        write(&file.name, &file.text)?;
+    }
+    out.write_all(judged.table().as_bytes())?;
     Ok(())
 }
 
@@ -48,6 +55,7 @@ pub(super) fn report(facts: &[Fact], dir: &Path, out: &mut dyn Write) -> anyhow:
 mod test {
     use super::{Args, run};
     use crate::lab::record::{self, Fact};
+    use crate::lab::report;
     use crate::lab::verdict::FILE;
     use std::path::PathBuf;
     use sun4v::time::SimTime;
@@ -72,8 +80,11 @@ mod test {
         let dir = folder("verdict", &record);
         let table = verdict(&dir).unwrap();
         let summary = std::fs::read_to_string(dir.join(FILE)).unwrap();
+        for name in [report::PAGE, report::TRACE, report::TRANSCRIPT] {
+            assert!(dir.join(name).exists(), "{name}");
+        }
         std::fs::remove_dir_all(&dir).unwrap();
-        assert!(table.ends_with("tiny, seed 7: 0 holds, 0 fails, 22 not measured\n"), "{table}");
+        assert!(table.contains("tiny, seed 7: 0 holds, 0 fails, 22 not measured\n"), "{table}");
         assert!(summary.contains("\"scenario\": \"tiny\""), "{summary}");
     }
 

@@ -3,7 +3,8 @@
 //! **Commands.** `cut NETWORK/PORT`, `join NETWORK/PORT`, `set NETWORK/PORT
 //! KEY=VALUE...` with the keys and quantities of a scenario's network: `speed`,
 //! `latency`, `queue`, `mtu`, `loss`, `duplication`, `bit_flip`. A network without
-//! port means all of its ports. `set` alone answers what a link is like.
+//! port means all of its ports. `set` alone answers what a link is like. `power off
+//! CHASSIS` is for the world, which owns the chassis.
 
 use super::quantity::{Rate, Size, Span};
 use super::{Lab, NetworkId};
@@ -52,7 +53,7 @@ impl Lab {
                 }
                 Ok(answer)
             }
-            _ => Err(format!("the lab has no command `{verb}`: cut, join, set")),
+            _ => Err(format!("the lab has no command `{verb}`: cut, join, set, power")),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod nas;
 pub mod pinger;
 pub mod quantity;
 pub mod record;
+pub mod report;
 pub mod scenario;
 pub mod script;
 pub mod verdict;

@@ -7,5 +7,6 @@ mod felt;
 mod links;
 mod moved;
 mod refused;
+mod report;
 mod run;
 mod same;

@@ -18,6 +18,10 @@ pub struct Run {
     pub facts: Vec<Fact>,
     /// The commands and what they printed.
     pub transcript: String,
+    /// The same, of each chassis; empty where a story has no such chassis.
+    pub windows: [String; 2],
+    /// `report.html`, `trace.perfetto`.
+    pub report: [Vec<u8>; 2],
     /// What was executed.
     pub stats: serde_json::Value,
     /// How it ended.
@@ -51,9 +55,14 @@ pub fn replay(name: &str, scenario: &str, threads: usize, set: &[&str]) -> Run {
     let files = ["record.jsonl", "hypercalls.txt", "net.pcapng", "summary.json"].map(read);
     let facts = sim::lab::record::read(&folder).unwrap();
     let transcript = String::from_utf8(read("transcript.txt")).unwrap();
+    let window = |name: &str| {
+        std::fs::read_to_string(folder.join(format!("transcript-{name}.txt"))).unwrap_or_default()
+    };
+    let windows = ["t5120", "t5220"].map(window);
+    let report = ["report.html", "trace.perfetto"].map(read);
     let stats = serde_json::from_slice(&read("stats.json")).unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
-    Run { files, facts, transcript, stats, ended }
+    Run { files, facts, transcript, windows, report, stats, ended }
 }
 
 /// The story as it stands in its file, run once.

@@ -15,6 +15,8 @@ fn every_file_is_the_same_on_one_thread_and_on_two() {
         assert!(one == two, "{name} differs in line {differ:?}");
     }
     assert_eq!(one.transcript, two.transcript);
+    assert_eq!(one.windows, two.windows);
+    assert!(one.report == two.report, "the report differs");
 }
 
 #[test]

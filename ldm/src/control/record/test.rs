@@ -89,6 +89,7 @@ fn full(world: &World) -> ControlV1 {
     record.consoles[0].typed = vec![65, 0x100, 0x101];
     record.manager.runs[1].strands = vec![(StrandId(16), 4), (StrandId(17), 5)];
     record.manager.runs[1].util = Some(9);
+    record.manager.doubt = Some(record.manager.model.clone());
     record.manager.meter = MeterV1 { at: 5, busy: vec![1, 2], vcpus: vec![3, 4] };
     recall(&world.conf, record.clone()).map(drop).unwrap();
     record

@@ -195,9 +195,11 @@ fn a_control_domain_that_is_reset_knows_its_domains() {
     let id = world.types("ldm add-vcpu 1 rover");
     world.event(Event::Start);
     world.run();
-    assert_eq!(world.answer(id), None);
-    let said = "the control domain was reset and remembers nothing: an ldm command is in progress";
-    assert_eq!(world.board.domains[0].lines[0], said);
+    let reply = world.answer(id).unwrap();
+    let said = "The logical domain manager was restarted\n";
+    assert_eq!((reply.status, reply.stderr.as_str()), (1, said));
+    assert!(world.out(&["ldm list -p rover"]).contains("|state=active|"));
+    assert_eq!(world.board.domains[0].lines, [""; 0]);
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub(super) fn add(model: &mut Model, names: &[String], props: &Props) -> Result<
             wish: Wish::default(),
             given: None,
             shell: false,
+            epoch: super::super::domain::FIRST_EPOCH,
         });
         let rest: Props = props.clone().into_iter().filter(|(key, _)| key != "mac-addr").collect();
         set(model, name, &rest)?;

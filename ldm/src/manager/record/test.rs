@@ -253,7 +253,7 @@ fn a_shell_is_a_migration() {
     assert_eq!(target.manager.save().unwrap_err(), "a migration is in progress");
     let tag = {
         let (mut port, desk) = target.port();
-        port.activate(desk, "raw")
+        port.activate(desk, "raw", 2)
     };
     target.pump();
     assert_eq!(target.manager.save().unwrap_err(), "a migration is in progress");

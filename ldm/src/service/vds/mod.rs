@@ -146,8 +146,24 @@ impl DiskServer {
         if tokens.waiters.values().any(|waiter| matches!(waiter, Waiter::Close(_))) {
             return Err("a virtual disk is being closed".to_owned());
         }
-        let mut disks =
-            ports.values().map(|port| port.save(backend)).collect::<Result<Vec<_>, _>>()?;
+        Self::save_all(ports, backend, false)
+    }
+
+    /// The same when the domain is reset in the middle of things.
+    ///
+    /// # Errors
+    /// A volume cannot say what it must remember.
+    pub fn keep(&self, backend: &dyn Backend) -> Result<Vec<DiskV1>, String> {
+        Self::save_all(&self.ports, backend, true)
+    }
+
+    fn save_all(
+        ports: &BTreeMap<PortKey, DiskPort>,
+        backend: &dyn Backend,
+        reset: bool,
+    ) -> Result<Vec<DiskV1>, String> {
+        let saved = ports.values().map(|port| port.save(backend, reset));
+        let mut disks = saved.collect::<Result<Vec<_>, _>>()?;
         disks.sort_by_key(|disk| disk.channel);
         Ok(disks)
     }

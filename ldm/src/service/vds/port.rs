@@ -133,8 +133,8 @@ impl DiskPort {
         self.volume
     }
 
-    /// What outlives it.
-    pub(super) fn save(&self, backend: &dyn Backend) -> Result<DiskV1, String> {
+    /// What outlives it; with `reset`, whatever it is doing.
+    pub(super) fn save(&self, backend: &dyn Backend, reset: bool) -> Result<DiskV1, String> {
         let Self {
             // Told again when it is opened again.
             key: _,
@@ -155,7 +155,7 @@ impl DiskPort {
             held,
             hold_flush,
         } = self;
-        if *held || hold_flush.is_some() {
+        if (*held || hold_flush.is_some()) && !reset {
             return Err(format!("{} is held for a migration", conf.name));
         }
         let kept = backend.kept(*volume).map_err(|why| format!("{}: {why}", conf.name))?;

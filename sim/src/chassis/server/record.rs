@@ -78,6 +78,9 @@ impl Server {
     /// # Errors
     /// See [`Unsaved`].
     pub fn check_save(&self) -> Result<(), Unsaved> {
+        if self.off {
+            return Err(Unsaved::Held(format!("{} is off", self.name)));
+        }
         self.hv.check_save(&self.board)?;
         if !self.board.crypto_idle() {
             return Err(Unsaved::Soon("crypto units are at work".to_owned()));
@@ -145,6 +148,8 @@ impl Server {
             crypto,
             names,
             retired,
+            // No server that is off is saved.
+            off: _,
         } = self;
         let record = ServerV1 {
             name: name.clone(),
@@ -254,6 +259,7 @@ impl Server {
             crypto,
             names: by_key(names, GuestId, Ok).map_err(refuse)?,
             retired: retired.map_err(refuse)?,
+            off: false,
         })
     }
 

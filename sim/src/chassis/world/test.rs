@@ -308,6 +308,29 @@ script = [
 }
 
 #[test]
+fn a_server_without_power_neither_answers_nor_is_heard_and_the_other_goes_on() {
+    let mut world = world("", 2);
+    world.run_until(SimTime::ms(400)).unwrap();
+    let waiting = world.type_line(&"right# ping 192.168.1.99".parse().unwrap()).unwrap();
+    assert_eq!(ask(&mut world, "lab# power off right"), "");
+    assert!(!world.is_open(waiting), "what was typed there before hangs");
+    assert_eq!(ask(&mut world, "right# starts"), "no answer: right is off\n");
+    assert_eq!(ask(&mut world, "lab# power off right"), "right is off\n");
+    assert_eq!(ask(&mut world, "lab# power off moon"), "no chassis `moon`\n");
+    assert!(ask(&mut world, "lab# power on right").contains("power off CHASSIS"));
+    world.take_facts();
+    world.type_line(&"left# ping 192.168.1.22".parse().unwrap()).unwrap();
+    world.run_until(world.now().plus(SimTime::secs(3))).unwrap();
+    let facts = world.take_facts();
+    assert!(facts.iter().all(|fact| fact.place != "right"), "{facts:?}");
+    assert!(facts.iter().all(|fact| !fact.is("toy", "reply")), "{facts:?}");
+    assert!(facts.iter().any(|fact| fact.is("cpu", "sample") && fact.place == "left"));
+    assert_eq!(ask(&mut world, "left# starts"), "1\n");
+    let why = world.check_save().unwrap_err().to_string();
+    assert_eq!(why, "`left# ping 192.168.1.22` has no answer yet");
+}
+
+#[test]
 fn a_record_does_not_depend_on_the_number_of_threads() {
     let run = |threads| {
         let mut world = world("", threads);

@@ -27,6 +27,8 @@
 //! The level 2 cache's 26 cycles: commonly quoted, *uncertain*. Widths of the
 //! crossbar: T5220 white paper.
 
+use sun4v::calibration::{self, L2_CYCLES};
+
 /// A part of the unit that has a rate of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -54,23 +56,21 @@ pub enum Engine {
 
 /// Peaks of a chip, Gbit/s. All uncertain: see the head of this file.
 pub const PEAKS: [(Engine, u64); 9] = [
-    (Engine::Rc4, 83),
-    (Engine::Des, 83),
-    (Engine::TripleDes, 27),
-    (Engine::Aes128, 44),
-    (Engine::Aes192, 36),
-    (Engine::Aes256, 31),
-    (Engine::Md5, 41),
-    (Engine::Sha1, 32),
-    (Engine::Sha256, 41),
+    (Engine::Rc4, calibration::PEAK_RC4),
+    (Engine::Des, calibration::PEAK_DES),
+    (Engine::TripleDes, calibration::PEAK_3DES),
+    (Engine::Aes128, calibration::PEAK_AES128),
+    (Engine::Aes192, calibration::PEAK_AES192),
+    (Engine::Aes256, calibration::PEAK_AES256),
+    (Engine::Md5, calibration::PEAK_MD5),
+    (Engine::Sha1, calibration::PEAK_SHA1),
+    (Engine::Sha256, calibration::PEAK_SHA256),
 ];
 
 /// Units of the chip that the peaks are for.
 const PEAK_UNITS: u64 = 8;
 /// Its clock, in tenths of a gigahertz.
 const PEAK_CLOCK: u64 = 14;
-/// Cycles of a read that the level 2 cache answers.
-const L2_CYCLES: u64 = 26;
 /// Bytes that a port of the crossbar reads in a cycle.
 const READ_BYTES: u64 = 16;
 /// Bytes that it writes in a cycle.

@@ -51,11 +51,9 @@ use super::cwq::Dma;
 use arithmetic::{Memory, Power, Product, products, products_of_square};
 use std::collections::VecDeque;
 use sun4v::addr::Pa;
+use sun4v::calibration::REDUCE_CYCLES;
 use sun4v::ncs::{MA_WORDS, MaControl, MaOffsets, MaOp};
 use sun4v::time::SimTime;
-
-/// Cycles for a word of the subtraction that ends a product.
-const REDUCE_CYCLES: u64 = 4;
 
 /// An operation whose address is physical.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -29,6 +29,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use sun4v::calibration::{DISK_BYTES, DISK_CALL};
 use sun4v::record::LoadError;
 use sun4v::time::SimTime;
 
@@ -51,7 +52,7 @@ pub struct Disks {
 impl Default for Disks {
     /// A filer that has it in its cache: 50 µs a call, 400 MB/s.
     fn default() -> Self {
-        Self { call_time: SimTime::us(50), bytes_per_second: 400_000_000 }
+        Self { call_time: SimTime::us(DISK_CALL), bytes_per_second: DISK_BYTES }
     }
 }
 

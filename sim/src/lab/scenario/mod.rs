@@ -21,6 +21,7 @@ use crate::time::rng::Seed;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use sun4v::calibration;
 use sun4v::id::T2_STRANDS;
 use sun4v::time::SimTime;
 
@@ -42,6 +43,9 @@ pub struct Scenario {
     /// When to give up.
     #[serde(default)]
     pub limits: Limits,
+    /// What packing memory costs.
+    #[serde(default)]
+    pub packing: Packing,
     /// Networks by name.
     pub networks: BTreeMap<String, Network>,
     /// Servers by name.
@@ -78,6 +82,23 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { time: Span(SimTime::secs(600)) }
+    }
+}
+
+/// What packing and unpacking a byte of memory costs a strand of a control domain, in
+/// cycles: another compressor than the one that was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Packing {
+    /// Packing.
+    pub compress: u64,
+    /// Unpacking.
+    pub expand: u64,
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self { compress: calibration::COMPRESS, expand: calibration::EXPAND }
     }
 }
 

@@ -96,6 +96,13 @@ impl Scenario {
         if self.limits.time.0 == SimTime::ZERO {
             return fail(&["limits", "time"], "a run takes some time".to_owned());
         }
+        let packing = [("compress", self.packing.compress), ("expand", self.packing.expand)];
+        if let Some((key, cycles)) =
+            packing.into_iter().find(|(_, cycles)| !(1..=1_000_000).contains(cycles))
+        {
+            let why = format!("{cycles} is not 1 to 1000000 cycles a byte");
+            return fail(&["packing", key], why);
+        }
         for (name, network) in &self.networks {
             let key = |last| ["networks", name, last];
             if !(576..=9000).contains(&network.mtu) {

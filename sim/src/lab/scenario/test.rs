@@ -71,6 +71,7 @@ fn overrides_change_values_of_every_kind() {
         "disks.0.size=\"32M\"",
         "script.1.after=2s",
         "limits.time=20s",
+        "packing.compress=164",
     ];
     let scenario = parse(SMALL, &sets).unwrap();
     assert_eq!((scenario.seed, scenario.networks["lab"].speed), (9, Rate(10_000_000)));
@@ -79,6 +80,8 @@ fn overrides_change_values_of_every_kind() {
     assert_eq!(scenario.disks[0].size, Size(32 << 20));
     assert_eq!(scenario.script[1].after, Some(Span(SimTime::secs(2))));
     assert_eq!(scenario.limits.time, Span(SimTime::secs(20)));
+    let counted = sun4v::calibration::EXPAND;
+    assert_eq!((scenario.packing.compress, scenario.packing.expand), (164, counted));
 }
 
 #[test]
@@ -124,6 +127,8 @@ fn what_is_wrong_is_said_in_one_line_with_its_place_and_key() {
         "networks.lab.sped=1",
         "networks.lan.speed=1Gbit/s",
         "networks.lab.mtu=100",
+        "packing.expand=0",
+        "packing.inflate=1",
         "disks.7.size=1M",
         "name.first=x",
         "chassis.t5120.primary.crypto=9",

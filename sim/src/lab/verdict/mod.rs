@@ -72,7 +72,7 @@ pub struct Report {
     pub seed: u64,
     /// Every claim.
     pub claims: Vec<Claim>,
-    /// Every migration that was asked for.
+    /// Every migration that was asked for while both servers were on.
     pub migrations: Vec<moves::Move>,
     /// The control domains.
     pub cpu: Cpu,
@@ -108,6 +108,8 @@ pub struct Evidence<'a> {
     pub end: SimTime,
     /// Migrations.
     pub moves: Vec<moves::Move>,
+    /// Migrations that were asked for while a server was off.
+    pub attempts: Vec<moves::Attempt>,
     /// Answers to `ldm list`.
     pub lists: Vec<listing::Listing>,
     /// How busy the control domains were.
@@ -128,8 +130,10 @@ impl<'a> Evidence<'a> {
     pub fn of(facts: &'a [Fact]) -> Self {
         let end = facts.iter().map(|fact| fact.time).max().unwrap_or_default();
         let lists = listing::find(facts);
-        let moves = moves::find(facts, &lists);
+        let mut moves = moves::find(facts, &lists);
+        let attempts = moves::attempts(facts, &mut moves);
         Self {
+            attempts,
             copies: copying::find(facts, &moves),
             pings: ping::find(facts, &moves, end),
             drawings: drawing::find(facts, &moves),
@@ -213,4 +217,4 @@ fn names(facts: &[Fact], is: impl Fn(&Fact) -> bool) -> BTreeSet<&str> {
 #[cfg(test)]
 mod test;
 #[cfg(test)]
-mod testing;
+pub(in crate::lab) mod testing;

@@ -2,7 +2,7 @@
 //!
 //! A move begins with an operator's `ldm migrate-domain` and ends with its answer.
 //! What both managers noted about the domain meanwhile is its middle. A dry run
-//! (`-n`) is no move.
+//! (`-n`) is no move, and one between servers of which one is off is an [`Attempt`].
 
 use super::super::record::Fact;
 use super::listing::{Listing, Row};
@@ -201,6 +201,31 @@ fn asked(line: &str) -> Option<Asked> {
         new_name,
         host: host.to_owned(),
     })
+}
+
+/// A move that was asked for while a server was off.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The server.
+    pub off: String,
+    /// What was asked, and what came of it.
+    pub asked: Move,
+}
+
+/// Takes the attempts out of all moves that were asked for.
+pub fn attempts(facts: &[Fact], moves: &mut Vec<Move>) -> Vec<Attempt> {
+    let off: Vec<_> = facts.iter().filter(|fact| fact.is("chassis", "off")).collect();
+    let without = |one: &Move| {
+        let those = |fact: &&&Fact| fact.place == one.source || fact.place == one.target;
+        off.iter().filter(those).find(|fact| fact.time <= one.typed.0).map(|fact| &fact.place)
+    };
+    let mut found = Vec::new();
+    moves.retain(|one| {
+        let Some(off) = without(one) else { return true };
+        found.push(Attempt { off: off.clone(), asked: one.clone() });
+        false
+    });
+    found
 }
 
 /// Every move that was asked for, in order of time.

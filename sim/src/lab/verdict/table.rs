@@ -1,5 +1,6 @@
 //! A report as text.
 
+use super::claims::Basis;
 use super::moves::{Kind, Move};
 use super::{Report, Verdict};
 use std::fmt::Write as _;
@@ -32,6 +33,16 @@ pub fn text(report: &Report) -> String {
     let scenario = if report.scenario.is_empty() { "a run" } else { &report.scenario };
     // Writing to a string does not fail.
     let _ = writeln!(text, "{scenario}, seed {}: {}", report.seed, verdicts.join(", "));
+    let of = |basis| {
+        let those = report.claims.iter().filter(|claim| claim.basis == basis);
+        those.map(|claim| claim.id).collect::<Vec<_>>().join(", ")
+    };
+    let _ = writeln!(
+        text,
+        "fitted: {}; predicted: {}; the others follow from how the lab is built",
+        of(Basis::Fitted),
+        of(Basis::Predicted)
+    );
     text
 }
 

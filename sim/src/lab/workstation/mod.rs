@@ -16,20 +16,24 @@
 //! **Facts**, named by host: `session connected`, `session closed`, `session line`
 //! (a line of output), `echo seen` (sequence, delay in ns, the character in
 //! words), `echo waiting` (at logout or the end of the connection: how many never
-//! came), `drawing frame` (sequence, stick, bytes), `drawing damaged`.
+//! came), `drawing frame` (sequence, stick, bytes, number of its picture), `drawing
+//! picture` (the number and, in words, the bytes of a picture that was not seen before,
+//! as hexadecimal digits), `drawing damaged`.
 //!
 //! **Checkpoint.** The connection is reset and made again at once; a line that was
 //! being typed is typed anew. It is noted as `session closed` by `a checkpoint`, with
 //! the keys whose echoes were on their way.
 
+mod pictures;
 mod record;
 mod session;
 
-pub use record::WorkstationV1;
+pub use record::WorkstationV2;
 
 use super::host::{Address, Host, LabHost, Names};
 use super::record::Fact;
 use crate::time::rng::Seed;
+use pictures::{Pictures, digits};
 use session::Session;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp;
@@ -48,6 +52,7 @@ pub struct Workstation {
     drawing: SocketHandle,
     session: Session,
     watching: bool,
+    pictures: Pictures,
     facts: Vec<Fact>,
     next: SimTime,
 }
@@ -68,6 +73,7 @@ impl Workstation {
             drawing,
             session,
             watching: true,
+            pictures: Pictures::default(),
             facts: Vec::new(),
             next: SimTime::NEVER,
         }
@@ -98,9 +104,19 @@ impl Workstation {
             };
             let fact = match (number(0..4), number(4..12)) {
                 (Some(sequence), Some(stick)) => {
-                    Fact::new(now, &self.name, "drawing", "frame", &host)
+                    let picture = bytes.get(12..).unwrap_or_default();
+                    let seen = self.pictures.see(picture);
+                    if let Some((number, true)) = seen {
+                        let fact = Fact::new(now, &self.name, "drawing", "picture", &host);
+                        self.facts.push(fact.with("picture", number).saying(digits(picture)));
+                    }
+                    let fact = Fact::new(now, &self.name, "drawing", "frame", &host)
                         .with("sequence", sequence)
-                        .with("stick", stick)
+                        .with("stick", stick);
+                    match seen {
+                        Some((number, _)) => fact.with("picture", number),
+                        None => fact,
+                    }
                 }
                 _ => Fact::new(now, &self.name, "drawing", "damaged", &host),
             };

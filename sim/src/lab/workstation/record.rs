@@ -1,6 +1,8 @@
-//! The record of a workstation: the session and what is still to be typed.
+//! The record of a workstation: the session, what is still to be typed, and the pictures
+//! that were seen.
 
 use super::Workstation;
+use super::pictures::Pictures;
 use super::session::{Mood, Session};
 use crate::lab::host::{Host, only};
 use crate::lab::record::Fact;
@@ -9,9 +11,9 @@ use smoltcp::socket::tcp;
 use sun4v::record::{LoadError, Schema, encode};
 use sun4v::time::SimTime;
 
-/// A workstation, version 1.
+/// A workstation, version 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkstationV1 {
+pub struct WorkstationV2 {
     /// It looks at the drawing.
     pub watching: bool,
     /// Where the last session was, or is.
@@ -34,18 +36,29 @@ pub struct WorkstationV1 {
     pub typed: u64,
     /// Those of them whose echoes were on their way.
     pub waiting: u64,
+    /// Pictures of the drawing, by number.
+    pub pictures: Vec<Vec<u8>>,
 }
 
-impl Schema for WorkstationV1 {
+impl Schema for WorkstationV2 {
     const KIND: &'static str = "lab/workstation";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 impl Workstation {
     pub(super) fn record(&self) -> Vec<u8> {
         // The stack begins anew; facts are taken before.
-        let Self { name: _, host: _, names: _, drawing: _, session, watching, facts: _, next: _ } =
-            self;
+        let Self {
+            name: _,
+            host: _,
+            names: _,
+            drawing: _,
+            session,
+            watching,
+            pictures,
+            facts: _,
+            next: _,
+        } = self;
         let Session {
             socket: _,
             // Made anew with the connection.
@@ -68,7 +81,7 @@ impl Workstation {
             closing,
         } = session;
         let begun = (!text.is_empty()).then_some(text);
-        let record = WorkstationV1 {
+        let record = WorkstationV2 {
             watching: *watching,
             host: host.clone(),
             port: *port,
@@ -80,6 +93,7 @@ impl Workstation {
             next_key: *next_key,
             typed: *typed,
             waiting: waiting.len() as u64 + lost,
+            pictures: pictures.list(),
         };
         let mut bytes = Vec::new();
         encode(&record, &mut bytes);
@@ -89,10 +103,10 @@ impl Workstation {
     pub(super) fn load_record(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
         let check = |sound: bool, why| match sound {
             true => Ok(()),
-            false => Err(LoadError::Inconsistent { kind: WorkstationV1::KIND, why }),
+            false => Err(LoadError::Inconsistent { kind: WorkstationV2::KIND, why }),
         };
-        let record: WorkstationV1 = only(bytes)?;
-        let WorkstationV1 {
+        let record: WorkstationV2 = only(bytes)?;
+        let WorkstationV2 {
             watching,
             host,
             port,
@@ -104,13 +118,19 @@ impl Workstation {
             next_key,
             typed,
             waiting,
+            pictures,
         } = record;
         check(port >= 49_151, "a port below those of sessions")?;
         check(!open || self.names.find(&host).is_ok(), "a session at no host")?;
         let text = |line: &String| line.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         check(asked.iter().all(text), "a line that cannot be typed")?;
         check(waiting <= typed, "more echoes than keys")?;
+        let pictures = Pictures::of(pictures).ok_or(LoadError::Inconsistent {
+            kind: WorkstationV2::KIND,
+            why: "pictures that are not one each, or too many",
+        })?;
         self.watching = watching;
+        self.pictures = pictures;
         self.session.host = host;
         self.session.port = port;
         self.session.open = open;
@@ -158,7 +178,7 @@ impl Session {
 #[cfg(test)]
 mod test {
     use super::super::Workstation;
-    use super::WorkstationV1;
+    use super::WorkstationV2;
     use crate::lab::host::LabHost;
     use crate::lab::host::test::{address, names};
     use crate::time::rng::Seed;
@@ -169,8 +189,8 @@ mod test {
         Workstation::new("workstation", &address(10), Seed(1), names())
     }
 
-    fn record() -> WorkstationV1 {
-        WorkstationV1 {
+    fn record() -> WorkstationV2 {
+        WorkstationV2 {
             watching: false,
             host: "rover".to_owned(),
             port: 49_160,
@@ -182,10 +202,11 @@ mod test {
             next_key: SimTime::secs(5),
             typed: 20,
             waiting: 2,
+            pictures: vec![vec![1], vec![0]],
         }
     }
 
-    fn bytes(record: &WorkstationV1) -> Vec<u8> {
+    fn bytes(record: &WorkstationV2) -> Vec<u8> {
         let mut bytes = Vec::new();
         encode(record, &mut bytes);
         bytes
@@ -203,9 +224,9 @@ mod test {
         host.run(SimTime::secs(6));
         // It asks where its host is.
         assert_eq!(host.take_frames().len(), 1);
-        let after: WorkstationV1 = decode(&mut host.save().unwrap().as_slice()).unwrap();
+        let after: WorkstationV2 = decode(&mut host.save().unwrap().as_slice()).unwrap();
         let next_key = SimTime::secs(6);
-        assert_eq!(after, WorkstationV1 { port: 49_161, waiting: 0, next_key, ..record() });
+        assert_eq!(after, WorkstationV2 { port: 49_161, waiting: 0, next_key, ..record() });
     }
 
     #[test]
@@ -214,14 +235,14 @@ mod test {
         host.session.asked.push_back("uptime".to_owned());
         host.session.text = "scrub start".to_owned();
         host.session.line.extend(b"start".iter());
-        let saved: WorkstationV1 = decode(&mut host.save().unwrap().as_slice()).unwrap();
+        let saved: WorkstationV2 = decode(&mut host.save().unwrap().as_slice()).unwrap();
         assert_eq!(saved.asked, ["scrub start", "uptime"]);
     }
 
     #[test]
     fn somebody_about_to_leave_does_not_come_back() {
         let mut host = workstation();
-        host.load(&bytes(&WorkstationV1 { closing: true, ..record() })).unwrap();
+        host.load(&bytes(&WorkstationV2 { closing: true, ..record() })).unwrap();
         host.restart(SimTime::secs(6));
         assert_eq!(&*host.take_facts()[0].text, "us");
         host.run(SimTime::secs(6));
@@ -230,12 +251,13 @@ mod test {
 
     #[test]
     fn every_broken_rule_refuses_the_record() {
-        type Damage = fn(&mut WorkstationV1);
-        let breaks: [(&str, Damage); 4] = [
+        type Damage = fn(&mut WorkstationV2);
+        let breaks: [(&str, Damage); 5] = [
             ("port", |r| r.port = 23),
             ("host", |r| r.host = "mars".to_owned()),
             ("text", |r| r.asked[1].push('\n')),
             ("echoes", |r| r.waiting = 21),
+            ("pictures", |r| r.pictures[1] = vec![1]),
         ];
         for (what, damage) in breaks {
             let mut record = record();

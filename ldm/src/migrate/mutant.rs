@@ -1,0 +1,75 @@
+//! Mistakes that somebody could make here, each of which a test must find.
+//!
+//! Outside of tests there are none: [`is`] is `false`, and the compiler takes the wrong
+//! way out.
+
+/// A mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Source: *commit* is said before its entry is durable.
+    CommitBeforeDurable,
+    /// Target: *verified* is said before its entry is durable.
+    VerifiedBeforeDurable,
+    /// Target: the domain runs before its entry is durable.
+    RunsBeforeDurable,
+    /// Target: *not here* is said before its entry is durable.
+    NotHereBeforeDurable,
+    /// Source: one that begins again after *commit* lets the domain run.
+    RunsAfterCommit,
+    /// Source: a connection that is lost after *commit* means that it failed.
+    GuessesAfterCommit,
+    /// Source: it can be cancelled while *commit* is being written.
+    CancelsCommit,
+    /// Target: an offer of any epoch is taken.
+    EpochNotChecked,
+    /// Target: the epoch stays as it was.
+    EpochNotRaised,
+    /// Target: one that takes over by force raises the epoch like any other.
+    ForceRaisesByOne,
+    /// Target: one that begins again with everything prepared takes it apart.
+    PreparedForgotten,
+    /// Target: one that begins again leaves the shell standing.
+    ShellLeft,
+    /// Source: one that begins again leaves the dirty log on.
+    LogLeftOn,
+    /// Source: pages that were written during the last round are not sent.
+    DirtyDropped,
+    /// Source: a target that may hold the domain ready is not told that it is off.
+    FarewellForgotten,
+    /// Target: who asks about a migration that is not known is told *not here*, whatever
+    /// has become of the domain since.
+    SeenForgotten,
+    /// Journal: an entry with another digest is believed.
+    DigestOfEntryIgnored,
+}
+
+#[cfg(test)]
+std::thread_local! {
+    static ON: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Is this mistake being made?
+#[cfg(test)]
+pub fn is(mutant: Mutant) -> bool {
+    ON.get() == Some(mutant)
+}
+
+/// Is this mistake being made?
+#[cfg(not(test))]
+pub const fn is(_: Mutant) -> bool {
+    false
+}
+
+/// Makes a mistake on this thread while `act` runs.
+#[cfg(test)]
+pub fn with<R>(mutant: Mutant, act: impl FnOnce() -> R) -> R {
+    struct Off;
+    impl Drop for Off {
+        fn drop(&mut self) {
+            ON.set(None);
+        }
+    }
+    let _off = Off;
+    ON.set(Some(mutant));
+    act()
+}
