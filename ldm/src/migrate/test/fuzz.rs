@@ -6,6 +6,7 @@ use super::super::compress::{
     CHUNK_PAGES, Page, SPAN_PAGES, pack, packed_from_bytes, sequence, unpack, unpacked_from_bytes,
 };
 use super::super::handshake::{GREETING_BYTES_MAX, Handshake, Hello, Own, VERSIONS};
+use super::super::journal::ticket;
 use super::super::pages::{PAGE, PAGES_MAX, PageMap, PageSet, Stretch};
 use super::super::port::{Kind, Offer};
 use super::super::seal::{PLAIN_BYTES_MAX, Session, open, seal};
@@ -81,12 +82,15 @@ fn frames(dice: &mut Dice) {
 
 /// A handshake in which any frame may be another.
 fn handshake(dice: &mut Dice) {
-    let own = |dice: &mut Dice| {
+    let own = |dice: &mut Dice, password: &str| {
         let entropy = [dice.below(3) as u8; 32];
-        Own { password: "secret".into(), entropy, connection: dice.below(3), host: text(dice) }
+        Own { password: password.into(), entropy, connection: dice.below(3), host: text(dice) }
     };
-    let (mut source, mut hello) = Handshake::call(&own(dice), [7; 16], dice.hit(2));
-    let mut target = Handshake::Listening(own(dice));
+    let (migration, fresh) = ([7; 16], dice.hit(2));
+    // A connection after the first is opened with what is kept of the password.
+    let kept = if fresh { "secret".to_owned() } else { ticket("secret", &migration) };
+    let (mut source, mut hello) = Handshake::call(&own(dice, &kept), migration, fresh);
+    let mut target = Handshake::Listening(own(dice, "secret"));
     let mut right = spoil(dice, &mut hello);
     if let Ok((versions, read)) = Hello::from_frame(&hello) {
         // The length in front is looked at by nobody here, and numbers can be written in
