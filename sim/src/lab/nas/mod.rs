@@ -17,12 +17,13 @@ mod record;
 pub mod rpc;
 pub mod xdr;
 
-pub use record::{FileV1, NasV1};
+pub use record::{FileV2, NasV2};
 
 use super::host::{Address, Host, LabHost};
 use super::record::Fact;
 use crate::time::event::EventQueue;
 use crate::time::rng::Seed;
+use image::Image;
 use nfs::Export;
 use rpc::Records;
 use smoltcp::iface::SocketHandle;
@@ -282,6 +283,9 @@ impl LabHost for Nas {
     }
     fn restart(&mut self, now: SimTime) {
         self.next = now;
+    }
+    fn image(&self, name: &str) -> Option<&Image> {
+        self.export.files().iter().find(|file| file.name == name).map(|file| &file.image)
     }
     fn records_max(&self) -> u64 {
         // Every block written, and its number.

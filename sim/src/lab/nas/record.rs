@@ -11,27 +11,29 @@ use serde::{Deserialize, Serialize};
 use sun4v::record::{LoadError, Schema, encode};
 use sun4v::time::SimTime;
 
-/// A NAS, version 1.
+/// A NAS, version 2.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NasV1 {
+pub struct NasV2 {
     /// When its disks are free.
     pub disks_free_at: SimTime,
     /// Which file (by its place) was used by which client, in ascending order.
     pub opened: Vec<(u32, String)>,
     /// Its files, in order.
-    pub files: Vec<FileV1>,
+    pub files: Vec<FileV2>,
 }
 
-impl Schema for NasV1 {
+impl Schema for NasV2 {
     const KIND: &'static str = "lab/nas";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// A file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileV1 {
+pub struct FileV2 {
     /// Its name.
     pub name: String,
+    /// SHA-256 of the file of the host as which it began, if it was one.
+    pub began_as: Option<[u8; 32]>,
     /// Reads, bytes read, writes, bytes written.
     pub used: [u64; 4],
     /// When it was written last.
@@ -62,15 +64,16 @@ impl Nas {
         let files = export.files().iter().map(|file| {
             let File { name, image, used, written_at } = file;
             let Use { reads, read_bytes, writes, written_bytes } = *used;
-            FileV1 {
+            FileV2 {
                 name: name.clone(),
+                began_as: image.file_digest(),
                 used: [reads, read_bytes, writes, written_bytes],
                 written_at: *written_at,
                 spoiled: image.spoiled(),
                 blocks: image.written().map(|(n, block)| (n, block.to_vec())).collect(),
             }
         });
-        let record = NasV1 {
+        let record = NasV2 {
             disks_free_at: *disks_free_at,
             opened: opened.iter().map(|(file, by)| (*file as u32, by.clone())).collect(),
             files: files.collect(),
@@ -83,9 +86,9 @@ impl Nas {
     pub(super) fn load_record(&mut self, bytes: &[u8]) -> Result<(), LoadError> {
         let check = |sound: bool, why| match sound {
             true => Ok(()),
-            false => Err(LoadError::Inconsistent { kind: NasV1::KIND, why }),
+            false => Err(LoadError::Inconsistent { kind: NasV2::KIND, why }),
         };
-        let NasV1 { disks_free_at, opened, files } = only(bytes)?;
+        let NasV2 { disks_free_at, opened, files } = only(bytes)?;
         let names = files.iter().map(|file| &file.name);
         let own = self.export.files().iter().map(|file| &file.name);
         check(names.eq(own), "other files than the scenario's")?;
@@ -93,6 +96,8 @@ impl Nas {
         let known = |(file, _): &(u32, String)| (*file as usize) < files.len();
         check(opened.iter().all(known), "a file that is not there")?;
         for (own, file) in self.export.files().iter().zip(&files) {
+            let same = own.image.file_digest() == file.began_as;
+            check(same, "a disk whose file is not as it was")?;
             let numbers = file.blocks.iter().map(|(number, _)| *number);
             check(numbers.clone().is_sorted_by(|a, b| a < b), "blocks out of order")?;
             check(numbers.max().is_none_or(|n| n < own.image.blocks()), "a block past the end")?;
@@ -100,7 +105,7 @@ impl Nas {
             check(file.blocks.iter().all(whole), "a block of another size")?;
         }
         for (own, file) in self.export.files_mut().iter_mut().zip(files) {
-            let FileV1 { name: _, used, written_at, spoiled, blocks } = file;
+            let FileV2 { name: _, began_as: _, used, written_at, spoiled, blocks } = file;
             let [reads, read_bytes, writes, written_bytes] = used;
             own.used = Use { reads, read_bytes, writes, written_bytes };
             own.written_at = written_at;
@@ -133,7 +138,7 @@ impl Image {
 #[cfg(test)]
 mod test {
     use super::super::{Disks, Nas};
-    use super::{BLOCK_BYTES, Image, NasV1};
+    use super::{BLOCK_BYTES, Image, NasV2};
     use crate::lab::host::{Address, LabHost};
     use crate::lab::nas::nfs::Export;
     use crate::time::rng::Seed;
@@ -172,16 +177,17 @@ mod test {
 
     #[test]
     fn every_broken_rule_refuses_the_record_and_changes_nothing() {
-        type Damage = fn(&mut NasV1);
-        let breaks: [(&str, Damage); 6] = [
+        type Damage = fn(&mut NasV2);
+        let breaks: [(&str, Damage); 7] = [
             ("files", |r| r.files.truncate(1)),
             ("name", |r| r.files[0].name.push('x')),
+            ("file", |r| r.files[0].began_as = Some([1; 32])),
             ("opened", |r| r.opened[0].0 = 2),
             ("order", |r| r.files[1].blocks.reverse()),
             ("end", |r| r.files[1].blocks[2].0 = 128),
             ("size", |r| r.files[1].blocks[2].1.truncate(8191)),
         ];
-        let good: NasV1 = decode(&mut used().save().unwrap().as_slice()).unwrap();
+        let good: NasV2 = decode(&mut used().save().unwrap().as_slice()).unwrap();
         for (what, damage) in breaks {
             let mut record = good.clone();
             damage(&mut record);
