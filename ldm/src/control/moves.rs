@@ -13,6 +13,9 @@
 //! **The suspend.** Before a guest stands still its disks must: the request to
 //! suspend it waits here ([`Moves::take_notes`], [`Moves::disks_are_quiet`]) until
 //! nothing of it is under way at its volumes.
+//!
+//! **The claim.** A guest that has come runs once its volumes are claimed: whoever asked
+//! for that waits here ([`Moves::waits_for_volumes`], [`Moves::volumes_are_claimed`]).
 
 use super::journal::{Paper, Writer};
 use super::network::Network;
@@ -23,7 +26,7 @@ use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello};
 use crate::migrate::journal::{EntryV1, State};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
-    Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
+    Fence, Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
 };
 use crate::migrate::{Buffers, Config, Refusal, Request, Source, TCP_PORT, Target};
 use crate::stack::{Stack, TcpId, TcpState};
@@ -67,6 +70,12 @@ pub enum Note {
     },
     /// This guest begins to run here.
     Comes(GuestId),
+    /// The volumes of this domain are to be claimed at this epoch.
+    Claim(String, u64),
+    /// This domain is somebody else's: its ports at the switches are to be shut.
+    Shut(String),
+    /// It is ours after all.
+    Open(String),
     /// The memory of a guest that moves.
     Memory(GuestId, Vec<Stretch>),
     /// A command's migration has ended.
@@ -156,6 +165,7 @@ pub struct Moves {
     callers: Vec<Caller>,
     notes: Vec<Note>,
     waiting: Option<Waiting>,
+    border: Border,
     own_tags: u64,
     /// Requests of the source that are not answered yet.
     source_tags: BTreeSet<Tag>,
@@ -186,6 +196,7 @@ impl Moves {
             callers: Vec::new(),
             notes: Vec::new(),
             waiting: None,
+            border: Border::default(),
             own_tags: OWN_TAGS,
             source_tags: BTreeSet::new(),
         }
@@ -207,6 +218,7 @@ impl Moves {
             callers: _,
             notes,
             waiting,
+            border,
             // Names what is under way; nothing is.
             own_tags: _,
             source_tags,
@@ -221,7 +233,7 @@ impl Moves {
         // A target that has finished answers a source that asks again; that source
         // does not let its own domain be saved.
         let comes = incoming.as_ref().is_some_and(|incoming| !incoming.target.is_finished());
-        let idle = notes.is_empty() && source_tags.is_empty();
+        let idle = notes.is_empty() && source_tags.is_empty() && border.is_idle();
         // The journal goes on with one that only says farewell.
         let goes = outgoing.as_ref().is_some_and(|out| !out.source.says_farewell());
         let pending = !recovered && self.is_pending();
@@ -285,6 +297,7 @@ impl Moves {
             manager: &mut watch,
             cipher: ends.units,
             journal: &mut pen,
+            fence: gate.fence,
         };
         let target = Target::recall(config, names, fresh, buffers, entry, &mut io);
         let memory = entry.offer.as_ref().map(|offer| offer.memory.clone()).unwrap_or_default();
@@ -316,6 +329,7 @@ impl Moves {
             manager: &mut watch,
             cipher: ends.units,
             journal: &mut pen,
+            fence: gate.fence,
         };
         let Some(source) = Source::recall(config, &entry, host, fresh, buffers, &mut io) else {
             return false;
@@ -410,6 +424,7 @@ impl Moves {
             manager: &mut watch,
             cipher: ends.units,
             journal: &mut pen,
+            fence: gate.fence,
         };
         let source = Source::new(config, request, buffers, &mut io)?;
         let memory = watch.memory.take();
@@ -458,7 +473,9 @@ impl Moves {
 
     /// What happened since the last call, for the services.
     pub fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+        let mut notes = std::mem::take(&mut self.border.notes);
+        notes.append(&mut self.notes);
+        notes
     }
 
     /// Does a guest wait for its disks?
@@ -473,6 +490,29 @@ impl Moves {
         };
         waiting.asked = Some(ends.hv.request(ends.ports, HvRequest::Suspend(waiting.guest)));
         self.notes.push(Note::Stopped(waiting.guest));
+    }
+
+    /// The domain whose volumes are being claimed.
+    pub fn waits_for_volumes(&self) -> Option<&str> {
+        // Not before they are asked for.
+        let asked = self.border.notes.is_empty();
+        self.border.claiming.as_ref().filter(|_| asked).map(|(_, domain)| domain.as_str())
+    }
+
+    /// They are, or one cannot be.
+    pub fn volumes_are_claimed(&mut self, ends: &mut Ends<'_>, result: Result<(), String>) {
+        if let Some((tag, _)) = self.border.claiming.take() {
+            self.target(ends, Input::Claimed(tag, result));
+        }
+    }
+
+    /// Is a domain with this UUID, at this epoch, somebody else's?
+    pub fn has_left(&self, uuid: &str, epoch: u64) -> bool {
+        let left = |entry: &EntryV1| {
+            let gone = matches!(entry.state, State::Commit | State::Released);
+            gone && entry.uuid == uuid && entry.epoch >= epoch
+        };
+        self.paper.ledger().is_ok_and(|ledger| ledger.departures().any(left))
     }
 
     /// The hypervisor has answered a request of a migration.
@@ -726,6 +766,7 @@ impl Moves {
                 manager: &mut watch,
                 cipher: ends.units,
                 journal: &mut pen,
+                fence: gate.fence,
             };
             act(&mut out.source, &mut io);
             if wire.used {
@@ -772,6 +813,7 @@ impl Moves {
                 manager: &mut watch,
                 cipher: ends.units,
                 journal: &mut pen,
+                fence: gate.fence,
             };
             act(&mut incoming.target, &mut io);
             if wire.used {
@@ -862,6 +904,7 @@ impl Wire for TcpWire<'_> {
 /// What of the migrations an end uses besides itself.
 struct Gates<'a> {
     hv: Gate<'a>,
+    fence: &'a mut Border,
     paper: &'a mut Paper,
 }
 
@@ -886,7 +929,7 @@ impl<'a> Gate<'a> {
             tags: Some(&mut moves.source_tags),
             nic: moves.conf.nic,
         };
-        Gates { hv, paper: &mut moves.paper }
+        Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
 
     fn target(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
@@ -898,7 +941,7 @@ impl<'a> Gate<'a> {
             tags: None,
             nic: moves.conf.nic,
         };
-        Gates { hv, paper: &mut moves.paper }
+        Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
 }
 
@@ -926,6 +969,39 @@ impl Hv for Gate<'_> {
         let tag = self.hv.request(ports, request);
         tags.insert(tag);
         tag
+    }
+}
+
+/// Volumes and networks as a migration sees them: what is to be done is noted.
+#[derive(Default)]
+struct Border {
+    /// The number of the last claim.
+    tags: u64,
+    /// Served before what else is noted in the same call.
+    notes: Vec<Note>,
+    /// The domain whose volumes are being claimed.
+    claiming: Option<(Tag, String)>,
+}
+
+impl Border {
+    fn is_idle(&self) -> bool {
+        self.notes.is_empty() && self.claiming.is_none()
+    }
+}
+
+impl Fence for Border {
+    fn claim(&mut self, _: &mut dyn Ports, domain: &str, epoch: u64) -> Tag {
+        self.tags += 1;
+        let tag = Tag(self.tags);
+        self.claiming = Some((tag, domain.to_owned()));
+        self.notes.push(Note::Claim(domain.to_owned(), epoch));
+        tag
+    }
+    fn shut(&mut self, domain: &str) {
+        self.notes.push(Note::Shut(domain.to_owned()));
+    }
+    fn open(&mut self, domain: &str) {
+        self.notes.push(Note::Open(domain.to_owned()));
     }
 }
 

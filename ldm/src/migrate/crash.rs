@@ -275,3 +275,70 @@ fn mutant_force_raises_the_epoch_like_everybody() {
         an_owner_whose_domain_was_taken_over_gives_it_up_when_it_comes_back,
     );
 }
+
+/// A source that crashes after *commit* and, by a mistake, lets the domain run when it
+/// comes back, while the target does too. What became of what both did.
+fn two_owners() -> (Vec<[u64; 2]>, Vec<[u64; 2]>) {
+    let (mut refused, mut frames) = (Vec::new(), Vec::new());
+    with(Mutant::RunsAfterCommit, || {
+        for at in 0.. {
+            let crash = Crash { at, ends: [true, false], loses: false, away: SimTime::ms(400) };
+            let mut world = World::new(&Setup { crash: Some(crash), ..setup() });
+            world.lenient = true;
+            let mut both = false;
+            let mut before = [0, 0];
+            while world.now() < SimTime::secs(20) && world.turn() {
+                if !both && world.ends[0].runs() && world.ends[1].runs() {
+                    (both, before) = (true, world.outside.frames);
+                }
+            }
+            if !world.crashed {
+                break;
+            }
+            if both {
+                refused.push(world.outside.refused);
+                frames.push([0, 1].map(|end| world.outside.frames[end] - before[end]));
+            }
+        }
+    });
+    (refused, frames)
+}
+
+#[test]
+fn an_old_owner_that_runs_writes_nothing_and_is_not_heard() {
+    let (refused, frames) = two_owners();
+    assert!(refused.len() > 3, "{refused:?}");
+    for (refused, frames) in refused.into_iter().zip(frames) {
+        assert!(refused[0] > 100 && refused[1] == 0, "{refused:?}");
+        assert!(frames[0] == 0 && frames[1] > 100, "{frames:?}");
+    }
+}
+
+#[test]
+fn mutant_a_port_is_left_open() {
+    dies(Mutant::PortLeftOpen, || drop(two_owners()));
+}
+
+#[test]
+fn mutant_volumes_are_claimed_when_it_runs_already() {
+    dies(Mutant::RunsBeforeClaimed, || {
+        let mut world = World::new(&setup());
+        world.run(LONG);
+    });
+}
+
+#[test]
+fn a_migration_that_falls_back_leaves_volume_and_port_to_the_source() {
+    for at in 0.. {
+        let crash = Crash { at, ends: [true, true], loses: true, away: SimTime::ms(700) };
+        let mut world = World::new(&Setup { crash: Some(crash), ..setup() });
+        world.run(LONG);
+        if !world.crashed {
+            break;
+        }
+        let home = check(&world, Kind::Active, "both crashed");
+        assert_eq!(world.outside.claimed, 1 + home as u64, "{crash:?}");
+        assert!(!world.ends[home].fence.shut, "{crash:?}");
+        assert_eq!(world.outside.refused, [0, 0], "{crash:?}");
+    }
+}

@@ -274,6 +274,7 @@ impl Source {
                  again: asking {peer}"
             ));
             source.commit_begun = true;
+            source.shut(io);
             source.phase = Phase::HandOff;
             source.stage = Stage::Commit;
             source.show(io);
@@ -383,7 +384,7 @@ impl Source {
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
             Input::Journal(tag, result) => self.written(io, tag, result),
-            Input::Room | Input::Cipher => {}
+            Input::Room | Input::Cipher | Input::Claimed(..) => {}
         }
         self.go_on(io);
     }
@@ -530,6 +531,8 @@ impl Source {
                     self.fail(io, vec![why]);
                 }
                 (State::Commit, Ok(())) => {
+                    // Before anybody hears of it.
+                    self.shut(io);
                     self.stage = Stage::Commit;
                     if self.connected {
                         self.say_commit(io);
@@ -548,12 +551,20 @@ impl Source {
             },
             Stage::Back(waits) if waits == tag => {
                 // Nobody has it but us.
+                io.fence.open(&self.request.domain);
                 self.commit_begun = false;
                 self.owes_word = false;
                 self.off = Some(State::Stays);
                 self.fail(io, vec!["the target does not have the domain".into()]);
             }
             _ => {}
+        }
+    }
+
+    /// The domain is not ours: nothing of it leaves this machine, should it run.
+    fn shut(&self, io: &mut Io<'_>) {
+        if !mutant::is(Mutant::PortLeftOpen) {
+            io.fence.shut(&self.request.domain);
         }
     }
 
@@ -1015,6 +1026,7 @@ impl Source {
              of epoch {own}, is destroyed"
         ));
         self.observe(io, "lost", vec![("epoch", epoch)]);
+        self.shut(io);
         self.link.close_when_sent(io);
         self.stage = Stage::Lost(io.manager.release(io.ports, &domain));
     }

@@ -2,7 +2,7 @@
 //!
 //! **What it writes, and when** ([`State`]): *reserved* before its shell is made;
 //! *prepared* before it says *verified* (for a domain without memory: *prepared*);
-//! *activated* before the domain runs; *here* when all has settled; *discarded* before it
+//! *activated* before the domain's volumes are claimed and it runs; *here* when all has settled; *discarded* before it
 //! says *not here*.
 //!
 //! **Begun again** ([`Target::recall`]): *reserved* and *discarded* mean that the shell
@@ -59,6 +59,8 @@ enum Stage {
     StateIn(Tag),
     /// The source's last word. The shell waits as long as it takes.
     Verified,
+    /// Its volumes to be claimed at the new epoch.
+    Claim(Tag),
     /// The hypervisor to let it run.
     Resume(Tag),
     /// The manager to make the shell a domain.
@@ -321,6 +323,7 @@ impl Target {
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
             Input::Journal(tag, result) => self.written(io, tag, result),
+            Input::Claimed(tag, result) => self.claimed(io, tag, result),
             Input::Room | Input::Cipher => {}
         }
         self.go_on(io);
@@ -633,6 +636,7 @@ impl Target {
             Owed::Committed | Owed::Taken => !matches!(
                 self.stage,
                 Stage::Write(_, State::Activated | State::Discarded)
+                    | Stage::Claim(_)
                     | Stage::Resume(_)
                     | Stage::Step(Step::Resume)
             ),
@@ -647,7 +651,8 @@ impl Target {
     const fn taken(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Resume(_)
+            Stage::Claim(_)
+                | Stage::Resume(_)
                 | Stage::Activate(_)
                 | Stage::Here
                 | Stage::Step(Step::Resume | Step::Settle)
@@ -748,8 +753,31 @@ impl Target {
         }
     }
 
-    /// It is ours, and the journal says so.
+    /// It is ours, and the journal says so: an owner of before is locked out first.
     fn run(&mut self, io: &mut Io<'_>) {
+        let name = self.name();
+        self.stage = Stage::Claim(io.fence.claim(io.ports, &name, self.owned));
+        if mutant::is(Mutant::RunsBeforeClaimed) {
+            self.go(io);
+        }
+    }
+
+    fn claimed(&mut self, io: &mut Io<'_>, tag: Tag, result: Result<(), String>) {
+        if self.stage != Stage::Claim(tag) {
+            return;
+        }
+        match result {
+            Ok(()) => self.go(io),
+            Err(why) => {
+                // Somebody has it at a newer epoch: that is for the operators.
+                let name = self.name();
+                io.ports.log(format!("migration of {name}: it is here and does not run: {why}"));
+                self.activate(io);
+            }
+        }
+    }
+
+    fn go(&mut self, io: &mut Io<'_>) {
         if self.is_active() { self.step(io, Step::Resume) } else { self.activate(io) }
     }
 

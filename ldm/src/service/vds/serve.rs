@@ -347,6 +347,7 @@ impl DiskPort {
         token: u64,
         result: Result<Vec<u8>, Errno>,
     ) {
+        let result = self.for_client(host, result);
         if self.hold_flush == Some(token) {
             self.hold_flush = None;
         } else if self.front_is_read(host, token, &result) {
