@@ -22,11 +22,12 @@ use super::network::Network;
 use crate::crypto::Units;
 use crate::manager::record::MIGRATION;
 use crate::migrate::codec::Frames;
-use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello};
+use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello, Secrets};
 use crate::migrate::journal::{EntryV1, State};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
-    Fence, Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
+    Fence, Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag,
+    Wire,
 };
 use crate::migrate::{Buffers, Config, Refusal, Request, Source, TCP_PORT, Target};
 use crate::stack::{Stack, TcpId, TcpState};
@@ -72,7 +73,7 @@ pub enum Note {
     Comes(GuestId),
     /// The volumes of this domain are to be claimed at this epoch.
     Claim(String, u64),
-    /// This domain is somebody else's: its ports at the switches are to be shut.
+    /// This domain is somebody else's: its ports are to be shut.
     Shut(String),
     /// It is ours after all.
     Open(String),
@@ -275,13 +276,13 @@ impl Moves {
 
     fn recall_target(&mut self, ends: &mut Ends<'_>, entry: &EntryV1) {
         let nic = self.conf.nic;
-        let entropy = self.entropy();
+        let entropy = self.entropy(ends.ports.now());
         if let Some(found) = ends.manager.find(&entry.domain, &entry.uuid)
             && let (Some(guest), Some(offer)) = (found.guest, &entry.offer)
         {
             self.notes.push(Note::Memory(guest, offer.memory.clone()));
         }
-        let names = (self.conf.host.clone(), self.conf.password.clone());
+        let names = (self.conf.host.clone(), self.secrets());
         let (config, buffers) = (self.conf.config, self.conf.buffers[1]);
         let fresh = (entropy, self.conf.timers[1]);
         let mut line = Line::default();
@@ -313,7 +314,7 @@ impl Moves {
         self.told.clone_from(&entry.uuid);
         let address = self.hosts.get(&entry.peer).copied();
         let address = address.or_else(|| entry.peer.parse().ok());
-        let fresh = (self.entropy(), self.conf.timers[0]);
+        let fresh = (self.entropy(ends.ports.now()), self.conf.timers[0]);
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
         let (host, nic) = (self.conf.host.clone(), self.conf.nic);
         let mut line = Line::default();
@@ -369,10 +370,15 @@ impl Moves {
         self.fresh = fresh;
     }
 
-    fn entropy(&mut self) -> [u8; 32] {
+    fn entropy(&mut self, now: SimTime) -> [u8; 32] {
         self.fresh += 1;
-        let seed = [self.conf.seed.to_be_bytes(), self.fresh.to_be_bytes()].concat();
-        Sha256::digest([self.conf.host.as_bytes(), &seed].concat()).into()
+        entropy(&self.conf, self.fresh, now)
+    }
+
+    fn secrets(&self) -> Secrets {
+        let MovesConf { seed, host, password, .. } = &self.conf;
+        let all = [b"tickets".as_slice(), host.as_bytes(), &seed.to_be_bytes()].concat();
+        Secrets { password: password.clone(), tickets: Sha256::digest(all).into() }
     }
 
     /// Sends a domain away, for the operator's command `command`.
@@ -405,7 +411,7 @@ impl Moves {
             host: self.conf.host.clone(),
             password: order.password.clone(),
             check_only: order.check_only,
-            entropy: self.entropy(),
+            entropy: self.entropy(ends.ports.now()),
             timer: self.conf.timers[0],
         };
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
@@ -508,11 +514,7 @@ impl Moves {
 
     /// Is a domain with this UUID, at this epoch, somebody else's?
     pub fn has_left(&self, uuid: &str, epoch: u64) -> bool {
-        let left = |entry: &EntryV1| {
-            let gone = matches!(entry.state, State::Commit | State::Released);
-            gone && entry.uuid == uuid && entry.epoch >= epoch
-        };
-        self.paper.ledger().is_ok_and(|ledger| ledger.departures().any(left))
+        self.paper.ledger().is_ok_and(|ledger| ledger.has_left(uuid, epoch))
     }
 
     /// The hypervisor has answered a request of a migration.
@@ -690,8 +692,8 @@ impl Moves {
             let target = Target::new(
                 self.conf.config,
                 self.conf.host.clone(),
-                self.conf.password.clone(),
-                self.entropy(),
+                self.secrets(),
+                self.entropy(ends.ports.now()),
                 self.conf.timers[1],
                 self.conf.buffers[1],
             );
@@ -825,6 +827,13 @@ impl Moves {
         }
         self.incoming = Some(incoming);
     }
+}
+
+/// Randomness that comes once: the `fresh`th draw, at `now`. Who begins again and remembers
+/// how often it drew goes on behind that; who remembers nothing begins later.
+fn entropy(conf: &MovesConf, fresh: u64, now: SimTime) -> [u8; 32] {
+    let numbers = [conf.seed, fresh, now.0].map(u64::to_be_bytes).concat();
+    Sha256::digest([conf.host.as_bytes(), &numbers].concat()).into()
 }
 
 /// What the operator asked for.
@@ -1049,5 +1058,59 @@ impl Manager for Watch<'_> {
     }
     fn status(&mut self, domain: &str, status: Option<Status>) {
         self.manager.status(domain, status);
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::{Moves, MovesConf};
+    use crate::migrate::{Buffers, Config};
+    use std::collections::{BTreeMap, BTreeSet};
+    use sun4v::addr::Ra;
+    use sun4v::time::SimTime;
+
+    fn moves(host: &str) -> Moves {
+        let conf = MovesConf {
+            config: Config::default(),
+            host: host.to_owned(),
+            password: "secret".to_owned(),
+            seed: 42,
+            timers: [1, 2, 3],
+            buffers: [Buffers { ra: Ra(0) }; 2],
+            nic: 0,
+        };
+        Moves::new(conf, BTreeMap::new(), &[])
+    }
+
+    #[test]
+    fn no_randomness_comes_twice_however_often_the_software_begins_again() {
+        let mut all = BTreeSet::new();
+        let mut drawn = 0;
+        for host in ["t5120", "t5220"] {
+            let mut now = SimTime::ZERO;
+            let mut own = moves(host);
+            // Every other life remembers how often it drew; the rest know nothing.
+            for life in 0..6 {
+                for _ in 0..3 {
+                    all.insert(own.entropy(now));
+                    drawn += 1;
+                }
+                let (fresh, _) = own.keep();
+                own = moves(host);
+                if life % 2 == 0 {
+                    own.go_on_at(fresh);
+                } else {
+                    now = now.plus(SimTime::ns(1));
+                }
+            }
+        }
+        assert_eq!(all.len(), drawn);
+    }
+
+    #[test]
+    fn the_key_of_tickets_outlives_the_software_and_is_no_others() {
+        let tickets = |host: &str| moves(host).secrets().tickets;
+        assert_eq!(tickets("t5120"), tickets("t5120"));
+        assert_ne!(tickets("t5120"), tickets("t5220"));
     }
 }

@@ -115,10 +115,11 @@ impl Running {
             running.network.expect(&keys);
         }
         // Those of a domain that was given away do not open at all.
-        let running_moves = &running.moves;
-        let left = running.manager.epochs().filter(|(_, uuid, at)| running_moves.has_left(uuid, *at));
+        let domains = running.manager.epochs();
+        let left = domains.filter(|(_, uuid, epoch)| running.moves.has_left(uuid, *epoch));
         let left: Vec<_> = left.flat_map(|(name, ..)| running.keys_of(name)).collect();
         running.network.shut(&left);
+        running.services.shut(&left, true);
         running.settle(ports);
         Ok(running)
     }
@@ -468,9 +469,14 @@ impl Running {
                     let keys = self.keys_of(&domain);
                     self.services.claim(&mut self.kit, ports, &keys, epoch);
                 }
-                Note::Shut(domain) => self.network.shut(&self.keys_of(&domain)),
+                Note::Shut(domain) => {
+                    let keys = self.keys_of(&domain);
+                    self.network.shut(&keys);
+                    self.services.shut(&keys, true);
+                }
                 Note::Open(domain) => {
                     let keys = self.keys_of(&domain);
+                    self.services.shut(&keys, false);
                     self.network.open(&mut self.kit.host(ports), &keys);
                 }
                 Note::Comes(guest) => {

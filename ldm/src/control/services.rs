@@ -289,6 +289,11 @@ impl Services {
         }
     }
 
+    /// Refuses what the clients of the disks at these ports ask for, or no longer.
+    pub fn shut(&mut self, keys: &[u64], shut: bool) {
+        keys.iter().for_each(|key| self.disks.shut(*key, shut));
+    }
+
     /// Are they claimed? `None` while that is not known of all.
     ///
     /// # Errors

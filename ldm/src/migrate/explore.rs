@@ -22,11 +22,11 @@ use super::journal::{EntryV1, Store};
 use super::mutant::{Mutant, with};
 use super::pages::{PAGE, Stretch};
 use super::port::{
-    Cipher, Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply, Offer,
-    Status, Tag, Ticket, Used, Wire,
+    Cipher, Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply,
+    Offer, Status, Tag, Ticket, Used, Wire,
 };
 use super::seal::{self, Keys};
-use super::testing::{UUID, given_to_somebody, owns};
+use super::testing::{UUID, given_to_somebody, owns, secrets};
 use super::{Buffers, Config, Refusal, Request, Source, Target};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -205,7 +205,7 @@ impl Machine {
                 guest.memory.extend(pages.iter().map(|page| (page.0, 0)));
             }
             HvRequest::Suspend(_) => guest.running = false,
-            HvRequest::Resume(_) if guest.running => return Err("it runs".into()),
+            HvRequest::Resume(_) if guest.running => return Ok(HvReply::NotSuspended),
             HvRequest::Resume(_) => guest.running = true,
             HvRequest::StateOut { buffer, .. } => {
                 desk.write(*buffer, &[7; 8]);
@@ -675,6 +675,7 @@ impl State {
         let store = Store::open(end.book.store.bytes()).expect("whole").0;
         end.book.store = store.clone();
         if at == 0 {
+            end.border.shut = store.ledger().has_left(UUID, 1);
             if let Some(entry) = store.ledger().departures().next() {
                 let fresh = ([3; 32], TIMER);
                 let (host, io) = ("a".to_owned(), &mut end.io());
@@ -694,10 +695,7 @@ impl State {
         let entry = end.book.store.ledger().arrival(&number).cloned();
         end.target = Some(match entry {
             Some(entry) => recall(end, &entry),
-            None => {
-                let (host, password) = ("b".to_owned(), "secret".to_owned());
-                Target::new(config(), host, password, [5; 32], TIMER, BUFFERS)
-            }
+            None => Target::new(config(), "b".to_owned(), secrets(), [5; 32], TIMER, BUFFERS),
         });
     }
 
@@ -713,15 +711,16 @@ impl State {
         if !given_to_somebody(a.book.store.ledger(), b.book.store.ledger()) {
             return Err("it was given to nobody".into());
         }
-        if b.runs() && self.claimed < 2 {
-            return Err("it runs and its volume is not claimed".into());
-        }
         let given = |own: &EntryV1| own.state == super::journal::State::Commit;
-        if !a.away && !a.border.shut && a.book.store.ledger().departures().any(given) {
-            return Err("it is given away and its port is open".into());
-        }
+        let given = a.book.store.ledger().departures().any(given);
         match self.ends.iter().position(|end| end.runs() && !end.owns()) {
             Some(at) => Err(format!("it runs at end {at}, whose journal does not let it")),
+            None if b.runs() && self.claimed < 2 => {
+                Err("it runs and its volume is not claimed".into())
+            }
+            None if given && !a.away && !a.border.shut => {
+                Err("it is given away and its port is open".into())
+            }
             None => Ok(()),
         }
     }
@@ -752,7 +751,7 @@ impl State {
 }
 
 fn recall(end: &mut End, entry: &EntryV1) -> Target {
-    let (names, fresh) = (("b".to_owned(), "secret".to_owned()), ([4; 32], TIMER));
+    let (names, fresh) = (("b".to_owned(), secrets()), ([4; 32], TIMER));
     Target::recall(config(), names, fresh, BUFFERS, entry, &mut end.io())
 }
 

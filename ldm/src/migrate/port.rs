@@ -79,7 +79,7 @@ pub trait Fence {
     /// away is waited for.
     fn claim(&mut self, ports: &mut dyn Ports, domain: &str, epoch: u64) -> Tag;
     /// Source: the domain is given away. From now on no frame that it sends is taken from
-    /// it, and none is handed to it. It may be said again.
+    /// it, none is handed to it, and its disks refuse it. It may be said again.
     fn shut(&mut self, domain: &str);
     /// Source: it is ours after all.
     fn open(&mut self, domain: &str);
@@ -199,7 +199,8 @@ pub enum HvRequest {
     },
     /// Stops all virtual CPUs of the guest where they are.
     Suspend(GuestId),
-    /// Lets them go on; for a guest whose state was loaded, begin.
+    /// Lets them go on; for a guest whose state was loaded, begin. Answer:
+    /// [`HvReply::Done`], or [`HvReply::NotSuspended`].
     Resume(GuestId),
     /// Writes the state records of a suspended guest into the buffer. Answer:
     /// [`HvReply::State`].
@@ -227,6 +228,8 @@ pub enum HvRequest {
 pub enum HvReply {
     /// It is done.
     Done,
+    /// The guest did not stand still.
+    NotSuspended,
     /// State records were written.
     State {
         /// How many bytes.

@@ -13,7 +13,7 @@ use super::compress::Packed;
 use super::copy::Copier;
 use super::fixed_time::Step;
 use super::handshake::Own;
-use super::journal::{EntryV1, State, ticket};
+use super::journal::{EntryV1, State};
 use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
 use super::pages::{PageMap, PageSet};
@@ -60,6 +60,8 @@ enum Stage {
     Greet,
     /// A fixed step, after which `Stage` goes on.
     Step(Step),
+    /// The target's ticket.
+    Ticket,
     /// An entry of the journal to be durable.
     Write(Tag, State),
     /// The target's verdict.
@@ -121,7 +123,7 @@ pub struct Source {
     totals: Figures,
     logging: bool,
     suspended_at: Option<SimTime>,
-    /// What opens connections after the first.
+    /// What opens connections after the first, once the target has said it.
     ticket: String,
     number: [u8; 16],
     /// The journal knows of it.
@@ -185,7 +187,7 @@ impl Source {
         number.copy_from_slice(&digest[..16]);
         Self {
             copier: Copier::new(config, guest, map.len(), buffers),
-            ticket: ticket(&request.password, &number),
+            ticket: String::new(),
             number,
             config,
             request,
@@ -417,6 +419,7 @@ impl Source {
         let secret = if fresh { &self.request.password } else { &self.ticket };
         let own = Own {
             password: secret.clone(),
+            tickets: [0; 32],
             entropy: self.request.entropy,
             connection: self.connections,
             host: self.request.host.clone(),
@@ -467,7 +470,7 @@ impl Source {
     /// Either end knows that the other has the password.
     fn met(&mut self, io: &mut Io<'_>) {
         match self.stage {
-            Stage::Greet => self.step(io, Step::Connect),
+            Stage::Greet => self.stage = Stage::Ticket,
             Stage::Commit => self.say_commit(io),
             Stage::Farewell => self.say_off(io),
             _ => {}
@@ -610,6 +613,13 @@ impl Source {
 
     fn message(&mut self, io: &mut Io<'_>, message: Message) {
         match (message, &self.stage) {
+            (Message::Ticket(ticket), Stage::Ticket) => {
+                self.ticket = ticket;
+                self.step(io, Step::Connect);
+            }
+            (Message::Broken(why), _) if !self.is_over() => {
+                self.broken(io, &format!("{} closed the connection: {why}", self.peer()));
+            }
             (Message::Verdict(problems), Stage::Verdict) => self.verdict(io, problems),
             (Message::Prepared, Stage::Shell) => self.prepared(io),
             (Message::Ack(chunks), _) => {

@@ -15,8 +15,8 @@
 use super::arrive::Arriver;
 use super::codec::{Message, Plain};
 use super::fixed_time::Step;
-use super::handshake::{Hello, Own};
-use super::journal::{EPOCH_MAX, EntryV1, State};
+use super::handshake::{Hello, Own, Secrets};
+use super::journal::{EPOCH_MAX, EntryV1, State, ticket};
 use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
 use super::pages::{PAGE, PageMap};
@@ -88,7 +88,7 @@ enum Owed {
 pub struct Target {
     config: Config,
     host: String,
-    password: String,
+    secrets: Secrets,
     entropy: [u8; 32],
     timer: u64,
     buffers: Buffers,
@@ -120,17 +120,19 @@ pub struct Target {
     round_end: Option<(u32, u64)>,
     state: Vec<u8>,
     began: SimTime,
+    /// It went on from the journal.
+    recalled: bool,
     percent: u8,
 }
 
 impl Target {
-    /// One that waits for a source. `password` is this system's; `entropy` is
+    /// One that waits for a source. `secrets` are this system's; `entropy` is
     /// fresh; `timer` is the token of the timers that it sets.
     #[must_use]
     pub fn new(
         config: Config,
         host: String,
-        password: String,
+        secrets: Secrets,
         entropy: [u8; 32],
         timer: u64,
         buffers: Buffers,
@@ -138,7 +140,7 @@ impl Target {
         Self {
             config,
             host,
-            password,
+            secrets,
             entropy,
             timer,
             buffers,
@@ -165,6 +167,7 @@ impl Target {
             round_end: None,
             state: Vec::new(),
             began: SimTime::ZERO,
+            recalled: false,
             percent: 0,
         }
     }
@@ -174,13 +177,13 @@ impl Target {
     #[must_use]
     pub fn recall(
         config: Config,
-        (host, password): (String, String),
+        (host, secrets): (String, Secrets),
         (entropy, timer): ([u8; 32], u64),
         buffers: Buffers,
         entry: &EntryV1,
         io: &mut Io<'_>,
     ) -> Self {
-        let mut target = Self::new(config, host, password, entropy, timer, buffers);
+        let mut target = Self::new(config, host, secrets, entropy, timer, buffers);
         let none = || Offer {
             name: entry.domain.clone(),
             new_name: None,
@@ -197,6 +200,7 @@ impl Target {
         target.map = PageMap::new(&offer.memory).unwrap_or_default();
         target.offer = Some(offer);
         target.journaled = true;
+        target.recalled = true;
         target.digest = entry.digest;
         target.owned = entry.owned;
         target.began = io.ports.now();
@@ -306,7 +310,8 @@ impl Target {
                 self.connected = true;
                 self.connections += 1;
                 self.link.listen(Own {
-                    password: self.password.clone(),
+                    password: self.secrets.password.clone(),
+                    tickets: self.secrets.tickets,
                     entropy: self.entropy,
                     connection: self.connections,
                     host: self.host.clone(),
@@ -344,6 +349,7 @@ impl Target {
                         self.broken(io, &refusal.to_string());
                     }
                 }
+                Ok(Some(Arrival::Closed)) if self.link.is_deaf() => self.link.reset(io),
                 Ok(Some(Arrival::Closed)) => {
                     self.connected = false;
                     if let Some(host) = self.link.stranger() {
@@ -393,6 +399,10 @@ impl Target {
             // A source that asks about a migration that nobody here knows of gets to
             // hear that its domain is not here.
             self.stage = if hello.fresh { Stage::Offer } else { Stage::Gone };
+            if hello.fresh {
+                let ticket = ticket(&self.secrets.tickets, &hello.migration);
+                self.say(io, Message::Ticket(ticket));
+            }
             self.began = io.ports.now();
         }
     }
@@ -404,11 +414,18 @@ impl Target {
             let host = if host.is_empty() { "somebody" } else { host };
             io.ports.log(format!("migration from {host} is refused: {why}"));
         }
-        if self.connected {
-            self.connected = false;
-            io.wire.close(io.ports);
+        let connected = std::mem::take(&mut self.connected);
+        if connected && self.link.can_say() {
+            // Its operator is told.
+            self.say(io, Message::Broken(why.to_owned()));
+            self.link.deafen(io);
+            self.link.close_when_sent(io);
+        } else {
+            if connected {
+                io.wire.close(io.ports);
+            }
+            self.link.reset(io);
         }
-        self.link.reset(io);
         self.lost(io, why);
     }
 
@@ -787,11 +804,10 @@ impl Target {
         self.stage = Stage::Activate(tag);
         self.answer(io);
         let took = io.ports.now().since(self.began);
-        io.ports.log(format!(
-            "migration of {name} from {}: it is here; {:.3} s",
-            self.peer(),
-            took.as_secs_f64()
-        ));
+        let line = format!("migration of {name} from {}: it is here", self.peer());
+        // Nobody knows when one began that goes on from the journal.
+        let seconds = Some(took.as_secs_f64()).filter(|_| !self.recalled);
+        io.ports.log(seconds.map_or(line.clone(), |took| format!("{line}; {took:.3} s")));
         let values = vec![
             ("took_us", took.as_us()),
             ("opened_bytes", self.link.opened_bytes),
@@ -822,6 +838,12 @@ impl Target {
             (Stage::StateIn(waits), Ok(_)) if *waits == tag => self.ready(io),
             (Stage::StateIn(waits), Err(why)) if *waits == tag => {
                 self.fail(io, &format!("the hypervisor refuses the state: {why}"));
+            }
+            (Stage::Resume(waits), Ok(HvReply::NotSuspended)) if *waits == tag => {
+                // An earlier life of this manager has let it run.
+                let name = self.name();
+                io.ports.log(format!("migration of {name}: it has gone on already"));
+                self.activate(io);
             }
             (Stage::Resume(waits), Ok(_)) if *waits == tag => {
                 self.observe(io, "resumed", Vec::new());

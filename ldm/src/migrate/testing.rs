@@ -2,11 +2,12 @@
 //! and a guest that writes: enough of a world to migrate in.
 
 use super::fixed_time::FixedTime;
+use super::handshake::Secrets;
 use super::journal::{EntryV1, State, Store, WRITE_TIME};
 use super::pages::Stretch;
 use super::port::{
-    Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply, Offer, Status,
-    Tag, Wire,
+    Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply, Offer,
+    Status, Tag, Wire,
 };
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -191,7 +192,7 @@ impl FakeHv {
                 }
             }
             HvRequest::Suspend(_) => guest.running = false,
-            HvRequest::Resume(_) if guest.running => return Err("it runs".into()),
+            HvRequest::Resume(_) if guest.running => return Ok(HvReply::NotSuspended),
             HvRequest::Resume(_) => guest.running = true,
             HvRequest::StateOut { buffer, .. } => {
                 assert!(!guest.running);
@@ -562,6 +563,8 @@ pub(crate) struct World {
     /// Nobody looks who may run it.
     pub(crate) lenient: bool,
     pub(crate) outside: Outside,
+    /// How often randomness was drawn.
+    draws: u8,
     random: Random,
     /// Jobs end latest first.
     pub(crate) backwards: bool,
@@ -580,6 +583,11 @@ pub(crate) struct World {
     pub(crate) tamper: Option<Tamper>,
     /// Keep what is on the wire.
     pub(crate) taps: bool,
+}
+
+/// The target's.
+pub(crate) fn secrets() -> Secrets {
+    Secrets { password: "secret".to_owned(), tickets: [0x71; 32] }
 }
 
 /// What to build.
@@ -671,9 +679,9 @@ impl World {
         };
         let asked = request.clone();
         let source = Source::new(config, request, buffers, &mut ends[0].io()).unwrap();
-        let password = "secret".to_owned();
+
         let target =
-            Target::new(config, "t5220".into(), password, [setup.entropy[1]; 32], TIMER, buffers);
+            Target::new(config, "t5220".into(), secrets(), [setup.entropy[1]; 32], TIMER, buffers);
         Self {
             now: SimTime::ZERO,
             ends,
@@ -702,6 +710,7 @@ impl World {
             limit: SimTime::NEVER,
             lenient: false,
             outside: Outside { claimed: 1, ..Outside::default() },
+            draws: 2,
             random,
             backwards: false,
             outcome: None,
@@ -788,14 +797,19 @@ impl World {
     /// An end begins again.
     fn begin_again(&mut self, end: usize) {
         self.away[end] = None;
+        self.draws += 1;
+        let draw = self.draws;
         self.flying[end].clear();
         let journal = &mut self.ends[end].journal;
         journal.store = Store::open(journal.store.bytes()).unwrap().0;
         if end == 0 {
+            // The switch begins before anybody is served.
+            self.ends[0].fence.shut = journal.store.ledger().has_left(UUID, 1);
+            let journal = &self.ends[0].journal;
             let entry = journal.store.ledger().departures().next().cloned();
             self.source = entry.and_then(|entry| {
                 let mut io = self.ends[0].io();
-                let (host, fresh) = ("t5120".to_owned(), ([3; 32], TIMER));
+                let (host, fresh) = ("t5120".to_owned(), ([draw; 32], TIMER));
                 Source::recall(self.config, &entry, host, fresh, self.buffers, &mut io)
             });
         } else {
@@ -806,7 +820,8 @@ impl World {
     }
 
     fn recall_target(&mut self, entry: &EntryV1) -> Target {
-        let (names, fresh) = (("t5220".to_owned(), "secret".to_owned()), ([4; 32], TIMER));
+        self.draws += 1;
+        let (names, fresh) = (("t5220".to_owned(), secrets()), ([self.draws; 32], TIMER));
         let mut io = self.ends[1].io();
         Target::recall(self.config, names, fresh, self.buffers, entry, &mut io)
     }
@@ -819,8 +834,9 @@ impl World {
         assert!(self.target.as_ref().is_none_or(Target::is_finished));
         let entry = self.ends[1].journal.store.ledger().arrival(&number).cloned();
         let target = entry.map(|entry| self.recall_target(&entry)).unwrap_or_else(|| {
-            let names = ("t5220".to_owned(), "secret".to_owned());
-            Target::new(self.config, names.0, names.1, [5; 32], TIMER, self.buffers)
+            self.draws += 1;
+            let host = "t5220".to_owned();
+            Target::new(self.config, host, secrets(), [self.draws; 32], TIMER, self.buffers)
         });
         self.target = Some(target);
     }
@@ -951,13 +967,22 @@ impl World {
         self.redial_at = self.now.plus(SimTime::secs(1));
     }
 
+    /// The guest writes for ever, from now on.
+    pub(crate) fn writes_on(&mut self) {
+        self.writes_end = SimTime::NEVER;
+        self.next_write = self.now;
+    }
+
     /// Whoever runs the domain writes to its volume and sends a frame.
     fn reach_out(&mut self) {
         for end in (0..2).filter(|&end| self.ends[end].runs()) {
             let (block, value) = (self.random.next() % 64, self.random.next());
-            let (owns, fence) = (self.ends[end].owns(), &self.ends[end].fence);
+            // Whoever took it over by force has it, whatever the other believes.
+            let forced = self.ends[1].journal.store.ledger().seen(UUID) > 2;
+            let owns = if forced { end == 1 } else { self.ends[end].owns() };
+            let fence = &self.ends[end].fence;
             let Outside { claimed, volume, believed, refused, frames, strays } = &mut self.outside;
-            if fence.epoch >= *claimed {
+            if fence.epoch >= *claimed && !fence.shut {
                 volume.insert(block, value);
             } else {
                 refused[end] += 1;
@@ -967,7 +992,7 @@ impl World {
             }
             if !fence.shut {
                 frames[end] += 1;
-                *strays += u64::from(!owns);
+                *strays += u64::from(!owns && !forced);
             }
         }
     }

@@ -253,6 +253,14 @@ impl DiskServer {
         }
     }
 
+    /// Refuses what a port's client asks for, because its domain is somebody else's; or no
+    /// longer.
+    pub fn shut(&mut self, key: PortKey, shut: bool) {
+        if let Some(port) = self.ports.get_mut(&key) {
+            port.shut(shut);
+        }
+    }
+
     /// Is the volume of a port claimed, or is there none? `None` while that is not known.
     ///
     /// # Errors

@@ -88,6 +88,8 @@ pub(super) struct DiskPort {
     claiming: bool,
     /// It was said that the owner is refused.
     refused: bool,
+    /// The domain is given away: its requests are refused here. Was that said?
+    shut: Option<bool>,
     front: Front,
     pub(super) media: Option<Media>,
     tries: u32,
@@ -118,6 +120,7 @@ impl DiskPort {
             claimed: conf.owner.epoch,
             claiming: false,
             refused: false,
+            shut: None,
             conf,
             channel,
             volume,
@@ -160,6 +163,8 @@ impl DiskPort {
             claimed: _,
             claiming: _,
             refused: _,
+            // Known from the journal of migrations.
+            shut: _,
             // Read again for the next client.
             front: _,
             media: _,
@@ -242,6 +247,20 @@ impl DiskPort {
         if error == Errno::Stale && !std::mem::replace(&mut self.refused, true) {
             host.ports.log(self.refusal());
         }
+    }
+
+    /// Refuses every request from now on, or no longer.
+    pub(super) fn shut(&mut self, shut: bool) {
+        self.shut = shut.then_some(false);
+    }
+
+    /// Is a request refused because the domain is somebody else's?
+    pub(super) fn refuses(&mut self, host: &mut Host<'_>) -> bool {
+        if self.shut == Some(false) {
+            self.shut = Some(true);
+            host.ports.log(format!("{}: refused: its domain was given away", self.conf.name));
+        }
+        self.shut.is_some()
     }
 
     /// What a client gets to hear of a result.

@@ -12,7 +12,9 @@ use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;
 use crate::memory::{Arena, Block};
 use crate::service::host::Host;
-use crate::service::volume::{Backend, Completion, Found, Kept, KeptWrite, Owner, Request, VolumeId};
+use crate::service::volume::{
+    Backend, Completion, Found, Kept, KeptWrite, Owner, Request, VolumeId,
+};
 use crate::testing::{BASE, Board};
 use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
@@ -894,7 +896,8 @@ fn a_volume_is_claimed_again_when_its_domain_comes_at_a_newer_epoch() {
     assert_eq!((world.server.is_claimed(KEY), &*world.memory.claims), (None, &[1, 2][..]));
     let mut world = World::unopened("/net/nas/export/a.img", false);
     world.opened(Err(Errno::Stale));
-    let refusal = "vds-port 0: /net/nas/export/a.img: refused at epoch 1: its domain has a newer one";
+    let refusal =
+        "vds-port 0: /net/nas/export/a.img: refused at epoch 1: its domain has a newer one";
     assert_eq!(world.server.is_claimed(KEY), Some(Err(refusal.to_owned())));
     world.claim(2);
     world.opened(Ok(1 << 20));
@@ -920,7 +923,8 @@ fn a_client_of_an_older_epoch_gets_an_error_and_the_log_a_line() {
         assert_eq!(world.acks(), [(index, index as i32)]);
     }
     let lines = &world.board.domains[0].lines[lines..];
-    let refusal = "vds-port 0: /net/nas/export/a.img: refused at epoch 1: its domain has a newer one";
+    let refusal =
+        "vds-port 0: /net/nas/export/a.img: refused at epoch 1: its domain has a newer one";
     assert_eq!(lines, [refusal]);
     world.claim(2);
     world.claimed(Ok(()));
@@ -928,4 +932,27 @@ fn a_client_of_an_older_epoch_gets_an_error_and_the_log_a_line() {
     world.submit(4, 4);
     world.volume_does(0);
     assert_eq!(world.status(4), (DONE, 0));
+}
+
+#[test]
+fn a_client_whose_domain_was_given_away_is_refused_here() {
+    let mut world = World::new(1 << 20);
+    world.handshake();
+    world.server.shut(KEY, true);
+    for index in 0..3 {
+        world.fill(index, Operation::Bwrite, 7, 512, 0);
+        world.submit(index, index);
+        assert_eq!(world.status(index), (DONE, Errno::Io.code()));
+    }
+    assert!(world.memory.waiting.is_empty(), "the volume is asked");
+    let lines = &world.board.domains[0].lines;
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("vds-port 0: refused: its domain was given away")
+    );
+    assert_eq!(lines.iter().filter(|line| line.contains("given away")).count(), 1);
+    world.server.shut(KEY, false);
+    world.fill(4, Operation::Bwrite, 7, 512, 0);
+    world.submit(4, 4);
+    assert_eq!(world.memory.waiting.len(), 1);
 }
