@@ -563,6 +563,8 @@ pub(crate) struct World {
     /// Nobody looks who may run it.
     pub(crate) lenient: bool,
     pub(crate) outside: Outside,
+    /// The target has run the domain.
+    moved: bool,
     /// How often randomness was drawn.
     draws: u8,
     random: Random,
@@ -710,6 +712,7 @@ impl World {
             limit: SimTime::NEVER,
             lenient: false,
             outside: Outside { claimed: 1, ..Outside::default() },
+            moved: false,
             draws: 2,
             random,
             backwards: false,
@@ -857,7 +860,7 @@ impl World {
 
     /// The journals, unless a domain was taken over by force, say of one end only that it
     /// may run the domain; and it runs nowhere else.
-    fn check_owner(&self) {
+    fn check_owner(&mut self) {
         let owners = [self.ends[0].owns(), self.ends[1].owns()];
         let forced = self.ends[1].journal.store.ledger().seen(UUID) > 2;
         assert!(forced || self.lenient || owners != [true, true], "both may run it");
@@ -865,6 +868,13 @@ impl World {
         assert!(given_to_somebody(journals[0], journals[1]), "it was given to nobody");
         let allowed = |end: usize| !self.ends[end].runs() || owners[end];
         assert!(self.lenient || allowed(0) && allowed(1), "it runs where it may not: {owners:?}");
+        if self.ends[1].runs() && !std::mem::replace(&mut self.moved, true) {
+            // What it finds there is its own, from now on.
+            let forced = self.ends[1].journal.store.ledger().seen(UUID) > 2;
+            let Outside { volume, believed, .. } = &mut self.outside;
+            assert!(forced || volume == believed, "its volume was written to meanwhile");
+            believed.clone_from(volume);
+        }
         let claimed = !self.ends[1].runs() || self.outside.claimed >= 2;
         assert!(claimed, "it runs and its volume is not claimed");
         assert_eq!(self.outside.strays, 0, "a frame of who does not own it");
@@ -977,9 +987,11 @@ impl World {
     fn reach_out(&mut self) {
         for end in (0..2).filter(|&end| self.ends[end].runs()) {
             let (block, value) = (self.random.next() % 64, self.random.next());
-            // Whoever took it over by force has it, whatever the other believes.
             let forced = self.ends[1].journal.store.ledger().seen(UUID) > 2;
-            let owns = if forced { end == 1 } else { self.ends[end].owns() };
+            // Once the target runs it, it has it; a source that gave it away does not, even
+            // if its journal says otherwise by a mistake.
+            let gave = self.lenient && self.ends[0].journal.begun.contains(&State::Commit);
+            let owns = self.ends[end].owns() && if end == 0 { !self.moved && !gave } else { true };
             let fence = &self.ends[end].fence;
             let Outside { claimed, volume, believed, refused, frames, strays } = &mut self.outside;
             if fence.epoch >= *claimed && !fence.shut {
