@@ -306,7 +306,7 @@ fn a_migration_is_refused_for_a_domain_that_is_not_there() {
 #[test]
 fn a_target_that_refuses_in_mid_stream_tells_the_sources_operator_why() {
     for (fault, why) in
-        [(Fault::Alter(20), "authentication failed"), (Fault::Replay(20), "record out of order")]
+        [(Fault::Alter(6), "authentication failed"), (Fault::Replay(6), "record out of order")]
     {
         let world = run(&Setup { fault: Some(fault), ..Setup::default() });
         assert!(world.fault_happened);
