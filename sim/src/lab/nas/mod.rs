@@ -5,12 +5,15 @@
 //! that the disks take for it; calls of all clients wait in one line.
 //!
 //! **Commands.** `spoil IMAGE BLOCK` breaks a block; `images` lists the images and
-//! notes their use as facts.
+//! notes their use as facts; `owners` lists who has claimed which image at which epoch,
+//! `release IMAGE` forgets it.
 //!
 //! **Facts.** `nfs mount` (path; client in words), `nfs open` (image; client in
 //! words: its first read or write), `image use` (image; reads, writes, blocks that
-//! the lab spoiled, blocks that are not what they were at first).
+//! the lab spoiled, blocks that are not what they were at first), `image refused` (image;
+//! a domain's UUID in words; the epoch that was refused, and the newest).
 
+pub mod fence;
 pub mod image;
 pub mod nfs;
 mod record;
@@ -200,6 +203,13 @@ impl Nas {
                         let fact = Fact::new(now, &self.name, "nfs", "open", name);
                         self.facts.push(fact.saying(client.clone()));
                     }
+                    if let Some((file, claim, newest)) = effect.refused {
+                        let name = &self.export.files()[file].name;
+                        let fact = Fact::new(now, &self.name, "image", "refused", name)
+                            .with("epoch", claim.epoch)
+                            .with("newest", newest);
+                        self.facts.push(fact.saying(claim.uuid.to_string()));
+                    }
                     let time = self.disks.time(effect.disk_bytes);
                     self.disks_free_at = self.disks_free_at.max(now).plus(time);
                     if let Some(reply) = reply {
@@ -316,7 +326,26 @@ impl LabHost for Nas {
                 }
                 Ok(text)
             }
-            _ => Err(format!("`{line}`: this host knows `spoil IMAGE BLOCK` and `images`")),
+            ["owners"] => {
+                let mut text = String::new();
+                for file in self.export.files() {
+                    for (uuid, owner) in &file.owners.0 {
+                        let (name, epoch, refused) = (&file.name, owner.epoch, owner.refused);
+                        let _ = writeln!(text, "{name} {uuid} epoch {epoch}, {refused} refused");
+                    }
+                }
+                Ok(text)
+            }
+            ["release", name] => {
+                let file = self.export.files_mut().iter_mut().find(|file| file.name == name);
+                let file = file.ok_or_else(|| format!("no image `{name}`"))?;
+                file.owners = fence::Owners::default();
+                Ok(String::new())
+            }
+            _ => Err(format!(
+                "`{line}`: this host knows `spoil IMAGE BLOCK`, `images`, `owners` and `release \
+                 IMAGE`"
+            )),
         }
     }
 }

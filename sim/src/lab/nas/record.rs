@@ -4,6 +4,7 @@
 //! again.
 
 use super::Nas;
+use super::fence::{OWNERS_MAX, Owner, Owners, Uuid};
 use super::image::{BLOCK_BYTES, Image};
 use super::nfs::{File, Use};
 use crate::lab::host::only;
@@ -36,6 +37,8 @@ pub struct FileV2 {
     pub began_as: Option<[u8; 32]>,
     /// Reads, bytes read, writes, bytes written.
     pub used: [u64; 4],
+    /// Which domains have claimed it, in ascending order.
+    pub owners: Vec<(Uuid, Owner)>,
     /// When it was written last.
     pub written_at: SimTime,
     /// How often a block was spoiled.
@@ -62,12 +65,13 @@ impl Nas {
             opened,
         } = self;
         let files = export.files().iter().map(|file| {
-            let File { name, image, used, written_at } = file;
+            let File { name, image, used, owners, written_at } = file;
             let Use { reads, read_bytes, writes, written_bytes } = *used;
             FileV2 {
                 name: name.clone(),
                 began_as: image.file_digest(),
                 used: [reads, read_bytes, writes, written_bytes],
+                owners: owners.0.iter().map(|(&uuid, &owner)| (uuid, owner)).collect(),
                 written_at: *written_at,
                 spoiled: image.spoiled(),
                 blocks: image.written().map(|(n, block)| (n, block.to_vec())).collect(),
@@ -103,12 +107,15 @@ impl Nas {
             check(numbers.max().is_none_or(|n| n < own.image.blocks()), "a block past the end")?;
             let whole = |(_, block): &(u64, Vec<u8>)| block.len() == BLOCK_BYTES;
             check(file.blocks.iter().all(whole), "a block of another size")?;
+            check(file.owners.len() <= OWNERS_MAX, "too many owners")?;
+            check(file.owners.is_sorted_by(|a, b| a.0 < b.0), "owners out of order")?;
         }
         for (own, file) in self.export.files_mut().iter_mut().zip(files) {
-            let FileV2 { name: _, began_as: _, used, written_at, spoiled, blocks } = file;
+            let FileV2 { name: _, began_as: _, used, owners, written_at, spoiled, blocks } = file;
             let [reads, read_bytes, writes, written_bytes] = used;
             own.used = Use { reads, read_bytes, writes, written_bytes };
             own.written_at = written_at;
+            own.owners = Owners(owners.into_iter().collect());
             own.image.load(spoiled, blocks);
         }
         self.disks_free_at = disks_free_at;
@@ -138,7 +145,7 @@ impl Image {
 #[cfg(test)]
 mod test {
     use super::super::{Disks, Nas};
-    use super::{BLOCK_BYTES, Image, NasV2};
+    use super::{BLOCK_BYTES, Image, NasV2, Owner, Uuid};
     use crate::lab::host::{Address, LabHost};
     use crate::lab::nas::nfs::Export;
     use crate::time::rng::Seed;
@@ -159,6 +166,8 @@ mod test {
         let image = nas.export_mut().image_mut("b.img").unwrap();
         assert!(image.write(BLOCK_BYTES as u64 - 4, &[9; 8]) && image.spoil(100));
         nas.opened.insert((1, "192.168.2.20".to_owned()));
+        let owners = &mut nas.export_mut().files_mut()[0].owners;
+        owners.0 = [(Uuid(7), Owner { epoch: 3, refused: 1 }), (Uuid(9), Owner::default())].into();
         nas
     }
 
@@ -173,12 +182,14 @@ mod test {
             assert_eq!(one.image.read(0, 1 << 20), other.image.read(0, 1 << 20));
         }
         assert_eq!(other.export().files()[1].image.spoiled(), 1);
+        assert_eq!(other.export().files()[0].owners, one.export().files()[0].owners);
     }
 
     #[test]
     fn every_broken_rule_refuses_the_record_and_changes_nothing() {
         type Damage = fn(&mut NasV2);
-        let breaks: [(&str, Damage); 7] = [
+        let breaks: [(&str, Damage); 8] = [
+            ("owners", |r| r.files[0].owners.reverse()),
             ("files", |r| r.files.truncate(1)),
             ("name", |r| r.files[0].name.push('x')),
             ("file", |r| r.files[0].began_as = Some([1; 32])),
