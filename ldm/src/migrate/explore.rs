@@ -210,7 +210,7 @@ impl Machine {
                 desk.write(*buffer, &[7; 8]);
                 return Ok(HvReply::State { bytes: 8 });
             }
-            HvRequest::StateIn { .. } => {}
+            HvRequest::StateIn { .. } | HvRequest::Hold { .. } => {}
         }
         Ok(HvReply::Done)
     }

@@ -201,6 +201,14 @@ pub enum HvRequest {
         /// How many bytes.
         bytes: u64,
     },
+    /// Holds the virtual CPUs of a guest whose log is on for this share of the time. It
+    /// ends with the log.
+    Hold {
+        /// The guest.
+        guest: GuestId,
+        /// In percent.
+        percent: u8,
+    },
 }
 
 /// An answer of the hypervisor.

@@ -120,6 +120,10 @@ pub struct Source {
     figures: Figures,
     totals: Figures,
     logging: bool,
+    /// Share of the time in which the domain's virtual CPUs are held, in percent.
+    held: u8,
+    /// The hypervisor was asked to.
+    holding: Option<Tag>,
     suspended_at: Option<SimTime>,
     /// What opens connections after the first.
     ticket: String,
@@ -205,6 +209,8 @@ impl Source {
             figures: Figures::default(),
             totals: Figures::default(),
             logging: false,
+            held: 0,
+            holding: None,
             suspended_at: None,
             journaled: false,
             off: None,
@@ -697,7 +703,8 @@ impl Source {
             return;
         }
         let took = io.ports.now().since(self.round_began);
-        self.rounds.push(Round { pages: self.figures.pages, took, dirty: 0 });
+        let (pages, held) = (self.figures.pages, self.held);
+        self.rounds.push(Round { pages, took, dirty: 0, held });
         self.note_round(io, round, took);
         if self.suspended_at.is_some() {
             let (buffer, bytes) = (self.buffers.ra, Buffers::BYTES);
@@ -781,23 +788,42 @@ impl Source {
             last.dirty = u64::from(dirty.count());
         }
         let fixed = self.config.fixed.of(Step::Resume);
-        let choice = self.config.policy.choose(&self.rounds, fixed);
-        let predicted = self
-            .rounds
-            .last()
-            .map_or(SimTime::ZERO, |last| self.config.policy.predict(last, fixed));
-        io.ports.log(format!(
-            "migration of {}: {} pages dirty, pause would be {} ms: {choice}",
-            self.domain(),
-            dirty.count(),
-            predicted.as_us() / 1000,
-        ));
-        if choice == Choice::Again {
-            self.begin_round(io, dirty);
-        } else {
-            self.enter(io, Phase::Suspend);
-            self.step(io, Step::Quiesce);
+        let policy = self.config.policy;
+        let choice = policy.choose(&self.rounds, fixed);
+        let last = self.rounds.last().copied().unwrap_or_default();
+        let figures = format!(
+            "{} pages are dirty, {} pages/s are written and {} MB/s copied: the pause would be {} ms \
+             of {} ms",
+            last.dirty,
+            last.dirtied(),
+            last.copied() / 1_000_000,
+            policy.predict(&last, fixed).as_us() / 1000,
+            policy.pause_budget.as_us() / 1000,
+        );
+        io.ports.log(format!("migration of {}: {figures}: {choice}", self.domain()));
+        match choice {
+            Choice::Again => self.begin_round(io, dirty),
+            Choice::Slow(percent) => {
+                self.hold(io, percent);
+                self.begin_round(io, dirty);
+            }
+            Choice::Fits | Choice::Accept(_) => self.suspend(io),
+            Choice::GiveUp(why) => self.fail(io, vec![format!("{figures}; {why}")]),
         }
+    }
+
+    /// Has the domain's virtual CPUs held for a share of the time. They go on at full
+    /// speed when the log ends.
+    fn hold(&mut self, io: &mut Io<'_>, percent: u8) {
+        self.held = percent;
+        let guest = self.guest;
+        self.holding = Some(io.hv.request(io.ports, HvRequest::Hold { guest, percent }));
+        self.observe(io, "held", vec![("percent", percent.into())]);
+    }
+
+    fn suspend(&mut self, io: &mut Io<'_>) {
+        self.enter(io, Phase::Suspend);
+        self.step(io, Step::Quiesce);
     }
 
     // The end of it.
@@ -873,6 +899,12 @@ impl Source {
                 io.ports.log(format!("migration of {domain}: cannot put it back: {why}"));
             }
             self.undone(io);
+            return;
+        }
+        if self.holding.take_if(|holds| *holds == tag).is_some() {
+            if let Err(why) = reply {
+                self.fail(io, vec![format!("the hypervisor does not hold it: {why}")]);
+            }
             return;
         }
         let reply = match reply {

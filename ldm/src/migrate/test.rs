@@ -5,6 +5,7 @@ mod tamper;
 
 use super::fixed_time::FixedTime;
 use super::port::{Kind, Status};
+use super::rounds::Unfit;
 use super::testing::{Fault, Setup, World, Writer};
 use super::{Config, Phase};
 use sun4v::native::Observation;
@@ -160,7 +161,65 @@ fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_hel
     let world = run(&Setup { writer, pages: 4000, strands: 4, ..Setup::default() });
     assert_eq!(world.home(), 1);
     let log = world.ends[0].desk.log.join("\n");
-    assert!(log.contains("another round would not help"), "{log}");
+    assert!(log.contains("another round would not help: the pause is accepted"), "{log}");
+    assert!(world.pause > Config::default().policy.pause_budget, "{:?}", world.pause);
+    assert_eq!(world.ends[0].hv.holds, [0; 0]);
+}
+
+/// A domain that writes three times what sixteen strands can send.
+fn quick(unfit: Unfit) -> Setup {
+    Setup {
+        writer: Writer { pages: 10, among: 600 },
+        pages: 600,
+        strands: 16,
+        pause_budget: SimTime::ms(80),
+        unfit,
+        ..Setup::default()
+    }
+}
+
+#[test]
+fn a_domain_that_is_held_converges_and_runs_at_full_speed_again() {
+    let world = run(&quick(Unfit::Slow));
+    let log = world.ends[0].desk.log.join("\n");
+    assert_eq!(world.home(), 1, "{log}");
+    let held = &world.ends[0].hv.holds;
+    assert!(!held.is_empty() && held.is_sorted(), "{held:?}\n{log}");
+    assert!(log.contains("the rest fits the pause"), "{log}");
+    // It goes on being held until it stands still, and what it is predicted from was
+    // measured a moment before.
+    assert!(world.pause <= SimTime::ms(90), "{:?}\n{log}", world.pause);
+    let facts: Vec<u64> = facts(&world, 0, "held").map(|fact| value(fact, "percent")).collect();
+    assert_eq!(facts, held.iter().map(|&held| u64::from(held)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_migration_that_does_not_converge_can_be_given_up() {
+    let world = run(&quick(Unfit::GiveUp));
+    assert_eq!(world.home(), 0, "it stays, and its log is off");
+    let why = world.why().unwrap_err();
+    let [line] = &why[..] else { panic!("{why:?}") };
+    assert!(line.contains(" pages/s are written and "), "{line}");
+    assert!(line.ends_with(" ms of 80 ms; another round would not help"), "{line}");
+    assert_eq!(world.pause, SimTime::ZERO, "it never stood still");
+}
+
+#[test]
+fn a_held_domain_goes_on_at_full_speed_when_its_migration_ends() {
+    let setup = quick(Unfit::Slow);
+    let mut world = World::new(&setup);
+    while world.ends[0].hv.guest.as_ref().unwrap().held == 0 {
+        assert!(world.turn(), "it is never held");
+    }
+    world.source.as_mut().unwrap().cancel(&mut world.ends[0].io()).unwrap();
+    world.collect(0);
+    world.run(LONG);
+    assert_eq!(world.home(), 0);
+    let mut world = World::new(&setup);
+    world.ends[0].hv.refuse = Some("Hold");
+    world.run(LONG);
+    assert_eq!(world.home(), 0);
+    assert_eq!(world.why().unwrap_err(), ["the hypervisor does not hold it: a fault was asked for"]);
 }
 
 #[test]

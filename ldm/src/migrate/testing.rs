@@ -8,6 +8,7 @@ use super::port::{
     Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply, Offer, Status,
     Tag, Wire,
 };
+use super::rounds::Unfit;
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -123,6 +124,8 @@ pub(crate) struct Guest {
     pub(crate) memory: BTreeMap<u64, Vec<u8>>,
     pub(crate) running: bool,
     pub(crate) logging: bool,
+    /// Share of the time in which it does not run, in percent.
+    pub(crate) held: u8,
     dirty: BTreeSet<u64>,
     pub(crate) state: u64,
 }
@@ -136,6 +139,8 @@ pub(crate) struct FakeHv {
     /// Fails the next request of this kind (by its `Debug` name).
     pub(crate) refuse: Option<&'static str>,
     pub(crate) pages_out: u64,
+    /// Shares of time in which the guest was to be held, in order.
+    pub(crate) holds: Vec<u8>,
 }
 
 impl Hv for FakeHv {
@@ -159,7 +164,15 @@ impl FakeHv {
                 guest.logging = true;
                 guest.dirty.clear();
             }
-            HvRequest::LogStop(_) => guest.logging = false,
+            HvRequest::LogStop(_) => {
+                guest.logging = false;
+                guest.held = 0;
+            }
+            HvRequest::Hold { percent, .. } => {
+                assert!(guest.logging);
+                guest.held = *percent;
+                self.holds.push(*percent);
+            }
             HvRequest::DirtyRead { first, pages, buffer, .. } => {
                 assert!(guest.logging);
                 let mut bits = vec![0u8; pages.div_ceil(64) as usize * 8];
@@ -548,6 +561,9 @@ pub(crate) struct Setup {
     pub(crate) password: &'static str,
     pub(crate) fixed: FixedTime,
     pub(crate) rounds_max: u32,
+    pub(crate) pause_budget: SimTime,
+    /// When rounds do not help.
+    pub(crate) unfit: Unfit,
     pub(crate) strands: usize,
     /// Level of compression.
     pub(crate) level: i32,
@@ -569,6 +585,8 @@ impl Default for Setup {
             password: "secret",
             fixed: FixedTime::none(),
             rounds_max: 30,
+            pause_budget: Config::default().policy.pause_budget,
+            unfit: Unfit::Accept,
             strands: 4,
             level: 1,
             image: None,
@@ -613,6 +631,8 @@ impl World {
         let shadow = ends[0].hv.guest.clone().unwrap_or_default().memory;
         let mut config = Config { fixed: setup.fixed, level: setup.level, ..Config::default() };
         config.policy.rounds_max = setup.rounds_max;
+        config.policy.unfit = setup.unfit;
+        config.policy.pause_budget = setup.pause_budget;
         let buffers = Buffers { ra: ARENA };
         let request = Request {
             domain: "rover".into(),
@@ -904,7 +924,7 @@ impl World {
         let guest = self.ends[end].hv.guest.as_mut().unwrap();
         guest.state += 1;
         let pages: Vec<u64> = guest.memory.keys().copied().collect();
-        for _ in 0..self.writer.pages {
+        for _ in 0..self.writer.pages * (100 - u64::from(guest.held)) / 100 {
             let among = self.writer.among.min(pages.len() as u64);
             let page = pages[(self.random.next() % among) as usize];
             let at = (self.random.next() % PAGE_BYTES) as usize;
@@ -1102,6 +1122,7 @@ impl World {
         let guest = self.ends[home].hv.guest.as_ref().unwrap();
         assert!(guest.memory == self.shadow, "memory differs");
         assert!(!guest.logging, "the dirty log is on");
+        assert_eq!(guest.held, 0, "it is held");
         assert_eq!(self.ends[home].manager.domain, Some(("rover".into(), "domain")));
         assert_eq!(self.ends[home].manager.status.last().unwrap_or(&None), &None);
         assert!(self.ends[1 - home].hv.guest.is_none(), "the other end has a guest");
