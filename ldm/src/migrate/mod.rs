@@ -39,6 +39,10 @@
 //! it at the highest epoch has it: an offer of an older one is refused, and an owner
 //! that hears of a newer one gives up.
 //!
+//! **Warm.** When one of the ends does not know how to move a domain that runs on, the
+//! domain stands still first, all of its pages are sent once, and it goes on at the
+//! target: there are no rounds and there is no dirty log.
+//!
 //! A domain that is not active has no memory to send: after *prepare* comes
 //! hand-off.
 //!
@@ -174,6 +178,9 @@ pub struct Config {
     pub cost: Cost,
     /// Level of compression, 1 to 19, or 0 for none.
     pub level: i32,
+    /// This end can move a domain that runs on. Unless both can, it stands still while it
+    /// is copied.
+    pub live: bool,
 }
 
 impl Default for Config {
@@ -185,6 +192,7 @@ impl Default for Config {
             fixed: FixedTime::default(),
             cost: Cost::default(),
             level: 1,
+            live: true,
         }
     }
 }

@@ -103,6 +103,10 @@ pub struct Source {
     request: Request,
     buffers: Buffers,
     offer: Offer,
+    /// What stands against its leaving, when only checks are wanted.
+    problems: Vec<String>,
+    /// The domain stands still before anything is copied, for this reason.
+    warm: Option<String>,
     guest: GuestId,
     stage: Stage,
     phase: Phase,
@@ -155,23 +159,34 @@ struct Figures {
 }
 
 impl Source {
-    /// Asks the manager for the domain. What stands against its leaving is the
-    /// error. The owner dials the target next and hands in [`Input::Connected`].
+    /// Asks the manager for the domain. The owner dials the target next and hands in
+    /// [`Input::Connected`].
+    ///
+    /// # Errors
+    /// Everything that stands against its leaving. When only checks are wanted, that is
+    /// reported together with what the target says.
     pub fn new(
         config: Config,
         request: Request,
         buffers: Buffers,
         io: &mut Io<'_>,
-    ) -> Result<Self, String> {
-        let (mut offer, guest) = io.manager.offer(&request.domain)?;
+    ) -> Result<Self, Vec<String>> {
+        let (mut offer, guest) = io.manager.offer(&request.domain).map_err(|why| vec![why])?;
+        let problems = io.manager.check_outgoing(&request.domain);
+        if !problems.is_empty() && !request.check_only {
+            return Err(problems);
+        }
         offer.new_name.clone_from(&request.new_name);
         let memory: &[_] = if offer.kind == Kind::Active { &offer.memory } else { &[] };
-        let map = PageMap::new(memory).map_err(|refusal| refusal.to_string())?;
+        let map = PageMap::new(memory).map_err(|refusal| vec![refusal.to_string()])?;
         let guest = match (offer.kind, guest) {
-            (Kind::Active, None) => return Err(format!("domain {} has no guest", offer.name)),
+            (Kind::Active, None) => {
+                return Err(vec![format!("domain {} has no guest", offer.name)]);
+            }
             (_, guest) => guest.unwrap_or_default(),
         };
         let mut source = Self::with(config, request, buffers, (offer, guest), map, io.ports.now());
+        source.problems = problems;
         source.show(io);
         Ok(source)
     }
@@ -195,6 +210,8 @@ impl Source {
             request,
             buffers,
             offer,
+            problems: Vec::new(),
+            warm: None,
             guest,
             stage: Stage::Dial,
             phase: Phase::Check,
@@ -605,7 +622,9 @@ impl Source {
 
     fn message(&mut self, io: &mut Io<'_>, message: Message) {
         match (message, &self.stage) {
-            (Message::Verdict(problems), Stage::Verdict) => self.verdict(io, problems),
+            (Message::Verdict { problems, live }, Stage::Verdict) => {
+                self.verdict(io, problems, live);
+            }
             (Message::Prepared, Stage::Shell) => self.prepared(io),
             (Message::Ack(chunks), _) => {
                 self.copier.acknowledged(chunks);
@@ -644,8 +663,12 @@ impl Source {
         }
     }
 
-    fn verdict(&mut self, io: &mut Io<'_>, problems: Vec<String>) {
-        if !problems.is_empty() {
+    fn verdict(&mut self, io: &mut Io<'_>, problems: Vec<String>, live: bool) {
+        if self.offer.kind == Kind::Active && !(live && self.config.live) {
+            let who = if live { "this system".to_owned() } else { self.peer().to_owned() };
+            self.warm = Some(format!("{who} has no live migration"));
+        }
+        if !problems.is_empty() || !self.problems.is_empty() {
             self.fail(io, problems);
         } else if self.request.check_only {
             self.outcome = Some(Ok(()));
@@ -660,7 +683,14 @@ impl Source {
     }
 
     fn prepared(&mut self, io: &mut Io<'_>) {
-        if self.offer.kind == Kind::Active {
+        if let Some(why) = &self.warm {
+            io.ports.log(format!(
+                "migration of {}: warm, for {why}: it stands still while it is copied",
+                self.domain()
+            ));
+            self.observe(io, "warm", Vec::new());
+            self.suspend(io);
+        } else if self.offer.kind == Kind::Active {
             self.enter(io, Phase::PreCopy);
             self.logging = true;
             let tag = io.hv.request(io.ports, HvRequest::LogStart(self.guest));
@@ -929,7 +959,11 @@ impl Source {
             (Stage::Suspend(waits), _) if *waits == tag => {
                 self.suspended_at = Some(io.ports.now());
                 self.observe(io, "suspended", Vec::new());
-                self.read_dirty(io);
+                if self.warm.is_some() {
+                    self.begin_round(io, PageSet::all(self.map.len()));
+                } else {
+                    self.read_dirty(io);
+                }
             }
             (Stage::StateOut(waits), HvReply::State { bytes }) if *waits == tag => {
                 self.state_was_read(io, bytes);
@@ -966,6 +1000,7 @@ impl Source {
         if self.commit_begun || self.is_over() {
             return;
         }
+        let why = [std::mem::take(&mut self.problems), why].concat();
         let domain = self.domain();
         io.ports.log(format!(
             "migration of {domain} failed in phase {}: {}",
@@ -1092,7 +1127,7 @@ impl Source {
         let percent = match self.phase {
             Phase::Check => 0,
             Phase::Prepare => 1,
-            Phase::PreCopy if self.rounds.is_empty() => {
+            Phase::PreCopy | Phase::Suspend if self.rounds.is_empty() => {
                 let written = self.copier.arrived();
                 2 + (u64::from(written) * 88 / u64::from(memory)) as u8
             }

@@ -229,6 +229,8 @@ pub(crate) struct FakeManager {
     pub(crate) kind: Option<Kind>,
     pub(crate) epoch: u64,
     pub(crate) problems: Vec<String>,
+    /// What stands against its leaving.
+    pub(crate) leaving: Vec<String>,
     memory: Vec<Stretch>,
     pub(crate) status: Vec<Option<Status>>,
     /// The last shell that went had nothing left in its memory.
@@ -303,6 +305,10 @@ impl Manager for FakeManager {
         };
         Ok((offer, (kind == Kind::Active).then_some(GUEST)))
     }
+    fn check_outgoing(&mut self, _: &str) -> Vec<String> {
+        self.leaving.clone()
+    }
+    fn look(&mut self, _: &Offer) {}
     fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
         assert_eq!(offer.description, b"constraints");
         self.problems.clone()
@@ -567,6 +573,10 @@ pub(crate) struct Setup {
     pub(crate) strands: usize,
     /// Level of compression.
     pub(crate) level: i32,
+    /// Which ends can move a domain that runs on.
+    pub(crate) live: [bool; 2],
+    /// What stands against its leaving.
+    pub(crate) leaving: Vec<String>,
     /// What its memory is filled with, again and again: whole pages.
     pub(crate) image: Option<Rc<[u8]>>,
     /// Randomness of the two ends.
@@ -589,6 +599,8 @@ impl Default for Setup {
             unfit: Unfit::Accept,
             strands: 4,
             level: 1,
+            live: [true, true],
+            leaving: Vec::new(),
             image: None,
             entropy: [1, 2],
             crash: None,
@@ -645,10 +657,18 @@ impl World {
             timer: TIMER,
         };
         let asked = request.clone();
-        let source = Source::new(config, request, buffers, &mut ends[0].io()).unwrap();
+        ends[0].manager.leaving.clone_from(&setup.leaving);
+        let configs = setup.live.map(|live| Config { live, ..config });
+        let source = Source::new(configs[0], request, buffers, &mut ends[0].io()).unwrap();
         let password = "secret".to_owned();
-        let target =
-            Target::new(config, "t5220".into(), password, [setup.entropy[1]; 32], TIMER, buffers);
+        let target = Target::new(
+            configs[1],
+            "t5220".into(),
+            password,
+            [setup.entropy[1]; 32],
+            TIMER,
+            buffers,
+        );
         Self {
             now: SimTime::ZERO,
             ends,

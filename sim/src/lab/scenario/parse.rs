@@ -103,6 +103,9 @@ impl Scenario {
             let why = format!("{cycles} is not 1 to 1000000 cycles a byte");
             return fail(&["packing", key], why);
         }
+        if self.migration.rounds == 0 {
+            return fail(&["migration", "rounds"], "there is one round at least".to_owned());
+        }
         for (name, network) in &self.networks {
             let key = |last| ["networks", name, last];
             if !(576..=9000).contains(&network.mtu) {
