@@ -101,7 +101,7 @@ impl Hypervisor {
                 self.set_held(id, 0, machine);
                 self.set_log(id, false, machine.memory())
             }
-            Request::Hold { percent, .. } => self.hold(id, percent, machine),
+            Request::Hold { percent, .. } => self.slow(id, percent, machine),
             Request::DirtyRead { first, map } => self.dirty_read(id, first, map, machine.memory()),
             Request::PagesOut(pages) => self.pages_out(id, pages, machine.memory()),
             Request::PagesIn(pages) => self.pages_in(id, pages, machine.memory()),
@@ -140,7 +140,7 @@ impl Hypervisor {
     }
 
     /// Slows a guest whose pages are logged.
-    fn hold(&mut self, id: GuestId, percent: u32, machine: &mut dyn Machine) -> Done {
+    fn slow(&mut self, id: GuestId, percent: u32, machine: &mut dyn Machine) -> Done {
         let guest = self.guest(id).ok_or(invalid(Detail::GuestInvalidId))?;
         let share = u8::try_from(percent).ok().filter(|_| percent <= HELD_MAX);
         let share = share.ok_or(invalid(Detail::BadShare))?;

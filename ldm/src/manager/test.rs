@@ -467,6 +467,61 @@ fn carry(source: &mut Server, target: &mut Server, name: &str, new_name: &str) {
     assert_eq!(source.answer(tag), Ok(ManagerReply::Done));
 }
 
+#[test]
+fn two_domains_change_places_at_once_and_no_third_moves() {
+    let (mut here, mut there) = (lab(), server("t5220", &[]));
+    here.out("ldm add-domain third");
+    for line in ["ldm add-domain venus", "ldm add-vcpu 2 venus", "ldm add-mem 256M venus"] {
+        there.out(line);
+    }
+    there.out("ldm bind venus");
+    there.out("ldm start venus");
+    there.hv.says(1, SoftState::Normal, "venus running");
+    there.out("ldm add-domain fourth");
+    there.pump();
+    let left = migrate(&mut here, "ldm migrate -p /root/t5220.password rover t5220");
+    let right = migrate(&mut there, "ldm migrate -p /root/t5120.password venus t5120");
+    let rover = here.port().0.offer("rover").unwrap().0;
+    let venus = there.port().0.offer("venus").unwrap().0;
+    let fourth = there.port().0.offer("fourth").unwrap().0;
+    let status = |source, peer: &str| {
+        Some(Status { source, peer: peer.into(), percent: 42, doubtful: false })
+    };
+    let mut text = String::new();
+    for (server, peer, goes, comes) in
+        [(&mut here, "t5220", "rover", &venus), (&mut there, "t5120", "venus", &rover)]
+    {
+        server.port().0.status(goes, status(true, peer));
+        server.port().0.status(&comes.name, status(false, peer));
+        assert_eq!(server.port().0.check_incoming(comes), [""; 0]);
+        let (mut port, desk) = server.port();
+        let tag = port.prepare_incoming(desk, comes);
+        assert_eq!(server.answer(tag), Ok(ManagerReply::Prepared(Some(GuestId(2)))));
+        text += &server.session(&["ldm list", "ldm list -o status rover venus"]);
+    }
+    text += &here.session(&["ldm migrate -p /root/t5220.password third t5220"]);
+    text += &format!("{:?}\n", here.port().0.check_incoming(&fourth));
+    for (server, comes, epoch) in [(&mut here, "venus", 2), (&mut there, "rover", 2)] {
+        let own = server.hv.guests.get_mut(&2).unwrap();
+        (own.state, own.soft) = (GuestState::Normal, Some((SoftState::Normal, "running")));
+        let (mut port, desk) = server.port();
+        let tag = port.activate(desk, comes, epoch);
+        assert_eq!(server.answer(tag), Ok(ManagerReply::Done));
+    }
+    for (server, goes, comes, id) in
+        [(&mut here, "rover", "venus", left.command), (&mut there, "venus", "rover", right.command)]
+    {
+        let (mut port, desk) = server.port();
+        let tag = port.release(desk, goes);
+        assert_eq!(server.answer(tag), Ok(ManagerReply::Done));
+        server.port().0.status(goes, None);
+        server.port().0.status(comes, None);
+        server.ended(id, Ok(()));
+        text += &server.session(&["ldm list"]);
+    }
+    insta::assert_snapshot!(text);
+}
+
 /// What a domain asks for and who it is, without its name and its console.
 fn identity(server: &mut Server, name: &str) -> String {
     let mut text = server.out(&format!("ldm list-constraints -p {name}"));

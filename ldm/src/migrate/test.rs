@@ -167,13 +167,13 @@ fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_hel
     assert_eq!(world.ends[0].hv.holds, [0; 0]);
 }
 
-/// A domain that writes three times what sixteen strands can send.
+/// A domain that writes twice what sixteen strands can send.
 fn quick(unfit: Unfit) -> Setup {
     Setup {
         writer: Writer { pages: 10, among: 600 },
         pages: 600,
         strands: 16,
-        pause_budget: SimTime::ms(80),
+        pause_budget: SimTime::ms(200),
         unfit,
         ..Setup::default()
     }
@@ -189,7 +189,7 @@ fn a_domain_that_is_held_converges_and_runs_at_full_speed_again() {
     assert!(log.contains("the rest fits the pause"), "{log}");
     // It goes on being held until it stands still, and what it is predicted from was
     // measured a moment before.
-    assert!(world.pause <= SimTime::ms(90), "{:?}\n{log}", world.pause);
+    assert!(world.pause <= SimTime::ms(220), "{:?}\n{log}", world.pause);
     let facts: Vec<u64> = facts(&world, 0, "held").map(|fact| value(fact, "percent")).collect();
     assert_eq!(facts, held.iter().map(|&held| u64::from(held)).collect::<Vec<_>>());
 }
@@ -201,7 +201,7 @@ fn a_migration_that_does_not_converge_can_be_given_up() {
     let why = world.why().unwrap_err();
     let [line] = &why[..] else { panic!("{why:?}") };
     assert!(line.contains(" pages/s are written and "), "{line}");
-    assert!(line.ends_with(" ms of 80 ms; another round would not help"), "{line}");
+    assert!(line.ends_with(" ms of 200 ms; another round would not help"), "{line}");
     assert_eq!(world.pause, SimTime::ZERO, "it never stood still");
 }
 

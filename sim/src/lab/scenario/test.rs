@@ -1,4 +1,4 @@
-use super::{HostKind, Model, Scenario, mac};
+use super::{HostKind, Model, Release, Scenario, Unfit, mac};
 use crate::lab::quantity::{Rate, Size, Span};
 use std::net::Ipv4Addr;
 use std::path::Path;
