@@ -331,8 +331,12 @@ impl Source {
         self.percent
     }
 
-    /// The answer for the operator, once: all went well, or lines that say why not.
+    /// The answer for the operator, once: all went well, or lines that say why not; then
+    /// everything is as it was already.
     pub fn take_outcome(&mut self) -> Option<Result<(), Vec<String>>> {
+        if matches!(self.stage, Stage::Undo(_)) {
+            return None;
+        }
         self.outcome.take()
     }
 

@@ -25,7 +25,7 @@ fn to_a_server_without_live_migration_a_domain_moves_warm() {
     let steps = format!(
         "[wait = false] {MIGRATE}\n\
          [when = \"log line primary: migration of rover: suspend\"; within = \"30s\"; \
-         after = \"700ms\"] t5120# ldm list\n\
+         after = \"350ms\"] t5120# ldm list\n\
          t5120# ldm list -o status rover\n\
          t5220# ldm list\n\
          [when = \"answered\"; within = \"60s\"; after = \"1s\"] t5120# ldm list\n\
@@ -40,8 +40,8 @@ fn to_a_server_without_live_migration_a_domain_moves_warm() {
     let rounds: Vec<_> = run.all("migration", "round").map(|round| round.value("pages")).collect();
     assert_eq!(rounds, [(64 << 20) / 8192], "every page once");
     // Its clock is late by the whole copy.
-    assert!(pause > SimTime::ms(400), "{pause:?}");
-    assert!(clock_goes_on(&run, pause.plus(SimTime::ms(1))) > 10);
+    assert!(pause > SimTime::ms(200), "{pause:?}");
+    assert!(clock_goes_on(&run, pause.plus(SimTime::ms(1))) > 5);
     memory_is_sound(&run);
     assert!(run.answer("t5220# ldm -V", 0).0.starts_with("Logical Domains Manager (v 2.0)\n"));
     let why = "migration of rover: warm, for t5220 has no live migration: it stands still while \
@@ -89,7 +89,7 @@ fn two_domains_change_places_at_once_and_a_third_waits_its_turn() {
     assert!(still[1].since(still[0]) < SimTime::secs(1), "{still:?}");
     let pauses = run.all("migration", "handed over").map(|fact| fact.value("pause_us"));
     let longest = SimTime::us(pauses.max().unwrap()).plus(SimTime::ms(1));
-    assert!(clock_goes_on(&run, longest) > 10);
+    assert!(clock_goes_on(&run, longest) > 5);
     memory_is_sound(&run);
     assert!(run.all("ping", "lost").next().is_none());
     insta::assert_snapshot!(lists(&run));
