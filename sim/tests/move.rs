@@ -308,7 +308,7 @@ fn a_guest_that_is_held_executes_for_the_rest_of_the_time_only() {
     lab.here.ram.write(ROM, &counter());
     lab.here.ask(Request::GuestStart(1));
     lab.run(SimTime::ms(1));
-    let mut count = |lab: &mut Lab| {
+    let count = |lab: &mut Lab| {
         let done = |lab: &Lab| lab.here.board.domain(ROVER).unwrap().instructions();
         let before = done(lab);
         lab.run(SimTime::ms(4));
