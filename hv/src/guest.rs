@@ -183,6 +183,8 @@ pub struct Guest {
     pub stick_offset: i64,
     /// Stores to its memory are logged.
     pub logging: bool,
+    /// The share of time in which its virtual CPUs are held, in percent.
+    pub held: u8,
     /// Bytes from its machine description to the end of the hypervisor's memory.
     pub md_room: u64,
     /// How long it has run, and how busy its virtual CPUs were.

@@ -142,6 +142,10 @@ pub trait Cpus {
     fn queue(&self, vcpu: VcpuId, queue: Queue) -> (u64, u64);
     /// Sets both.
     fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64);
+    /// From now on no vCPU executes for this share of each interval
+    /// ([`sun4v::hvctl::migrate::HOLD_INTERVAL_US`]), in percent. Clocks go on; what became
+    /// due meanwhile is due behind it.
+    fn hold(&mut self, percent: u8);
     /// Time that the vCPU was not parked, for utilisation.
     fn busy(&self, vcpu: VcpuId) -> SimTime;
     /// The vCPU's architectural state.

@@ -510,7 +510,12 @@ fn bounds_are_kept_and_states_are_minded() {
     let map = Buffer { guest: 1, buffer: Ra(BUFFER), bytes: 8 };
     let read = |first, map| Request::DirtyRead { first, map };
     assert_eq!(chassis.migrate(read(0, map)), illegal(Detail::NotLogging));
+    let hold = |percent| Request::Hold { guest: 1, percent };
+    assert_eq!(chassis.migrate(hold(50)), illegal(Detail::NotLogging));
     chassis.migrate(Request::LogStart(1)).unwrap();
+    for percent in [96, 256 + 50, !0] {
+        assert_eq!(chassis.migrate(hold(percent)), refused(Detail::BadShare));
+    }
     for first in [1, 32, !7] {
         assert_eq!(chassis.migrate(read(first, map)), refused(Detail::BadPage));
     }
@@ -549,6 +554,24 @@ fn bounds_are_kept_and_states_are_minded() {
     assert_eq!(chassis.migrate(Request::PagesZero(pages(1))), Ok(0));
     assert_eq!(memory(&chassis)[3 * 8192..4 * 8192], [0; 8192]);
     assert_eq!(dirty(&mut chassis), [3], "the hypervisor's own stores count");
+}
+
+#[test]
+fn a_guest_is_held_as_long_as_its_log_is_on() {
+    let held = |chassis: &Chassis| {
+        (chassis.lab.board.seats[&ROVER].held, chassis.lab.hv.guest(ROVER).unwrap().held)
+    };
+    let mut chassis = busy(HERE);
+    for ends in [Request::LogStop(1), Request::Hold { guest: 1, percent: 0 }] {
+        chassis.migrate(Request::LogStart(1)).unwrap();
+        for percent in [50, 95, 10] {
+            assert_eq!(chassis.migrate(Request::Hold { guest: 1, percent }), Ok(0));
+            assert_eq!(held(&chassis), (percent as u8, percent as u8));
+        }
+        assert!(chassis.lab.hv.runs(ROVER));
+        assert_eq!(chassis.migrate(ends), Ok(0));
+        assert_eq!(held(&chassis), (0, 0));
+    }
 }
 
 /// The records of a state.

@@ -290,6 +290,60 @@ fn rover_goes_on_where_it_was() {
     assert!(!all.contains("BAD") && !all.contains("panic"), "{all}");
 }
 
+/// A flat image whose first virtual CPU counts for ever.
+fn counter() -> Vec<u8> {
+    // loop: add %g1, 1, %g1; ba loop; nop
+    let words = [0x8200_6001_u32, 0x10bf_ffff, 0x0100_0000];
+    let mut image = vec![0; 0x20];
+    image.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+    image.resize(ROVER_IMAGE.len(), 0);
+    image
+}
+
+#[test]
+fn a_guest_that_is_held_executes_for_the_rest_of_the_time_only() {
+    let mut lab = Lab::new();
+    lab.here.ask(Request::GuestStop(1));
+    lab.run(SimTime::ms(1));
+    lab.here.ram.write(ROM, &counter());
+    lab.here.ask(Request::GuestStart(1));
+    lab.run(SimTime::ms(1));
+    let count = |lab: &mut Lab| {
+        let done = |lab: &Lab| lab.here.board.domain(ROVER).unwrap().instructions();
+        let before = done(lab);
+        lab.run(SimTime::ms(4));
+        done(lab) - before
+    };
+    let free = count(&mut lab);
+    assert!(free > 4 * T2_HZ / 1000 * 9 / 10, "{free}");
+    lab.here.migrate(migrate::Request::LogStart(1));
+    for percent in [25, 75, 95] {
+        lab.here.migrate(migrate::Request::Hold { guest: 1, percent });
+        let held = count(&mut lab);
+        let expected = free * u64::from(100 - percent) / 100;
+        // What a slice's last instruction takes, and half a loop.
+        assert!(held.abs_diff(expected) < free / 100, "{percent} %: {held} of {free}");
+    }
+    lab.here.migrate(migrate::Request::LogStop(1));
+    let again = count(&mut lab);
+    assert!(again.abs_diff(free) < free / 100, "{again} of {free}");
+}
+
+#[test]
+fn the_clock_of_a_guest_that_is_held_goes_on() {
+    let mut lab = Lab::new();
+    lab.run(SimTime::secs(3));
+    lab.here.migrate(migrate::Request::LogStart(1));
+    lab.here.migrate(migrate::Request::Hold { guest: 1, percent: 90 });
+    lab.run(SimTime::secs(8));
+    let clocks = numbers(&lab.here.console, "clock: ");
+    assert!(clocks.len() >= 5, "{}", lab.here.console);
+    for pair in clocks.windows(2) {
+        let steps = [0, 1, 2].map(|n| pair[1][n] - pair[0][n]);
+        assert_eq!(steps, [1, 2, 2], "count, time of day, its own: {}", lab.here.console);
+    }
+}
+
 #[test]
 fn rover_stays_when_its_migration_is_given_up() {
     let (mut lab, mut calm) = (Lab::new(), Lab::new());

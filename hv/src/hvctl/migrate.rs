@@ -13,6 +13,10 @@
 //! console comes out while it is suspended, but only until its state is given away: from then
 //! on it is for whoever lets the guest go on. Packets that it had not
 //! got rid of are dropped, as a reset drops them; those that it had received stay.
+//!
+//! **A held guest** runs for a part of each interval only. To the guest it is as if the
+//! hypervisor had taken that time from its strands: `%stick` goes on, a timer that ends
+//! while it is held comes late. It ends with the log, whichever way that ends.
 
 use super::Message;
 use crate::crypto::CryptoQueue;
@@ -21,7 +25,7 @@ use crate::hypervisor::Hypervisor;
 use crate::platform::{Machine, Memory};
 use crate::vcpu::VcpuState;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealMap};
-use sun4v::hvctl::migrate::{Buffer, PAGES_MAX, Pages, Request};
+use sun4v::hvctl::migrate::{Buffer, HELD_MAX, PAGES_MAX, Pages, Request};
 use sun4v::hvctl::{Body, Detail, Op, Status};
 use sun4v::id::GuestId;
 
@@ -93,7 +97,11 @@ impl Hypervisor {
     ) -> Option<Done> {
         Some(match request {
             Request::LogStart(_) => self.set_log(id, true, machine.memory()),
-            Request::LogStop(_) => self.set_log(id, false, machine.memory()),
+            Request::LogStop(_) => {
+                self.set_held(id, 0, machine);
+                self.set_log(id, false, machine.memory())
+            }
+            Request::Hold { percent, .. } => self.slow(id, percent, machine),
             Request::DirtyRead { first, map } => self.dirty_read(id, first, map, machine.memory()),
             Request::PagesOut(pages) => self.pages_out(id, pages, machine.memory()),
             Request::PagesIn(pages) => self.pages_in(id, pages, machine.memory()),
@@ -129,6 +137,26 @@ impl Hypervisor {
         }
         guest.logging = on;
         Ok(0)
+    }
+
+    /// Slows a guest whose pages are logged.
+    fn slow(&mut self, id: GuestId, percent: u32, machine: &mut dyn Machine) -> Done {
+        let guest = self.guest(id).ok_or(invalid(Detail::GuestInvalidId))?;
+        let share = u8::try_from(percent).ok().filter(|_| percent <= HELD_MAX);
+        let share = share.ok_or(invalid(Detail::BadShare))?;
+        if !guest.logging {
+            return Err(illegal(Detail::NotLogging));
+        }
+        self.set_held(id, share, machine);
+        Ok(0)
+    }
+
+    fn set_held(&mut self, id: GuestId, percent: u8, machine: &mut dyn Machine) {
+        if let Some(guest) = self.guest_mut(id)
+            && std::mem::replace(&mut guest.held, percent) != percent
+        {
+            machine.cpus(id).hold(percent);
+        }
     }
 
     fn dirty_read(&self, id: GuestId, first: u32, map: Buffer, memory: &dyn Memory) -> Done {

@@ -84,6 +84,7 @@ impl Guest {
             md_room: _,
             figures: _,
             logging: _,
+            held: _,
             trace: _,
             tod: _,
             // Suspended, or it would not be saved; nothing is left for the boundary.

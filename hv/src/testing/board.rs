@@ -168,6 +168,8 @@ pub struct Seats {
     pub busy: BTreeMap<VcpuId, SimTime>,
     /// What the guest's counters are ahead of the machine's.
     pub stick_offset: i64,
+    /// The share of time in which they are held, in percent.
+    pub held: u8,
 }
 
 impl Seats {
@@ -234,6 +236,9 @@ impl Cpus for Seats {
     }
     fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
         self.at(vcpu).queues.insert(queue, (head, tail));
+    }
+    fn hold(&mut self, percent: u8) {
+        self.held = percent;
     }
     fn busy(&self, vcpu: VcpuId) -> SimTime {
         self.busy.get(&vcpu).copied().unwrap_or_default()

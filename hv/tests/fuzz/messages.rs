@@ -10,9 +10,9 @@ use sun4v::id::GuestId;
 use sun4v::time::SimTime;
 
 /// Operations that exist, with those of migration.
-const OPS: [u16; 26] = [
+const OPS: [u16; 27] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86,
-    0x87, 0x88, 0x89, 0x8a,
+    0x87, 0x88, 0x89, 0x8a, 0x8b,
 ];
 
 fn message(dice: &mut Dice, seqn: u16) -> [u8; 64] {

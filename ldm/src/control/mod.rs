@@ -22,6 +22,7 @@ pub use network::NicConf;
 
 use crate::channel::Copier;
 use crate::cost::Cost;
+use crate::manager::Ldmd;
 use crate::memory::Arena;
 use crate::migrate;
 use crate::service::host::Host;
@@ -69,6 +70,8 @@ pub struct ControlConf {
     pub migrate: migrate::Config,
     /// What work costs.
     pub cost: Cost,
+    /// Properties of the manager's service.
+    pub ldmd: Ldmd,
 }
 
 /// What services share.

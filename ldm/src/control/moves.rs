@@ -391,18 +391,19 @@ impl Moves {
         command: u64,
         address: Option<Ipv4Addr>,
         order: &Order,
-    ) -> Result<(), String> {
-        self.paper.ledger()?;
+    ) -> Result<(), Vec<String>> {
+        let one = |why| vec![why];
+        self.paper.ledger().map_err(one)?;
         if !self.recovered {
-            return Err("the manager has only just begun".to_owned());
+            return Err(vec!["the manager has only just begun".to_owned()]);
         }
         if self.outgoing.as_ref().is_some_and(|out| out.source.says_farewell()) {
             // The journal remembers it.
             self.drop_outgoing(ends);
         }
-        self.check_told(ends, order)?;
+        self.check_told(ends, order).map_err(one)?;
         if let Some(busy) = &self.outgoing {
-            return Err(format!("LDom {} is being migrated already", busy.source.domain()));
+            return Err(vec![format!("LDom {} is being migrated already", busy.source.domain())]);
         }
         let request = Request {
             domain: order.domain.clone(),
@@ -419,7 +420,7 @@ impl Moves {
         let mut gate = Gate::source(self, ends.hv);
         let mut watch = Watch::new(ends.manager);
         let Some(stack) = ends.network.stack(gate.hv.nic) else {
-            return Err("there is no network".to_owned());
+            return Err(vec!["there is no network".to_owned()]);
         };
         let mut wire = TcpWire { stack, line: &mut line, used: false };
         let mut pen = gate.paper.pen(Writer::Source);
@@ -1034,6 +1035,12 @@ impl Manager for Watch<'_> {
         let (offer, guest) = self.manager.offer(domain)?;
         self.memory = Some((guest, offer.memory.clone()));
         Ok((offer, guest))
+    }
+    fn check_outgoing(&mut self, domain: &str) -> Vec<String> {
+        self.manager.check_outgoing(domain)
+    }
+    fn look(&mut self, offer: &Offer) {
+        self.manager.look(offer);
     }
     fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
         self.manager.check_incoming(offer)

@@ -12,7 +12,7 @@ use crate::hvctl::Calls;
 use crate::hvctl::{self, Command, Hvctl, Session};
 use crate::manager::record::REQUEST;
 use crate::manager::{Asking, Change, Manager, Port, Settings, TakeOver};
-use crate::migrate::Buffers;
+use crate::migrate::{self, Buffers};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -59,6 +59,7 @@ pub fn settings(conf: &ControlConf) -> Settings {
         files: conf.files.clone(),
         entropy: Sha256::digest([b"manager", seed.as_slice()].concat()).into(),
         cost: conf.cost,
+        ldmd: conf.ldmd,
     }
 }
 
@@ -199,7 +200,10 @@ impl Running {
         let network = Network::new(&conf.nics, restarts);
         let services = Services::new(conf.hosts.clone(), &conf.inventory.host, &network);
         let moves_conf = MovesConf {
-            config: conf.migrate,
+            config: migrate::Config {
+                live: conf.migrate.live && conf.ldmd.version.is_live(),
+                ..conf.migrate
+            },
             host: conf.inventory.host.clone(),
             password: conf.password.clone(),
             seed: conf.seed,
@@ -370,7 +374,7 @@ impl Running {
             let begun =
                 self.with_moves(ports, |moves, ends| moves.begin(ends, command, address, &order));
             if let Err(why) = begun {
-                self.manager.migration_ended(ports, command, Err(vec![why]));
+                self.manager.migration_ended(ports, command, Err(why));
             }
         }
         for cancellation in self.manager.take_cancellations() {
@@ -384,6 +388,10 @@ impl Running {
             let result = self.with_moves(ports, |moves, ends| moves.take_over(ends, &domain));
             self.manager.cancellation_ended(ports, command, result);
         }
+        for path in self.manager.take_looks() {
+            busy = true;
+            self.services.look(path);
+        }
         for (tag, answer) in self.manager.take_answers() {
             busy = true;
             self.with_moves(ports, |moves, ends| moves.manager(ends, tag, answer));
@@ -394,6 +402,10 @@ impl Running {
     /// Carries what domains' systems and the manager have for each other.
     fn serve_domains(&mut self, ports: &mut dyn Ports) -> bool {
         let mut busy = false;
+        for (path, result) in self.services.take_looks() {
+            busy = true;
+            self.manager.looked(&path, result);
+        }
         for event in self.services.take_events() {
             busy = true;
             self.manager.heard(ports, &mut self.session, event);

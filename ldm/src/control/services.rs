@@ -10,6 +10,7 @@ use crate::service::vcc::record::{ConsolePortV1, Recalled};
 use crate::service::vcc::{ConsoleConf, ConsoleServer};
 use crate::service::vds::DiskServer;
 use crate::service::vds::record::{Disk, DiskV1};
+use crate::service::volume::{Backend, Completion, VolumeId};
 use crate::service::volumes::Volumes;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -60,6 +61,9 @@ pub struct Services {
     nic: usize,
     /// Something was asked of storage.
     asked: bool,
+    /// Volumes that are opened only to see whether they can be, and what came of it.
+    looks: BTreeMap<VolumeId, String>,
+    looked: Vec<(String, Result<(), Errno>)>,
 }
 
 impl Services {
@@ -76,6 +80,8 @@ impl Services {
             storage: Volumes::new(hosts, machine),
             nic,
             asked: false,
+            looks: BTreeMap::new(),
+            looked: Vec::new(),
         }
     }
 
@@ -95,6 +101,9 @@ impl Services {
             storage,
             nic: _,
             asked: _,
+            // Of migrations under way; there is none.
+            looks: _,
+            looked: _,
         } = self;
         Ok((disks.save(storage)?, consoles.save()))
     }
@@ -272,6 +281,13 @@ impl Services {
             moved = true;
             for completion in completions {
                 self.asked = true;
+                if let Completion::Opened { volume, found } = &completion
+                    && let Some(path) = self.looks.remove(volume)
+                {
+                    self.looked.push((path, found.as_ref().map(|_| ()).map_err(|error| *error)));
+                    self.storage.close(*volume);
+                    continue;
+                }
                 self.disks.complete(&mut kit.host(ports), &mut self.storage, completion);
             }
         }
@@ -301,6 +317,18 @@ impl Services {
     pub fn is_claimed(&self, keys: &[u64]) -> Option<Result<(), String>> {
         let all: Option<Vec<_>> = keys.iter().map(|key| self.disks.is_claimed(*key)).collect();
         Some(all?.into_iter().collect())
+    }
+
+    /// Sees whether the volume at `path` can be opened; [`Services::take_looks`] says.
+    pub fn look(&mut self, path: String) {
+        self.asked = true;
+        let volume = self.storage.open(&path, None);
+        self.looks.insert(volume, path);
+    }
+
+    /// What came of [`Services::look`].
+    pub fn take_looks(&mut self) -> Vec<(String, Result<(), Errno>)> {
+        std::mem::take(&mut self.looked)
     }
 
     /// Stops the disks at these ports from touching their guest, and makes what was

@@ -5,6 +5,7 @@ use crate::channel::{Channel, ChannelConf, Endpoint, LinkEvent};
 use crate::cost::Cost;
 use crate::factory::{Factory, MdSlots, Primary};
 use crate::hvctl::Event as HvEvent;
+use crate::manager::Ldmd;
 use crate::manager::testing::{FakeHv, inventory};
 use crate::memory::Arena;
 use crate::stack::StackConf;
@@ -94,6 +95,7 @@ impl World {
             seed: 42,
             migrate: crate::migrate::Config::default(),
             cost: Cost::default(),
+            ldmd: Ldmd::default(),
         };
         let program = ControlDomain::new(conf.clone());
         let far = Vec::new();

@@ -172,6 +172,9 @@ impl MigrateHv<'_> {
                 let bytes = pages.div_ceil(64) * 8;
                 Request::DirtyRead { first, map: map_of(guest, buffer, bytes) }
             }
+            HvRequest::Hold { guest, percent } => {
+                Request::Hold { guest: guest.0.into(), percent: percent.into() }
+            }
             HvRequest::LogStart(guest) => Request::LogStart(guest.0.into()),
             HvRequest::LogStop(guest) => Request::LogStop(guest.0.into()),
             HvRequest::Suspend(guest) => Request::Suspend(guest.0.into()),

@@ -473,10 +473,11 @@ fn every_request_has_its_command_and_its_answer() {
             HvRequest::StateOut { guest: GUEST, buffer, bytes: 0x4000 },
             HvRequest::StateIn { guest: GUEST, buffer, bytes: 4321 },
             HvRequest::Resume(GUEST),
+            HvRequest::Hold { guest: GUEST, percent: 60 },
         ],
     );
     let tags: Vec<_> = answers.iter().map(|(tag, _)| tag.0).collect();
-    assert_eq!(tags, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(tags, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     for (tag, answer) in answers {
         let expected = if tag == Tag(7) { HvReply::State { bytes: 4321 } } else { HvReply::Done };
         assert_eq!(answer, Ok(expected));

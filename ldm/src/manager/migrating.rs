@@ -185,6 +185,11 @@ impl Manager {
     /// Begins a migration, if its domain may leave.
     pub(super) fn depart(&mut self, command: u64, migrate: &Migrate) -> Result<(), Refused> {
         self.offer(&migrate.domain).map_err(|why| vec![why])?;
+        let refused = self.leaving(&migrate.domain);
+        // A dry run goes on, to hear what the target says.
+        if !refused.is_empty() && !migrate.check_only {
+            return Err(refused);
+        }
         if let Some(other) = self.migrating.outgoing.values().next() {
             return Err(vec![if other.domain == migrate.domain {
                 format!("LDom {} is already being migrated", migrate.domain)

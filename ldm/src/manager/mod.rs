@@ -25,6 +25,7 @@ pub mod domain;
 mod edit;
 pub mod identity;
 mod image;
+mod ldmd;
 pub(crate) mod live;
 mod migrating;
 pub mod model;
@@ -47,6 +48,7 @@ pub(crate) mod testing;
 
 pub use agent::Asking;
 pub use change::Change;
+pub use ldmd::{Ldmd, Version};
 pub use migrating::{Cancellation, Outgoing, TakeOver};
 pub use port::Port;
 
@@ -67,6 +69,7 @@ use sun4v::hvmd::{HvConfig, Inventory};
 use sun4v::id::{GuestId, LdcId, StrandId};
 use sun4v::md::Md;
 use sun4v::native::{Ports, Reply};
+use sun4v::vio::vdisk::Errno;
 use work::{Client, Job, Step};
 
 /// What a manager is told about where it runs.
@@ -82,6 +85,8 @@ pub struct Settings {
     pub entropy: [u8; 32],
     /// What work costs.
     pub cost: Cost,
+    /// Properties of the manager's service.
+    pub ldmd: Ldmd,
 }
 
 /// What a command to the hypervisor was sent for.
@@ -126,6 +131,10 @@ pub struct Manager {
     /// A job that waits for a domain.
     aside: Option<Job>,
     migrating: Migrating,
+    /// Places of volumes that a domain which would come needs, until it is checked, and
+    /// what became of opening them.
+    looks: BTreeMap<String, Option<Result<(), Errno>>>,
+    new_looks: Vec<String>,
     changes: Vec<Change>,
     /// The domain's crypto units are closed, or about to be.
     units_closed: bool,
@@ -162,6 +171,8 @@ impl Manager {
             job: None,
             aside: None,
             migrating: Migrating::default(),
+            looks: BTreeMap::new(),
+            new_looks: Vec::new(),
             changes: Vec::new(),
             units_closed: false,
             answers: Vec::new(),
@@ -207,7 +218,7 @@ impl Manager {
     /// perhaps later.
     pub fn command(&mut self, ports: &mut dyn Ports, hv: &mut dyn Hvctl, id: u64, line: &str) {
         ports.charge(self.settings.cost.command);
-        match Job::of_operator(id, line) {
+        match Job::of_operator(id, line, self.settings.ldmd.version) {
             Ok(job) => self.queue.push_back(job),
             Err(reply) => ports.reply(id, reply),
         }

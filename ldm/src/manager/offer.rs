@@ -8,10 +8,10 @@
 //! **Errors.** What stands against taking a domain in, all at once. A record that
 //! arrives is not believed: every rule that the manager keeps is checked again.
 
-use super::domain::{Device, Domain, FailurePolicy, Link, Wish};
+use super::domain::{Device, Disk, Domain, FailurePolicy, Link, Wish};
 use super::model::{LDC_MAX, Model, Refused};
 use super::place::{self, Exact, place};
-use super::{Manager, edit};
+use super::{Manager, Version, edit, ldmd};
 use crate::migrate::journal::EPOCH_MAX;
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{Kind, Offer};
@@ -22,6 +22,7 @@ use sun4v::hvctl::GuestState;
 use sun4v::id::{GuestId, T2_STRANDS};
 use sun4v::record::{Schema, decode, encode};
 use sun4v::time::SimTime;
+use sun4v::vio::vdisk::Errno;
 
 /// A domain as its manager describes it to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,16 +60,14 @@ impl OfferV1 {
     }
 }
 
-/// Version of the manager.
-const VERSION: (u16, u16) = (2, 1);
-
 /// What a domain is to be called here.
 pub(super) fn name(offer: &Offer) -> &str {
     offer.new_name.as_deref().unwrap_or(&offer.name)
 }
 
 impl Manager {
-    /// Describes a domain that is to leave.
+    /// Describes a domain that is to leave; what else stands against that,
+    /// [`Manager::leaving`] says.
     pub(super) fn offer(&self, name: &str) -> Result<(Offer, Option<GuestId>), String> {
         let model = self.model().ok_or("the manager does not know its machine yet")?;
         let domain = model.domain(name).map_err(|why| why.join("; "))?;
@@ -86,20 +85,9 @@ impl Manager {
             _ => return Err(format!("LDom {name} is starting or stopping")),
         };
         let given = domain.given.as_ref().filter(|_| kind == Kind::Active);
-        if let (Some(given), Some(run)) = (given, run) {
-            if !given.crypto.is_empty() {
-                return Err(format!(
-                    "LDom {name} has crypto units and does not support removing them dynamically"
-                ));
-            }
-            if !run.is_normal() && given.strands.len() > 1 {
-                return Err(format!(
-                    "LDom {name} is not running an operating system that supports migration"
-                ));
-            }
-        }
+        let Version(major, minor) = self.settings.ldmd.version;
         let record = OfferV1 {
-            manager: VERSION,
+            manager: (major, minor),
             cpu: model.inventory.cpu.clone(),
             stick_hz: model.inventory.stick_hz,
             uuid: domain.uuid.clone(),
@@ -123,15 +111,88 @@ impl Manager {
         Ok((Offer { name, new_name, uuid, epoch, kind, memory, description }, guest))
     }
 
+    /// Everything that stands against a domain's leaving, if it can be described at all.
+    pub(super) fn leaving(&self, name: &str) -> Vec<String> {
+        let mut refused = ldmd::refusals(&self.settings.ldmd, false);
+        let domain = self.model().and_then(|model| model.domain(name).ok());
+        let Some(given) = domain.and_then(|domain| domain.given.as_ref()) else { return refused };
+        let Some(run) = self.runs.get(&given.guest).filter(|run| run.is_active()) else {
+            return refused;
+        };
+        if !given.crypto.is_empty() {
+            refused.push(format!(
+                "LDom {name} has crypto units and does not support removing them dynamically"
+            ));
+        }
+        if !run.is_normal() && given.strands.len() > 1 {
+            refused.push(format!(
+                "LDom {name} is not running an operating system that supports migration"
+            ));
+        }
+        refused
+    }
+
+    /// Begins to look whether the volumes that a domain needs can be opened.
+    pub(super) fn look_at_volumes(&mut self, offer: &Offer) {
+        self.looks.clear();
+        self.new_looks.clear();
+        if offer.kind == Kind::Inactive {
+            return;
+        }
+        let Ok(record) = decode::<OfferV1>(&mut offer.description.as_slice()) else { return };
+        let Some(model) = self.model() else { return };
+        let disks = record.wish.disks.iter();
+        let volumes = disks.filter_map(|disk| model.services.volume(&disk.volume, &disk.server));
+        let places: BTreeSet<String> = volumes.map(|volume| volume.backend.clone()).collect();
+        self.looks = places.iter().map(|place| (place.clone(), None)).collect();
+        self.new_looks = places.into_iter().collect();
+    }
+
+    /// Places of volumes to be opened, to see whether they can be.
+    #[must_use]
+    pub fn take_looks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.new_looks)
+    }
+
+    /// What came of opening a volume.
+    pub fn looked(&mut self, place: &str, result: Result<(), Errno>) {
+        if let Some(look) = self.looks.get_mut(place) {
+            *look = Some(result);
+        }
+    }
+
+    /// Volumes that a domain needs and that cannot be opened.
+    fn closed_volumes(&self, model: &Model, wish: &Wish) -> Refused {
+        let closed = |disk: &Disk| {
+            let place = &model.services.volume(&disk.volume, &disk.server)?.backend;
+            let why = match self.looks.get(place)? {
+                Some(Ok(())) => return None,
+                Some(Err(error)) => format!("E{error:?}").to_uppercase(),
+                None => "it does not answer".to_owned(),
+            };
+            Some(format!(
+                "Virtual disk {}: volume {}@{}: {place} cannot be opened: {why}",
+                disk.name, disk.volume, disk.server
+            ))
+        };
+        wish.disks.iter().filter_map(closed).collect()
+    }
+
     /// Everything that stands against taking a domain in.
     pub(super) fn check(&self, offer: &Offer) -> Vec<String> {
+        let mut refused = ldmd::refusals(&self.settings.ldmd, true);
         let mut shells = self.model().into_iter().flat_map(|model| &model.domains);
         let shell = shells.find(|domain| domain.shell).map(|domain| domain.name.as_str());
         let other = self.migrating.incoming().filter(|other| *other != name(offer)).or(shell);
         if let Some(other) = other {
-            return vec![format!("Another domain, LDom {other}, is being migrated to this system")];
+            refused.push(format!("Another domain, LDom {other}, is being migrated to this system"));
         }
-        self.shell(offer).err().unwrap_or_default()
+        refused.extend(self.shell(offer).err().unwrap_or_default());
+        let record = decode::<OfferV1>(&mut offer.description.as_slice());
+        if let (Some(model), Ok(record)) = (self.model(), record) {
+            refused.extend(self.closed_volumes(model, &record.wish));
+        }
+        refused
     }
 
     /// The model with a shell for the domain.
@@ -142,7 +203,7 @@ impl Manager {
         let record: OfferV1 = decode(&mut offer.description.as_slice())
             .map_err(|error| vec![format!("The description of the domain is refused: {error}")])?;
         is_sane(offer, &record)?;
-        let mut refused = strangers(model, offer, &record);
+        let mut refused = strangers(model, offer, &record, self.settings.ldmd.version);
         let name = name(offer);
         let mut next = model.clone();
         // Another of this name keeps its place: all is reported.
@@ -175,14 +236,18 @@ impl Manager {
 }
 
 /// What another machine's domain must not have in common with those here, and must.
-fn strangers(model: &Model, offer: &Offer, record: &OfferV1) -> Refused {
+fn strangers(model: &Model, offer: &Offer, record: &OfferV1, own: Version) -> Refused {
     let name = name(offer);
     let mut refused = Refused::new();
     if model.domain(name).is_ok() {
         refused.push(format!("LDom {name} already exists on the target system"));
     }
-    if record.manager.0 != VERSION.0 {
-        refused.push("The manager of the source is of an incompatible version".into());
+    let theirs = Version(record.manager.0, record.manager.1);
+    if !own.meets(theirs) {
+        refused.push(format!(
+            "The manager of the source, version {theirs}, is not compatible with that of the \
+             target, version {own}"
+        ));
     }
     if offer.kind == Kind::Active {
         let inventory = &model.inventory;

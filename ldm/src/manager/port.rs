@@ -35,6 +35,14 @@ impl port::Manager for Port<'_> {
         self.manager.offer(domain)
     }
 
+    fn check_outgoing(&mut self, domain: &str) -> Vec<String> {
+        self.manager.leaving(domain)
+    }
+
+    fn look(&mut self, offer: &Offer) {
+        self.manager.look_at_volumes(offer);
+    }
+
     fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
         self.manager.check(offer)
     }

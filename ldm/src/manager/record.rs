@@ -235,6 +235,9 @@ impl Manager {
             // Told again when it begins anew.
             settings: _,
             inventory: _,
+            // Of migrations under way; there is none.
+            looks: _,
+            new_looks: _,
             knows: _,
             recalled: _,
             doubt: _,

@@ -26,7 +26,9 @@ impl Manager {
             |domain: &Domain| domain.guest().is_some_and(|guest| self.active().contains(&guest));
         let mut steps = VecDeque::new();
         match verb {
-            Verb::Version => steps.push_back(Step::Print(output::version())),
+            Verb::Version => {
+                steps.push_back(Step::Print(output::version(self.settings.ldmd.version)))
+            }
             Verb::Help(verb) => {
                 steps.push_back(Step::Print(synopsis::help(verb.as_deref()).unwrap_or_default()));
             }

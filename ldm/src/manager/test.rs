@@ -1,5 +1,7 @@
 //! The manager, from an operator's side.
 
+mod checks;
+
 use super::testing::{Server, inventory};
 use super::{Cancellation, Change};
 use crate::migrate::port::{Kind, Manager, ManagerReply, Status};
@@ -442,6 +444,146 @@ fn domains_that_do_not_run_move_too() {
         source.desk.replies.remove(&outgoing.command);
     }
     let text = source.session(&["ldm list"]) + &target.session(&["ldm list", "ldm start rover"]);
+    insta::assert_snapshot!(text);
+}
+
+/// Takes a domain from one to the other as a migration does.
+fn carry(source: &mut Server, target: &mut Server, name: &str, new_name: &str) {
+    let (mut offer, _) = source.port().0.offer(name).unwrap();
+    assert_eq!(source.port().0.check_outgoing(name), [""; 0]);
+    offer.new_name = (name != new_name).then(|| new_name.to_owned());
+    assert_eq!(target.port().0.check_incoming(&offer), [""; 0]);
+    let (mut port, desk) = target.port();
+    let tag = port.prepare_incoming(desk, &offer);
+    if let Ok(ManagerReply::Prepared(Some(guest))) = target.answer(tag) {
+        let own = target.hv.guests.get_mut(&guest.0).unwrap();
+        (own.state, own.soft) = (GuestState::Normal, Some((SoftState::Normal, "running")));
+    }
+    let (mut port, desk) = target.port();
+    let tag = port.activate(desk, new_name, offer.epoch + 1);
+    assert_eq!(target.answer(tag), Ok(ManagerReply::Done));
+    let (mut port, desk) = source.port();
+    let tag = port.release(desk, name);
+    assert_eq!(source.answer(tag), Ok(ManagerReply::Done));
+}
+
+#[test]
+fn two_domains_change_places_at_once_and_no_third_moves() {
+    let (mut here, mut there) = (lab(), server("t5220", &[]));
+    here.out("ldm add-domain third");
+    for line in ["ldm add-domain venus", "ldm add-vcpu 2 venus", "ldm add-mem 256M venus"] {
+        there.out(line);
+    }
+    there.out("ldm bind venus");
+    there.out("ldm start venus");
+    there.hv.says(1, SoftState::Normal, "venus running");
+    there.out("ldm add-domain fourth");
+    there.pump();
+    let left = migrate(&mut here, "ldm migrate -p /root/t5220.password rover t5220");
+    let right = migrate(&mut there, "ldm migrate -p /root/t5120.password venus t5120");
+    let rover = here.port().0.offer("rover").unwrap().0;
+    let venus = there.port().0.offer("venus").unwrap().0;
+    let fourth = there.port().0.offer("fourth").unwrap().0;
+    let status = |source, peer: &str| {
+        Some(Status { source, peer: peer.into(), percent: 42, doubtful: false })
+    };
+    let mut text = String::new();
+    for (server, peer, goes, comes) in
+        [(&mut here, "t5220", "rover", &venus), (&mut there, "t5120", "venus", &rover)]
+    {
+        server.port().0.status(goes, status(true, peer));
+        server.port().0.status(&comes.name, status(false, peer));
+        assert_eq!(server.port().0.check_incoming(comes), [""; 0]);
+        let (mut port, desk) = server.port();
+        let tag = port.prepare_incoming(desk, comes);
+        assert_eq!(server.answer(tag), Ok(ManagerReply::Prepared(Some(GuestId(2)))));
+        text += &server.session(&["ldm list", "ldm list -o status rover venus"]);
+    }
+    text += &here.session(&["ldm migrate -p /root/t5220.password third t5220"]);
+    text += &format!("{:?}\n", here.port().0.check_incoming(&fourth));
+    for (server, comes, epoch) in [(&mut here, "venus", 2), (&mut there, "rover", 2)] {
+        let own = server.hv.guests.get_mut(&2).unwrap();
+        (own.state, own.soft) = (GuestState::Normal, Some((SoftState::Normal, "running")));
+        let (mut port, desk) = server.port();
+        let tag = port.activate(desk, comes, epoch);
+        assert_eq!(server.answer(tag), Ok(ManagerReply::Done));
+    }
+    for (server, goes, comes, id) in
+        [(&mut here, "rover", "venus", left.command), (&mut there, "venus", "rover", right.command)]
+    {
+        let (mut port, desk) = server.port();
+        let tag = port.release(desk, goes);
+        assert_eq!(server.answer(tag), Ok(ManagerReply::Done));
+        server.port().0.status(goes, None);
+        server.port().0.status(comes, None);
+        server.ended(id, Ok(()));
+        text += &server.session(&["ldm list"]);
+    }
+    insta::assert_snapshot!(text);
+}
+
+/// What a domain asks for and who it is, without its name and its console.
+fn identity(server: &mut Server, name: &str) -> String {
+    let mut text = server.out(&format!("ldm list-constraints -p {name}"));
+    text += &server.out(&format!("ldm list -l -p {name}"));
+    let wanted = ["UUID|", "MAC|", "HOSTID|", "VCPU|", "MAU|", "MEMORY|", "|", "VNET|", "VDISK|"];
+    let own = |line: &&str| wanted.iter().any(|key| line.starts_with(key));
+    let bindings = ["|vid=", "|ra=", "|cid=", "|id="];
+    let kept = |line: &&str| own(line) && !bindings.iter().any(|key| line.starts_with(key));
+    text.lines().filter(kept).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn whatever_its_state_a_domain_is_the_same_at_the_target_under_another_name() {
+    let (mut source, mut target) = (lab(), server("t5220", &[]));
+    // Its own concentrator has given the first port away already.
+    for line in [
+        "ldm add-vdsdev /net/nas/export/c.img cold0@primary-vds0",
+        "ldm add-domain first",
+        "ldm add-vcpu 1 first",
+        "ldm add-mem 256M first",
+        "ldm bind first",
+    ] {
+        target.out(line);
+    }
+    for line in [
+        "ldm add-vdsdev /net/nas/export/c.img cold0@primary-vds0",
+        "ldm add-domain mac-addr=00:14:4f:fc:00:07 cold",
+        "ldm add-vcpu 12 cold",
+        "ldm add-mem 1G cold",
+        "ldm set-mau 2 cold",
+        "ldm add-vdisk d cold0@primary-vds0 cold",
+        "ldm add-vnet mac-addr=00:14:4f:fc:00:08 n primary-vsw0 cold",
+        "ldm set-variable auto-boot?=false boot-device=/virtual-devices@100/d cold",
+        "ldm set-vcons port=5050 group=ours cold",
+        "ldm bind cold",
+        "ldm add-domain raw",
+        "ldm add-vcpu 64 raw",
+        "ldm add-mem 12G raw",
+        // Nobody looks at the disks of a domain that is not bound.
+        "ldm add-vdsdev /net/nas/export/x.img only@primary-vds0",
+        "ldm add-vdisk d only@primary-vds0 raw",
+    ] {
+        source.out(line);
+    }
+    let mut text = source.session(&["ldm list"]);
+    for name in ["rover", "cold", "raw"] {
+        let was = identity(&mut source, name);
+        let new = format!("{name}-2");
+        carry(&mut source, &mut target, name, &new);
+        assert_eq!(identity(&mut target, &new), was, "{name}");
+        assert!(was.contains("UUID|uuid=") && was.contains("HOSTID|hostid=0x84"), "{was}");
+    }
+    text += &source.session(&["ldm list"]);
+    text += &target.session(&["ldm list", "ldm list -o console,crypto,domain cold-2"]);
+    // Back again, under the old names, to a machine that has fewer units for it.
+    source.out("ldm add-domain hog");
+    source.out("ldm add-vcpu 36 hog");
+    source.out("ldm set-mau 5 hog");
+    source.out("ldm add-mem 256M hog");
+    source.out("ldm bind hog");
+    carry(&mut target, &mut source, "cold-2", "cold");
+    text += &source.session(&["ldm list -o crypto cold", "ldm list-constraints -p cold"]);
     insta::assert_snapshot!(text);
 }
 

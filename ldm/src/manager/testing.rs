@@ -1,7 +1,7 @@
 //! A machine for tests: hypervisor memory, guests that start and stop, ports that
 //! keep what was answered.
 
-use super::{Asking, Change, Manager, Port, Settings};
+use super::{Asking, Change, Ldmd, Manager, Port, Settings};
 use crate::cost::Cost;
 use crate::factory::{Factory, Primary};
 use crate::hvctl::{Command, Event, Hvctl};
@@ -401,6 +401,10 @@ impl Server {
     }
 
     pub(crate) fn of(inventory: Inventory) -> Self {
+        Self::with(inventory, Ldmd::default())
+    }
+
+    pub(crate) fn with(inventory: Inventory, ldmd: Ldmd) -> Self {
         let factory = Factory::new(&inventory, &Primary::default()).unwrap();
         let hv = FakeHv::new(&inventory, &factory);
         let peer = if inventory.host == "t5120" { "t5220" } else { "t5120" };
@@ -414,6 +418,7 @@ impl Server {
             .into(),
             entropy: [inventory.mac[5]; 32],
             cost: Cost::default(),
+            ldmd,
         };
         let desk = Desk { busy: vec![SimTime::ZERO; 16], ..Desk::default() };
         let manager = Manager::new(inventory.clone(), settings);

@@ -7,7 +7,7 @@ use super::commit::{InForce, verdict};
 use super::live::Heard;
 use super::model::{Model, Refused};
 use super::run::Run;
-use super::{Asked, Change, Knows, Manager, edit, failed, migrating, offer, place, tell};
+use super::{Asked, Change, Knows, Manager, Version, edit, failed, migrating, offer, place, tell};
 use crate::cli::verb::{Edit, List, Migrate, Verb};
 use crate::cli::{args, output, synopsis, words};
 use crate::factory::PRIMARY_ID;
@@ -125,11 +125,11 @@ pub(super) struct Job {
 
 impl Job {
     /// What an operator typed, or the answer at once.
-    pub(super) fn of_operator(id: u64, line: &str) -> Result<Self, Reply> {
+    pub(super) fn of_operator(id: u64, line: &str, version: Version) -> Result<Self, Reply> {
         let words = words::split(line).map_err(|why| failed(&[why]))?;
         let verb = args::parse(words).map_err(|usage| failed(&usage.0))?;
         match &verb {
-            Verb::Version => Err(said(output::version())),
+            Verb::Version => Err(said(output::version(version))),
             Verb::Help(verb) => Err(match synopsis::help(verb.as_deref()) {
                 Some(text) => said(text),
                 None => failed(&[format!("Unknown command: {}", verb.as_deref().unwrap_or(""))]),

@@ -26,8 +26,13 @@ pub enum Message {
     },
     /// Target, first of all in a new migration: what opens further connections about it.
     Ticket(String),
-    /// Target: what stands against it.
-    Verdict(Vec<String>),
+    /// Target: what it says to the offer.
+    Verdict {
+        /// What stands against it.
+        problems: Vec<String>,
+        /// It can take in a domain that runs on.
+        live: bool,
+    },
     /// Source: make room.
     Prepare,
     /// Target: there is room.
@@ -205,6 +210,7 @@ mod test {
             Plain::Chunk(vec![5; 9]),
             Plain::Message(Message::Offer { offer, check_only: true }),
             Plain::Message(Message::Abort("why".into())),
+            Plain::Message(Message::Verdict { problems: vec!["why".into()], live: false }),
             Plain::Message(Message::Commit { uuid: "u".into(), epoch: 7 }),
             Plain::Message(Message::Off { uuid: "u".into(), epoch: 7, why: "w".into() }),
             Plain::Message(Message::Taken(8)),

@@ -211,7 +211,7 @@ impl Machine {
                 desk.write(*buffer, &[7; 8]);
                 return Ok(HvReply::State { bytes: 8 });
             }
-            HvRequest::StateIn { .. } => {}
+            HvRequest::StateIn { .. } | HvRequest::Hold { .. } => {}
         }
         Ok(HvReply::Done)
     }
@@ -261,6 +261,10 @@ impl Manager for Office {
         let offer = Offer { name, new_name, uuid, epoch: 1, kind, memory, description };
         Ok((offer, Some(GUEST)))
     }
+    fn check_outgoing(&mut self, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+    fn look(&mut self, _: &Offer) {}
     fn check_incoming(&mut self, _: &Offer) -> Vec<String> {
         let there = self.domain.is_some();
         there.then(|| "it is here".to_owned()).into_iter().collect()

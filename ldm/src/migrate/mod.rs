@@ -41,6 +41,10 @@
 //! that hears of a newer one gives up. Volumes know it too, and the ports of a domain that
 //! was given away are shut ([`port::Fence`]), should an old owner run nevertheless.
 //!
+//! **Warm.** When one of the ends does not know how to move a domain that runs on, the
+//! domain stands still first, all of its pages are sent once, and it goes on at the
+//! target: there are no rounds and there is no dirty log.
+//!
 //! A domain that is not active has no memory to send: after *prepare* comes
 //! hand-off.
 //!
@@ -176,6 +180,9 @@ pub struct Config {
     pub cost: Cost,
     /// Level of compression, 1 to 19, or 0 for none.
     pub level: i32,
+    /// This end can move a domain that runs on. Unless both can, it stands still while it
+    /// is copied.
+    pub live: bool,
 }
 
 impl Default for Config {
@@ -187,6 +194,7 @@ impl Default for Config {
             fixed: FixedTime::default(),
             cost: Cost::default(),
             level: 1,
+            live: true,
         }
     }
 }

@@ -221,6 +221,14 @@ pub enum HvRequest {
         /// How many bytes.
         bytes: u64,
     },
+    /// Holds the virtual CPUs of a guest whose log is on for this share of the time. It
+    /// ends with the log.
+    Hold {
+        /// The guest.
+        guest: GuestId,
+        /// In percent.
+        percent: u8,
+    },
 }
 
 /// An answer of the hypervisor.
@@ -284,8 +292,12 @@ pub struct Status {
 /// The manager, as far as a migration needs it. Answers of calls that return a
 /// [`Tag`] come as [`Input::Manager`].
 pub trait Manager {
-    /// Source: describes a domain, if it may leave; and its guest, if it has one.
+    /// Source: describes a domain, if it can be; and its guest, if it has one.
     fn offer(&mut self, domain: &str) -> Result<(Offer, Option<GuestId>), String>;
+    /// Source: everything that stands against letting it leave; none is good.
+    fn check_outgoing(&mut self, domain: &str) -> Vec<String>;
+    /// Target: begins whatever of [`Manager::check_incoming`] takes time.
+    fn look(&mut self, offer: &Offer);
     /// Target: everything that stands against taking a domain in; none is good.
     fn check_incoming(&mut self, offer: &Offer) -> Vec<String>;
     /// Target: makes the shell: a domain that holds what the offer needs and does

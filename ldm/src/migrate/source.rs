@@ -105,6 +105,10 @@ pub struct Source {
     request: Request,
     buffers: Buffers,
     offer: Offer,
+    /// What stands against its leaving, when only checks are wanted.
+    problems: Vec<String>,
+    /// The domain stands still before anything is copied, for this reason.
+    warm: Option<String>,
     guest: GuestId,
     stage: Stage,
     phase: Phase,
@@ -122,6 +126,10 @@ pub struct Source {
     figures: Figures,
     totals: Figures,
     logging: bool,
+    /// Share of the time in which the domain's virtual CPUs are held, in percent.
+    held: u8,
+    /// The hypervisor was asked to.
+    holding: Option<Tag>,
     suspended_at: Option<SimTime>,
     /// What opens connections after the first, once the target has said it.
     ticket: String,
@@ -153,23 +161,34 @@ struct Figures {
 }
 
 impl Source {
-    /// Asks the manager for the domain. What stands against its leaving is the
-    /// error. The owner dials the target next and hands in [`Input::Connected`].
+    /// Asks the manager for the domain. The owner dials the target next and hands in
+    /// [`Input::Connected`].
+    ///
+    /// # Errors
+    /// Everything that stands against its leaving. When only checks are wanted, that is
+    /// reported together with what the target says.
     pub fn new(
         config: Config,
         request: Request,
         buffers: Buffers,
         io: &mut Io<'_>,
-    ) -> Result<Self, String> {
-        let (mut offer, guest) = io.manager.offer(&request.domain)?;
+    ) -> Result<Self, Vec<String>> {
+        let (mut offer, guest) = io.manager.offer(&request.domain).map_err(|why| vec![why])?;
+        let problems = io.manager.check_outgoing(&request.domain);
+        if !problems.is_empty() && !request.check_only {
+            return Err(problems);
+        }
         offer.new_name.clone_from(&request.new_name);
         let memory: &[_] = if offer.kind == Kind::Active { &offer.memory } else { &[] };
-        let map = PageMap::new(memory).map_err(|refusal| refusal.to_string())?;
+        let map = PageMap::new(memory).map_err(|refusal| vec![refusal.to_string()])?;
         let guest = match (offer.kind, guest) {
-            (Kind::Active, None) => return Err(format!("domain {} has no guest", offer.name)),
+            (Kind::Active, None) => {
+                return Err(vec![format!("domain {} has no guest", offer.name)]);
+            }
             (_, guest) => guest.unwrap_or_default(),
         };
         let mut source = Self::with(config, request, buffers, (offer, guest), map, io.ports.now());
+        source.problems = problems;
         source.show(io);
         Ok(source)
     }
@@ -193,6 +212,8 @@ impl Source {
             request,
             buffers,
             offer,
+            problems: Vec::new(),
+            warm: None,
             guest,
             stage: Stage::Dial,
             phase: Phase::Check,
@@ -207,6 +228,8 @@ impl Source {
             figures: Figures::default(),
             totals: Figures::default(),
             logging: false,
+            held: 0,
+            holding: None,
             suspended_at: None,
             journaled: false,
             off: None,
@@ -311,8 +334,12 @@ impl Source {
         self.percent
     }
 
-    /// The answer for the operator, once: all went well, or lines that say why not.
+    /// The answer for the operator, once: all went well, or lines that say why not; then
+    /// everything is as it was already.
     pub fn take_outcome(&mut self) -> Option<Result<(), Vec<String>>> {
+        if matches!(self.stage, Stage::Undo(_)) {
+            return None;
+        }
         self.outcome.take()
     }
 
@@ -620,7 +647,9 @@ impl Source {
             (Message::Broken(why), _) if !self.is_over() => {
                 self.broken(io, &format!("{} closed the connection: {why}", self.peer()));
             }
-            (Message::Verdict(problems), Stage::Verdict) => self.verdict(io, problems),
+            (Message::Verdict { problems, live }, Stage::Verdict) => {
+                self.verdict(io, problems, live);
+            }
             (Message::Prepared, Stage::Shell) => self.prepared(io),
             (Message::Ack(chunks), _) => {
                 self.copier.acknowledged(chunks);
@@ -659,8 +688,12 @@ impl Source {
         }
     }
 
-    fn verdict(&mut self, io: &mut Io<'_>, problems: Vec<String>) {
-        if !problems.is_empty() {
+    fn verdict(&mut self, io: &mut Io<'_>, problems: Vec<String>, live: bool) {
+        if self.offer.kind == Kind::Active && !(live && self.config.live) {
+            let who = if live { "this system".to_owned() } else { self.peer().to_owned() };
+            self.warm = Some(format!("{who} has no live migration"));
+        }
+        if !problems.is_empty() || !self.problems.is_empty() {
             self.fail(io, problems);
         } else if self.request.check_only {
             self.outcome = Some(Ok(()));
@@ -675,7 +708,14 @@ impl Source {
     }
 
     fn prepared(&mut self, io: &mut Io<'_>) {
-        if self.offer.kind == Kind::Active {
+        if let Some(why) = &self.warm {
+            io.ports.log(format!(
+                "migration of {}: warm, for {why}: it stands still while it is copied",
+                self.domain()
+            ));
+            self.observe(io, "warm", Vec::new());
+            self.suspend(io);
+        } else if self.offer.kind == Kind::Active {
             self.enter(io, Phase::PreCopy);
             self.logging = true;
             let tag = io.hv.request(io.ports, HvRequest::LogStart(self.guest));
@@ -718,7 +758,8 @@ impl Source {
             return;
         }
         let took = io.ports.now().since(self.round_began);
-        self.rounds.push(Round { pages: self.figures.pages, took, dirty: 0 });
+        let (pages, held) = (self.figures.pages, self.held);
+        self.rounds.push(Round { pages, took, dirty: 0, held });
         self.note_round(io, round, took);
         if self.suspended_at.is_some() {
             let (buffer, bytes) = (self.buffers.ra, Buffers::BYTES);
@@ -802,23 +843,42 @@ impl Source {
             last.dirty = u64::from(dirty.count());
         }
         let fixed = self.config.fixed.of(Step::Resume);
-        let choice = self.config.policy.choose(&self.rounds, fixed);
-        let predicted = self
-            .rounds
-            .last()
-            .map_or(SimTime::ZERO, |last| self.config.policy.predict(last, fixed));
-        io.ports.log(format!(
-            "migration of {}: {} pages dirty, pause would be {} ms: {choice}",
-            self.domain(),
-            dirty.count(),
-            predicted.as_us() / 1000,
-        ));
-        if choice == Choice::Again {
-            self.begin_round(io, dirty);
-        } else {
-            self.enter(io, Phase::Suspend);
-            self.step(io, Step::Quiesce);
+        let policy = self.config.policy;
+        let choice = policy.choose(&self.rounds, fixed);
+        let last = self.rounds.last().copied().unwrap_or_default();
+        let figures = format!(
+            "{} pages are dirty, {} pages/s are written and {} MB/s copied: the pause would be {} ms \
+             of {} ms",
+            last.dirty,
+            last.dirtied(),
+            last.copied() / 1_000_000,
+            policy.predict(&last, fixed).as_us() / 1000,
+            policy.pause_budget.as_us() / 1000,
+        );
+        io.ports.log(format!("migration of {}: {figures}: {choice}", self.domain()));
+        match choice {
+            Choice::Again => self.begin_round(io, dirty),
+            Choice::Slow(percent) => {
+                self.hold(io, percent);
+                self.begin_round(io, dirty);
+            }
+            Choice::Fits | Choice::Accept(_) => self.suspend(io),
+            Choice::GiveUp(why) => self.fail(io, vec![format!("{figures}; {why}")]),
         }
+    }
+
+    /// Has the domain's virtual CPUs held for a share of the time. They go on at full
+    /// speed when the log ends.
+    fn hold(&mut self, io: &mut Io<'_>, percent: u8) {
+        self.held = percent;
+        let guest = self.guest;
+        self.holding = Some(io.hv.request(io.ports, HvRequest::Hold { guest, percent }));
+        self.observe(io, "held", vec![("percent", percent.into())]);
+    }
+
+    fn suspend(&mut self, io: &mut Io<'_>) {
+        self.enter(io, Phase::Suspend);
+        self.step(io, Step::Quiesce);
     }
 
     // The end of it.
@@ -896,6 +956,12 @@ impl Source {
             self.undone(io);
             return;
         }
+        if self.holding.take_if(|holds| *holds == tag).is_some() {
+            if let Err(why) = reply {
+                self.fail(io, vec![format!("the hypervisor does not hold it: {why}")]);
+            }
+            return;
+        }
         let reply = match reply {
             Ok(reply) => reply,
             Err(why) => {
@@ -918,7 +984,11 @@ impl Source {
             (Stage::Suspend(waits), _) if *waits == tag => {
                 self.suspended_at = Some(io.ports.now());
                 self.observe(io, "suspended", Vec::new());
-                self.read_dirty(io);
+                if self.warm.is_some() {
+                    self.begin_round(io, PageSet::all(self.map.len()));
+                } else {
+                    self.read_dirty(io);
+                }
             }
             (Stage::StateOut(waits), HvReply::State { bytes }) if *waits == tag => {
                 self.state_was_read(io, bytes);
@@ -955,6 +1025,7 @@ impl Source {
         if self.commit_begun || self.is_over() {
             return;
         }
+        let why = [std::mem::take(&mut self.problems), why].concat();
         let domain = self.domain();
         io.ports.log(format!(
             "migration of {domain} failed in phase {}: {}",
@@ -1082,7 +1153,7 @@ impl Source {
         let percent = match self.phase {
             Phase::Check => 0,
             Phase::Prepare => 1,
-            Phase::PreCopy if self.rounds.is_empty() => {
+            Phase::PreCopy | Phase::Suspend if self.rounds.is_empty() => {
                 let written = self.copier.arrived();
                 2 + (u64::from(written) * 88 / u64::from(memory)) as u8
             }

@@ -702,6 +702,7 @@ impl Target {
             }
         }
         self.arriver.expect(self.map.len());
+        io.manager.look(&offer);
         self.offer = Some(offer);
         self.check_only = check_only;
         self.step(io, Step::Check);
@@ -726,7 +727,7 @@ impl Target {
             format!("migration of {} from {peer}: {}", self.name(), problems.join("; "))
         });
         self.stage = if problems.is_empty() { Stage::Go } else { Stage::Gone };
-        self.say(io, Message::Verdict(problems));
+        self.say(io, Message::Verdict { problems, live: self.config.live });
     }
 
     fn prepare(&mut self, io: &mut Io<'_>) {

@@ -4,8 +4,10 @@ mod fuzz;
 mod tamper;
 
 use super::fixed_time::FixedTime;
+use super::journal::{EntryV1, State};
 use super::port::{Kind, Status};
-use super::testing::{Fault, Setup, World, Writer};
+use super::rounds::Unfit;
+use super::testing::{Fault, Setup, UUID, World, Writer};
 use super::{Config, Phase};
 use sun4v::native::Observation;
 use sun4v::time::SimTime;
@@ -160,7 +162,68 @@ fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_hel
     let world = run(&Setup { writer, pages: 4000, strands: 4, ..Setup::default() });
     assert_eq!(world.home(), 1);
     let log = world.ends[0].desk.log.join("\n");
-    assert!(log.contains("another round would not help"), "{log}");
+    assert!(log.contains("another round would not help: the pause is accepted"), "{log}");
+    assert!(world.pause > Config::default().policy.pause_budget, "{:?}", world.pause);
+    assert_eq!(world.ends[0].hv.holds, [0; 0]);
+}
+
+/// A domain that writes twice what sixteen strands can send.
+fn quick(unfit: Unfit) -> Setup {
+    Setup {
+        writer: Writer { pages: 10, among: 600 },
+        pages: 600,
+        strands: 16,
+        pause_budget: SimTime::ms(200),
+        unfit,
+        ..Setup::default()
+    }
+}
+
+#[test]
+fn a_domain_that_is_held_converges_and_runs_at_full_speed_again() {
+    let world = run(&quick(Unfit::Slow));
+    let log = world.ends[0].desk.log.join("\n");
+    assert_eq!(world.home(), 1, "{log}");
+    let held = &world.ends[0].hv.holds;
+    assert!(!held.is_empty() && held.is_sorted(), "{held:?}\n{log}");
+    assert!(log.contains("the rest fits the pause"), "{log}");
+    // It goes on being held until it stands still, and what it is predicted from was
+    // measured a moment before.
+    assert!(world.pause <= SimTime::ms(220), "{:?}\n{log}", world.pause);
+    let facts: Vec<u64> = facts(&world, 0, "held").map(|fact| value(fact, "percent")).collect();
+    assert_eq!(facts, held.iter().map(|&held| u64::from(held)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_migration_that_does_not_converge_can_be_given_up() {
+    let world = run(&quick(Unfit::GiveUp));
+    assert_eq!(world.home(), 0, "it stays, and its log is off");
+    let why = world.why().unwrap_err();
+    let [line] = &why[..] else { panic!("{why:?}") };
+    assert!(line.contains(" pages/s are written and "), "{line}");
+    assert!(line.ends_with(" ms of 200 ms; another round would not help"), "{line}");
+    assert_eq!(world.pause, SimTime::ZERO, "it never stood still");
+}
+
+#[test]
+fn a_held_domain_goes_on_at_full_speed_when_its_migration_ends() {
+    let setup = quick(Unfit::Slow);
+    let mut world = World::new(&setup);
+    while world.ends[0].hv.guest.as_ref().unwrap().held == 0 {
+        assert!(world.turn(), "it is never held");
+    }
+    world.source.as_mut().unwrap().cancel(&mut world.ends[0].io()).unwrap();
+    world.collect(0);
+    world.run(LONG);
+    assert_eq!(world.home(), 0);
+    let mut world = World::new(&setup);
+    world.ends[0].hv.refuse = Some("Hold");
+    world.run(LONG);
+    assert_eq!(world.home(), 0);
+    assert_eq!(
+        world.why().unwrap_err(),
+        ["the hypervisor does not hold it: a fault was asked for"]
+    );
 }
 
 #[test]
@@ -184,6 +247,103 @@ fn a_page_that_is_written_with_what_it_had_is_not_sent_again() {
     assert_eq!(world.home(), 1);
     let same: u64 = facts(&world, 0, "round").map(|fact| value(fact, "same_pages")).sum();
     assert!(same > 0);
+}
+
+#[test]
+fn without_live_migration_at_both_ends_it_stands_still_and_is_copied_once() {
+    for live in [[false, true], [true, false], [false, false]] {
+        let world = run(&Setup { live, writer: BUSY, ..Setup::default() });
+        assert_eq!(world.outcome, Some(Ok(())), "{:#?}", world.ends[0].desk.log);
+        assert_eq!(world.home(), 1);
+        let rounds: Vec<_> = facts(&world, 0, "round")
+            .map(|fact| (value(fact, "pages"), value(fact, "suspended")))
+            .collect();
+        assert_eq!(rounds, [(160, 1)], "all pages, once");
+        assert_eq!((world.ends[0].hv.pages_out, facts(&world, 0, "warm").count()), (160, 1));
+        assert!(world.percents.is_sorted() && world.percents.len() > 5, "{:?}", world.percents);
+        let took = value(facts(&world, 0, "handed over").next().unwrap(), "took_us");
+        assert!(world.pause.as_us() * 10 > took * 9, "the pause is the copy");
+    }
+    let live = run(&Setup { writer: BUSY, ..Setup::default() });
+    assert_eq!(facts(&live, 0, "warm").count(), 0);
+}
+
+#[test]
+fn a_warm_migration_says_why_and_how_far_it_is() {
+    let setup = Setup { live: [true, false], fixed: FixedTime::default(), ..Setup::default() };
+    let world = run(&setup);
+    assert_eq!(world.home(), 1);
+    let mut text = String::new();
+    for (name, end) in [("source", &world.ends[0]), ("target", &world.ends[1])] {
+        let shown: Vec<_> = end.manager.status.iter().flatten().map(|own| own.percent).collect();
+        let log = end.desk.log.join("\n");
+        text += &format!("-- {name}\n{log}\npercent {shown:?}\n");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn wherever_the_wire_of_a_warm_migration_is_cut_the_domain_runs_at_exactly_one_end() {
+    let mut homes = [0, 0];
+    let setup = Setup { live: [true, false], pages: 40, ..Setup::default() };
+    at_every_place(&setup, Fault::Cut, |world, place| {
+        let home = world.home();
+        homes[home] += 1;
+        assert_eq!(matches!(world.outcome, Some(Ok(()))), home == 1, "cut at {place}");
+    });
+    assert!(homes[0] > 5 && homes[1] > 0, "it ended at either end: {homes:?}");
+}
+
+#[test]
+fn a_domain_that_the_target_has_had_since_is_refused() {
+    let mut world = World::new(&Setup::default());
+    let entry = EntryV1 {
+        state: State::Here,
+        migration: [9; 16],
+        uuid: UUID.into(),
+        domain: "rover".into(),
+        kind: Kind::Active,
+        epoch: 1,
+        owned: 2,
+        before: 0,
+        peer: "t5120".into(),
+        ticket: String::new(),
+        digest: [0; 32],
+        offer: None,
+    };
+    world.ends[1].journal.store.append(entry).unwrap();
+    // The source's journal does not know better.
+    world.lenient = true;
+    world.run(LONG);
+    assert_eq!(
+        world.why().unwrap_err(),
+        ["LDom rover is offered at epoch 1, and this system has had it at epoch 2: what is \
+          offered is old"]
+    );
+}
+
+#[test]
+fn what_stands_against_it_at_either_end_is_reported_together_by_a_dry_run() {
+    let own = vec!["it has crypto units".to_owned(), "it does not run".to_owned()];
+    let theirs = vec!["not enough memory".to_owned()];
+    let setup = Setup { check_only: true, leaving: own.clone(), ..Setup::default() };
+    for problems in [Vec::new(), theirs] {
+        let mut world = World::new(&setup);
+        world.ends[1].manager.problems.clone_from(&problems);
+        world.run(LONG);
+        assert_eq!(world.outcome, Some(Err([own.clone(), problems].concat())));
+        assert_eq!(world.home(), 0);
+        assert!(world.ends.iter().all(|end| end.journal.begun.is_empty()), "nothing is written");
+    }
+    let mut world = World::new(&Setup { password: "guess", ..setup });
+    world.run(LONG);
+    let wrong = "authentication failed: is the password right?".to_owned();
+    assert_eq!(world.why(), Err([own.clone(), vec![wrong]].concat()));
+    // One that is meant does not even begin.
+    let request = super::Request { check_only: false, ..world.request.clone() };
+    let (buffers, mut io) = (world.buffers, world.ends[0].io());
+    let refused = super::Source::new(Config::default(), request, buffers, &mut io);
+    assert_eq!(refused.err(), Some(own));
 }
 
 #[test]
@@ -300,7 +460,7 @@ fn a_migration_is_refused_for_a_domain_that_is_not_there() {
     let buffers = world.buffers;
     let mut io = world.ends[0].io();
     let refused = super::Source::new(Config::default(), request, buffers, &mut io);
-    assert_eq!(refused.err().as_deref(), Some("LDom \"rover\" was not found"));
+    assert_eq!(refused.err(), Some(vec!["LDom \"rover\" was not found".to_owned()]));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::port::{
     Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply, Offer,
     Status, Tag, Wire,
 };
+use super::rounds::Unfit;
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -124,6 +125,8 @@ pub(crate) struct Guest {
     pub(crate) memory: BTreeMap<u64, Vec<u8>>,
     pub(crate) running: bool,
     pub(crate) logging: bool,
+    /// Share of the time in which it does not run, in percent.
+    pub(crate) held: u8,
     dirty: BTreeSet<u64>,
     pub(crate) state: u64,
 }
@@ -137,6 +140,8 @@ pub(crate) struct FakeHv {
     /// Fails the next request of this kind (by its `Debug` name).
     pub(crate) refuse: Option<&'static str>,
     pub(crate) pages_out: u64,
+    /// Shares of time in which the guest was to be held, in order.
+    pub(crate) holds: Vec<u8>,
 }
 
 impl Hv for FakeHv {
@@ -160,7 +165,15 @@ impl FakeHv {
                 guest.logging = true;
                 guest.dirty.clear();
             }
-            HvRequest::LogStop(_) => guest.logging = false,
+            HvRequest::LogStop(_) => {
+                guest.logging = false;
+                guest.held = 0;
+            }
+            HvRequest::Hold { percent, .. } => {
+                assert!(guest.logging);
+                guest.held = *percent;
+                self.holds.push(*percent);
+            }
             HvRequest::DirtyRead { first, pages, buffer, .. } => {
                 assert!(guest.logging);
                 let mut bits = vec![0u8; pages.div_ceil(64) as usize * 8];
@@ -217,6 +230,8 @@ pub(crate) struct FakeManager {
     pub(crate) kind: Option<Kind>,
     pub(crate) epoch: u64,
     pub(crate) problems: Vec<String>,
+    /// What stands against its leaving.
+    pub(crate) leaving: Vec<String>,
     memory: Vec<Stretch>,
     pub(crate) status: Vec<Option<Status>>,
     /// The last shell that went had nothing left in its memory.
@@ -291,6 +306,10 @@ impl Manager for FakeManager {
         };
         Ok((offer, (kind == Kind::Active).then_some(GUEST)))
     }
+    fn check_outgoing(&mut self, _: &str) -> Vec<String> {
+        self.leaving.clone()
+    }
+    fn look(&mut self, _: &Offer) {}
     fn check_incoming(&mut self, offer: &Offer) -> Vec<String> {
         assert_eq!(offer.description, b"constraints");
         self.problems.clone()
@@ -603,9 +622,16 @@ pub(crate) struct Setup {
     pub(crate) password: &'static str,
     pub(crate) fixed: FixedTime,
     pub(crate) rounds_max: u32,
+    pub(crate) pause_budget: SimTime,
+    /// When rounds do not help.
+    pub(crate) unfit: Unfit,
     pub(crate) strands: usize,
     /// Level of compression.
     pub(crate) level: i32,
+    /// Which ends can move a domain that runs on.
+    pub(crate) live: [bool; 2],
+    /// What stands against its leaving.
+    pub(crate) leaving: Vec<String>,
     /// What its memory is filled with, again and again: whole pages.
     pub(crate) image: Option<Rc<[u8]>>,
     /// Randomness of the two ends.
@@ -624,8 +650,12 @@ impl Default for Setup {
             password: "secret",
             fixed: FixedTime::none(),
             rounds_max: 30,
+            pause_budget: Config::default().policy.pause_budget,
+            unfit: Unfit::Accept,
             strands: 4,
             level: 1,
+            live: [true, true],
+            leaving: Vec::new(),
             image: None,
             entropy: [1, 2],
             crash: None,
@@ -668,6 +698,8 @@ impl World {
         let shadow = ends[0].hv.guest.clone().unwrap_or_default().memory;
         let mut config = Config { fixed: setup.fixed, level: setup.level, ..Config::default() };
         config.policy.rounds_max = setup.rounds_max;
+        config.policy.unfit = setup.unfit;
+        config.policy.pause_budget = setup.pause_budget;
         let buffers = Buffers { ra: ARENA };
         let request = Request {
             domain: "rover".into(),
@@ -680,10 +712,11 @@ impl World {
             timer: TIMER,
         };
         let asked = request.clone();
-        let source = Source::new(config, request, buffers, &mut ends[0].io()).unwrap();
-
-        let target =
-            Target::new(config, "t5220".into(), secrets(), [setup.entropy[1]; 32], TIMER, buffers);
+        ends[0].manager.leaving.clone_from(&setup.leaving);
+        let configs = setup.live.map(|live| Config { live, ..config });
+        let source = Source::new(configs[0], request, buffers, &mut ends[0].io()).unwrap();
+        let (entropy, host) = ([setup.entropy[1]; 32], "t5220".into());
+        let target = Target::new(configs[1], host, secrets(), entropy, TIMER, buffers);
         Self {
             now: SimTime::ZERO,
             ends,
@@ -1014,7 +1047,7 @@ impl World {
         let guest = self.ends[end].hv.guest.as_mut().unwrap();
         guest.state += 1;
         let pages: Vec<u64> = guest.memory.keys().copied().collect();
-        for _ in 0..self.writer.pages {
+        for _ in 0..self.writer.pages * (100 - u64::from(guest.held)) / 100 {
             let among = self.writer.among.min(pages.len() as u64);
             let page = pages[(self.random.next() % among) as usize];
             let at = (self.random.next() % PAGE_BYTES) as usize;
@@ -1225,6 +1258,7 @@ impl World {
         let guest = self.ends[home].hv.guest.as_ref().unwrap();
         assert!(guest.memory == self.shadow, "memory differs");
         assert!(!guest.logging, "the dirty log is on");
+        assert_eq!(guest.held, 0, "it is held");
         assert_eq!(self.ends[home].manager.domain, Some(("rover".into(), "domain")));
         assert_eq!(self.ends[home].manager.status.last().unwrap_or(&None), &None);
         assert!(self.ends[1 - home].hv.guest.is_none(), "the other end has a guest");

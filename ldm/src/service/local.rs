@@ -105,7 +105,7 @@ impl Local {
 }
 
 impl Backend for Local {
-    fn open(&mut self, path: &str, _: &Owner) -> VolumeId {
+    fn open(&mut self, path: &str, _: Option<&Owner>) -> VolumeId {
         let volume = VolumeId(self.next);
         self.next += 1;
         self.opening.push((volume, path.to_owned()));

@@ -88,9 +88,9 @@ pub struct KeptWrite {
 
 /// Something that keeps volumes.
 pub trait Backend {
-    /// Opens what lies at `path` for its owner, and claims it; [`Completion::Opened`]
-    /// follows.
-    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId;
+    /// Opens what lies at `path`, and claims it for its owner; [`Completion::Opened`]
+    /// follows. Who only looks is nobody's.
+    fn open(&mut self, path: &str, owner: Option<&Owner>) -> VolumeId;
     /// Claims an open volume for the same domain at another epoch;
     /// [`Completion::Claimed`] follows. Requests that are submitted behind it are of that
     /// epoch.

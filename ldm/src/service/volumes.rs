@@ -69,7 +69,7 @@ impl Volumes {
 }
 
 impl Backend for Volumes {
-    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId {
+    fn open(&mut self, path: &str, owner: Option<&Owner>) -> VolumeId {
         let local = is_local(path);
         if local { self.local.open(path, owner) } else { self.remote.open(path, owner) }
     }

@@ -79,6 +79,7 @@ impl<M: Memory> Cpus for Desk<M> {
     fn set_queue(&mut self, vcpu: VcpuId, queue: Queue, head: u64, tail: u64) {
         self.queues.insert((vcpu, queue), (head, tail));
     }
+    fn hold(&mut self, _: u8) {}
     fn busy(&self, vcpu: VcpuId) -> SimTime {
         self.busy.get(&vcpu).copied().unwrap_or(SimTime::ZERO)
     }

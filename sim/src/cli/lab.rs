@@ -3,7 +3,7 @@
 use crate::chassis::checkpoint::Reader;
 use crate::chassis::server::PowerOn;
 use crate::chassis::world::World;
-use crate::lab::scenario::{Chassis, Scenario, mac};
+use crate::lab::scenario::{Chassis, Release, Scenario, Unfit, mac};
 use anyhow::Context;
 use ldm::control::{ControlConf, ControlDomain, NicConf};
 use ldm::factory::{Factory, Primary};
@@ -161,9 +161,27 @@ fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) -> Con
                 expand: scenario.packing.expand,
                 ..ldm::migrate::cost::Cost::default()
             },
-            fixed: FixedTime::default().percent(scenario.fixed_percent),
+            fixed: FixedTime::default().percent(scenario.migration.fixed_percent),
+            policy: ldm::migrate::rounds::Policy {
+                pause_budget: scenario.migration.pause.0,
+                rounds_max: scenario.migration.rounds,
+                unfit: match scenario.migration.unfit {
+                    Unfit::Accept => ldm::migrate::rounds::Unfit::Accept,
+                    Unfit::Slow => ldm::migrate::rounds::Unfit::Slow,
+                    Unfit::GiveUp => ldm::migrate::rounds::Unfit::GiveUp,
+                },
+            },
             ..ldm::migrate::Config::default()
         },
         cost: ldm::cost::Cost::default(),
+        ldmd: ldm::manager::Ldmd {
+            version: match chassis.ldmd.version {
+                Release::V2_0 => ldm::manager::Version::V2_0,
+                Release::V2_1 => ldm::manager::Version::V2_1,
+            },
+            incoming_migration_enabled: chassis.ldmd.incoming_migration_enabled,
+            outgoing_migration_enabled: chassis.ldmd.outgoing_migration_enabled,
+            xmpp_enabled: chassis.ldmd.xmpp_enabled,
+        },
     }
 }

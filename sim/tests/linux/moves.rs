@@ -51,7 +51,7 @@ fn linux_moves_and_loses_nothing() {
     let file = folder.join("moves.toml");
     std::fs::write(&file, scenario(moves)).unwrap();
     let mut set = vec![
-        "fixed_percent=10".to_owned(),
+        "migration.fixed_percent=10".to_owned(),
         "limits.time=900s".to_owned(),
         "disks.0.size=0".to_owned(),
         "disks.0.seed=0".to_owned(),

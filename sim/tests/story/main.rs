@@ -5,6 +5,7 @@
 
 mod felt;
 mod fence;
+mod kinds;
 mod links;
 mod moved;
 mod refused;

@@ -80,6 +80,26 @@ fn a_volume_that_the_target_does_not_offer_is_named() {
 }
 
 #[test]
+fn a_volume_that_the_target_cannot_open_is_named() {
+    let gone = "t5220# ldm remove-vdsdev rover1@primary-vds0\n\
+                t5220# ldm add-vdsdev /net/nas/export/gone.img rover1@primary-vds0";
+    insta::assert_snapshot!(refused("gone", gone, MIGRATE, "").0);
+}
+
+#[test]
+fn a_dry_run_says_everything_that_both_ends_have_against_it() {
+    let closed = "chassis.t5120.ldmd.outgoing_migration_enabled=false";
+    let tried = "t5120# ldm migrate-domain -n -p /root/t5220.password rover t5220";
+    let steps = format!(
+        "t5220# ldm remove-vdsdev rover1@primary-vds0\nt5220# ldm add-domain rover\n!{tried}\n!{MIGRATE}"
+    );
+    let run = replay("both", &instead(&steps), 1, &[closed]);
+    assert_eq!(run.ended, Ok(()));
+    let (tried, meant) = (run.answer(tried, 0).0, run.answer(MIGRATE, 0).0);
+    insta::assert_snapshot!(format!("{tried}--\n{meant}"));
+}
+
+#[test]
 fn a_domain_of_that_name_at_the_target_stays_what_it_is() {
     insta::assert_snapshot!(refused("name", "t5220# ldm add-domain rover", MIGRATE, "").0);
 }

@@ -22,6 +22,7 @@
 //! | 0x87 | resume | 8 u32 guest | |
 //! | 0x88 | state_out | 8 u32 guest, 16 u64 buffer, 24 u64 bytes | bytes written |
 //! | 0x89 | state_in | 8 u32 guest, 16 u64 buffer, 24 u64 bytes | |
+//! | 0x8a | hold | 8 u32 guest, 12 u32 percent | |
 //!
 //! A reply has the status, 12 u32 detail code, 16 u64 value.
 
@@ -30,6 +31,10 @@ use crate::addr::Ra;
 
 /// Most pages of one message.
 pub const PAGES_MAX: u32 = 512;
+/// The largest share of time in which a guest is held, in percent.
+pub const HELD_MAX: u32 = 95;
+/// A held guest stands still once in every such interval, in microseconds.
+pub const HOLD_INTERVAL_US: u64 = 1000;
 
 /// Pages of a guest and where the control domain keeps list and contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,14 @@ pub enum Request {
     StateOut(Buffer),
     /// Loads state records into a guest that never ran.
     StateIn(Buffer),
+    /// Holds the guest's virtual CPUs for this share of each [`HOLD_INTERVAL_US`], as long
+    /// as its pages are logged. Its clocks go on meanwhile.
+    Hold {
+        /// Which guest.
+        guest: u32,
+        /// In percent, 0 to [`HELD_MAX`].
+        percent: u32,
+    },
 }
 
 impl Request {
@@ -102,6 +115,7 @@ impl Request {
             Self::Resume(_) => Op::Resume,
             Self::StateOut(_) => Op::StateOut,
             Self::StateIn(_) => Op::StateIn,
+            Self::Hold { .. } => Op::Hold,
         }
     }
 
@@ -112,7 +126,8 @@ impl Request {
             Self::LogStart(guest)
             | Self::LogStop(guest)
             | Self::Suspend(guest)
-            | Self::Resume(guest) => *guest,
+            | Self::Resume(guest)
+            | Self::Hold { guest, .. } => *guest,
             Self::PagesOut(pages) | Self::PagesIn(pages) | Self::PagesZero(pages) => pages.guest,
             Self::DirtyRead { map: buffer, .. }
             | Self::StateOut(buffer)
@@ -133,6 +148,9 @@ impl Request {
             Self::StateOut(buffer) | Self::StateIn(buffer) => {
                 wire.u64(16, buffer.buffer.0).u64(24, buffer.bytes);
             }
+            Self::Hold { percent, .. } => {
+                wire.u32(12, percent);
+            }
         }
     }
 
@@ -152,6 +170,7 @@ impl Request {
             Op::Resume => Self::Resume(guest),
             Op::StateOut => Self::StateOut(buffer),
             Op::StateIn => Self::StateIn(buffer),
+            Op::Hold => Self::Hold { guest, percent: small },
             _ => return None,
         })
     }

@@ -122,6 +122,8 @@ crate::code::codes! {
         StateOut = 0x88,
         /// See [`migrate`].
         StateIn = 0x89,
+        /// See [`migrate`].
+        Hold = 0x8a,
     }
 }
 

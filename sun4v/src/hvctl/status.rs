@@ -214,6 +214,8 @@ codes! {
         ConsoleTaken = 0x107,
         /// Ours: a console that would change while its guest is active.
         ConsoleRebind = 0x108,
+        /// Ours: a share of time that is none, or too large.
+        BadShare = 0x109,
     }
 }
 

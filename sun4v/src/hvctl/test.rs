@@ -23,6 +23,7 @@ fn requests() -> Vec<Request> {
         migrate::Request::Resume(3),
         migrate::Request::StateOut(BUFFER),
         migrate::Request::StateIn(BUFFER),
+        migrate::Request::Hold { guest: 3, percent: 60 },
     ];
     let mut all = vec![
         Request::Hello(VERSION),

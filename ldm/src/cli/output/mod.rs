@@ -19,6 +19,7 @@ mod table;
 pub use devices::devices;
 
 use super::verb::{Format, List, ListKind};
+use crate::manager::Version;
 use crate::manager::domain::Domain;
 use crate::manager::model::Model;
 use crate::migrate::port::Status;
@@ -186,10 +187,11 @@ fn duration(seconds: u64) -> String {
     parts.join(" ")
 }
 
-/// What `ldm -V` prints. The numbers are those of the lab's firmware, 7.4.0.
+/// What `ldm -V` of this release prints. The other numbers are those of the lab's firmware, 7.4.0.
 #[must_use]
-pub fn version() -> String {
-    "Logical Domains Manager (v 2.1)
+pub fn version(version: Version) -> String {
+    format!(
+        "Logical Domains Manager (v {version})
         Hypervisor control protocol v 1.7
         Using Hypervisor MD v 1.3
 
@@ -197,7 +199,7 @@ System PROM:
         Hypervisor      v. 1.10.0.      @(#)Hypervisor 1.10.0 2011/04/27 16:19
         OpenBoot        v. 4.33.0.      @(#)OpenBoot 4.33.0 2011/05/16 10:26
 "
-    .into()
+    )
 }
 
 #[cfg(test)]

@@ -148,7 +148,10 @@ fn messages(dice: &mut Dice) {
             };
             Message::Offer { offer, check_only: dice.hit(2) }
         }
-        3 => Message::Verdict((0..dice.below(3)).map(|_| text(dice)).collect()),
+        3 => Message::Verdict {
+            problems: (0..dice.below(3)).map(|_| text(dice)).collect(),
+            live: dice.below(2) == 0,
+        },
         4 => Message::RoundEnd { round: dice.bits() as u32, chunks: dice.bits() },
         5 => Message::Ack(dice.bits()),
         6 => {

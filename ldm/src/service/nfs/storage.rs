@@ -116,7 +116,7 @@ fn split(path: &str) -> Option<(&str, &str)> {
 }
 
 impl Backend for Storage {
-    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId {
+    fn open(&mut self, path: &str, owner: Option<&Owner>) -> VolumeId {
         let volume = VolumeId(self.next);
         self.next += 1;
         let found = split(path).and_then(|(host, path)| Some((host, self.hosts.get(host)?, path)));
@@ -128,7 +128,7 @@ impl Backend for Storage {
             .clients
             .entry(host.to_owned())
             .or_insert_with(|| NfsClient::new(NfsConf::new(*addr, &self.machine)));
-        client.open(FileId(volume.0), path, Some(owner.clone()));
+        client.open(FileId(volume.0), path, owner.cloned());
         let (host, path) = (host.to_owned(), path.to_owned());
         self.volumes.insert(volume, Opened { host, addr: *addr, path });
         volume

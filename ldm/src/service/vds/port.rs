@@ -114,7 +114,7 @@ impl DiskPort {
         conf: DiskConf,
     ) -> Result<Self, OpenError> {
         let channel = Channel::open(host.ports, host.arena, conf.channel, key)?;
-        let volume = backend.open(&conf.path, &conf.owner);
+        let volume = backend.open(&conf.path, Some(&conf.owner));
         Ok(Self {
             key,
             claimed: conf.owner.epoch,
@@ -316,7 +316,7 @@ impl DiskPort {
             self.media = None;
             let kept = backend.kept(self.volume);
             backend.close(self.volume);
-            self.volume = backend.open(&self.conf.path, &self.conf.owner);
+            self.volume = backend.open(&self.conf.path, Some(&self.conf.owner));
             (self.claimed, self.claiming) = (self.conf.owner.epoch, false);
             if let Ok(kept) = kept {
                 backend.keep(self.volume, kept);

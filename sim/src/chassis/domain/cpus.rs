@@ -176,6 +176,9 @@ impl Cpus for Domain {
             strand.attention = true;
         }
     }
+    fn hold(&mut self, percent: u8) {
+        self.held = percent;
+    }
     fn busy(&self, vcpu: VcpuId) -> SimTime {
         self.index(vcpu)
             .map_or(SimTime::ZERO, |index| SimTime::of_ticks(self.seats[index].strand.busy, T2_HZ))

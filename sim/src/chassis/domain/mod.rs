@@ -12,6 +12,9 @@
 //! take turns ([`Clock`]). A parked strand wakes at the exact tick of its compare
 //! registers.
 //!
+//! **Held.** A domain that the hypervisor holds executes at the front of each interval
+//! only; its strands' clocks go on.
+//!
 //! **Debugger.** A domain with breakpoints, watchpoints or a step is run one instruction
 //! at a time and may stop anywhere in a slice; [`Domain::run`] then goes on from there
 //! exactly.
@@ -35,9 +38,13 @@ use hv::{Guest, Outcome, Trap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sun4v::addr::{Pa, RealMap};
+use sun4v::hvctl::migrate::HOLD_INTERVAL_US;
 use sun4v::id::{CoreId, StrandId, VcpuId};
 use sun4v::isa::tt;
 use sun4v::time::{SimTime, T2_HZ};
+
+/// Ticks of the interval of which a held domain has a share.
+const HOLD_TICKS: u64 = T2_HZ * HOLD_INTERVAL_US / 1_000_000;
 
 /// A virtual CPU and the strand that it is.
 struct Seat {
@@ -75,6 +82,8 @@ pub struct Domain {
     /// Strands of other domains that run, and its own when the slice began.
     others: Groups,
     running: Groups,
+    /// The share of each interval in which none of its strands executes, in percent.
+    held: u8,
     /// Whose trap is being served.
     current: Option<usize>,
     steps: Option<Vec<Step>>,
@@ -117,6 +126,7 @@ impl Domain {
             costs: choice.timing.costs(),
             others: Groups::default(),
             running: Groups::default(),
+            held: 0,
             current: None,
             steps: None,
             debug: None,
@@ -296,7 +306,12 @@ impl Domain {
                 return Turn::None;
             }
         }
+        let slice_end = end;
         while self.seats[index].strand.state == RunState::Running {
+            let end = self.until(index, slice_end);
+            if self.seats[index].strand.tick >= end {
+                break;
+            }
             let single = self.is_watched(index) && self.seats[index].strand.tick < end;
             let mut watched = None;
             let mut pc = 0;
@@ -313,7 +328,7 @@ impl Domain {
             let strand = &mut self.seats[index].strand;
             match exit {
                 Exit::Budget => {
-                    if strand.tick >= end {
+                    if strand.tick >= slice_end {
                         break;
                     }
                 }
@@ -330,6 +345,23 @@ impl Domain {
             }
         }
         Turn::Done
+    }
+
+    /// The tick up to which a strand may execute now, in a slice that ends at `end`. One
+    /// that is held goes on behind that; what it should have noticed it notices then.
+    fn until(&mut self, index: usize, end: u64) -> u64 {
+        if self.held == 0 {
+            return end;
+        }
+        let strand = &mut self.seats[index].strand;
+        let runs = HOLD_TICKS * u64::from(100 - self.held.min(100)) / 100;
+        let begun = strand.tick / HOLD_TICKS * HOLD_TICKS;
+        if strand.tick < begun + runs {
+            return end.min(begun + runs);
+        }
+        strand.tick = end.min(begun + HOLD_TICKS);
+        strand.match_compares();
+        end.min(begun + HOLD_TICKS + runs)
     }
 
     /// Runs the engine; one instruction at a time when they are traced, or when `single`

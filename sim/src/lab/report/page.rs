@@ -110,6 +110,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Cold => "cold",
         Kind::Live => "live",
+        Kind::Warm => "warm",
         Kind::Unknown => "?",
     }
 }

@@ -48,10 +48,9 @@ pub struct Scenario {
     /// What packing memory costs.
     #[serde(default)]
     pub packing: Packing,
-    /// Percent of the fixed time that a migration of 2011 had: what is waited for without
-    /// work of ours.
-    #[serde(default = "default_fixed_percent")]
-    pub fixed_percent: u32,
+    /// When a domain that is migrated is suspended.
+    #[serde(default)]
+    pub migration: Migration,
     /// Networks by name.
     pub networks: BTreeMap<String, Network>,
     /// Servers by name.
@@ -71,10 +70,6 @@ pub struct Scenario {
     /// Line of each step in the file; empty without a file.
     #[serde(skip)]
     pub step_lines: Vec<usize>,
-}
-
-fn default_fixed_percent() -> u32 {
-    100
 }
 
 fn default_slice() -> Span {
@@ -110,6 +105,80 @@ impl Default for Packing {
     fn default() -> Self {
         Self { compress: calibration::COMPRESS, expand: calibration::EXPAND }
     }
+}
+
+/// When a domain that is migrated stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Migration {
+    /// How long it may.
+    pub pause: Span,
+    /// Rounds after which no other begins.
+    pub rounds: u32,
+    /// What becomes of one that writes faster than it is copied.
+    pub unfit: Unfit,
+    /// Percent of the fixed time that a migration of 2011 had: what is waited for without
+    /// work of ours.
+    pub fixed_percent: u32,
+}
+
+impl Default for Migration {
+    fn default() -> Self {
+        Self {
+            pause: Span(SimTime::ms(calibration::PAUSE_BUDGET)),
+            rounds: calibration::ROUNDS_MAX as u32,
+            unfit: Unfit::Accept,
+            fixed_percent: 100,
+        }
+    }
+}
+
+/// What becomes of a domain that writes faster than it is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfit {
+    /// The pause takes as long as it takes.
+    Accept,
+    /// Its virtual CPUs are held for a share of the time.
+    Slow,
+    /// It stays.
+    GiveUp,
+}
+
+/// The service of a chassis' manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ldmd {
+    /// Its release.
+    pub version: Release,
+    /// Domains may come.
+    pub incoming_migration_enabled: bool,
+    /// Domains may leave.
+    pub outgoing_migration_enabled: bool,
+    /// It talks to other managers at all.
+    pub xmpp_enabled: bool,
+}
+
+impl Default for Ldmd {
+    fn default() -> Self {
+        Self {
+            version: Release::V2_1,
+            incoming_migration_enabled: true,
+            outgoing_migration_enabled: true,
+            xmpp_enabled: true,
+        }
+    }
+}
+
+/// A release of the manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Release {
+    /// Without live migration.
+    #[serde(rename = "2.0")]
+    V2_0,
+    /// The first with it.
+    #[serde(rename = "2.1")]
+    V2_1,
 }
 
 /// A network; every port's link is like this.
@@ -206,6 +275,9 @@ pub struct Chassis {
     /// Disks of its own, by name (`c0t1d0`), which its control domain can offer.
     #[serde(default)]
     pub local_disks: BTreeMap<String, LocalDisk>,
+    /// The service of its manager.
+    #[serde(default)]
+    pub ldmd: Ldmd,
     /// The password of its manager, which others must give to migrate to it.
     #[serde(default)]
     pub password: String,

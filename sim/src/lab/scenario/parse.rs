@@ -103,8 +103,11 @@ impl Scenario {
             let why = format!("{cycles} is not 1 to 1000000 cycles a byte");
             return fail(&["packing", key], why);
         }
-        if self.fixed_percent > 1000 {
-            return fail(&["fixed_percent"], "it is 0 to 1000".to_owned());
+        if self.migration.fixed_percent > 1000 {
+            return fail(&["migration", "fixed_percent"], "it is 0 to 1000".to_owned());
+        }
+        if self.migration.rounds == 0 {
+            return fail(&["migration", "rounds"], "there is one round at least".to_owned());
         }
         for (name, network) in &self.networks {
             let key = |last| ["networks", name, last];

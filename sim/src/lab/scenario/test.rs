@@ -1,4 +1,4 @@
-use super::{HostKind, Model, Scenario, mac};
+use super::{HostKind, Model, Release, Scenario, Unfit, mac};
 use crate::lab::quantity::{Rate, Size, Span};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -72,6 +72,9 @@ fn overrides_change_values_of_every_kind() {
         "script.1.after=2s",
         "limits.time=20s",
         "packing.compress=164",
+        "migration.pause=80ms",
+        "migration.unfit=give-up",
+        "chassis.t5120.ldmd.version=\"2.0\"",
     ];
     let scenario = parse(SMALL, &sets).unwrap();
     assert_eq!((scenario.seed, scenario.networks["lab"].speed), (9, Rate(10_000_000)));
@@ -80,6 +83,9 @@ fn overrides_change_values_of_every_kind() {
     assert_eq!(scenario.disks[0].size, Size(32 << 20));
     assert_eq!(scenario.script[1].after, Some(Span(SimTime::secs(2))));
     assert_eq!(scenario.limits.time, Span(SimTime::secs(20)));
+    let migration = scenario.migration;
+    assert_eq!((migration.pause, migration.unfit), (Span(SimTime::ms(80)), Unfit::GiveUp));
+    assert_eq!(scenario.chassis["t5120"].ldmd.version, Release::V2_0);
     let counted = sun4v::calibration::EXPAND;
     assert_eq!((scenario.packing.compress, scenario.packing.expand), (164, counted));
 }
@@ -129,6 +135,9 @@ fn what_is_wrong_is_said_in_one_line_with_its_place_and_key() {
         "networks.lab.mtu=100",
         "packing.expand=0",
         "packing.inflate=1",
+        "migration.rounds=0",
+        "migration.unfit=hope",
+        "chassis.t5120.ldmd.version=\"1.3\"",
         "disks.7.size=1M",
         "name.first=x",
         "chassis.t5120.primary.crypto=9",

@@ -26,6 +26,8 @@ pub enum Kind {
     Cold,
     /// It ran on.
     Live,
+    /// It stood still while it was copied.
+    Warm,
     /// The record does not say.
     Unknown,
 }
@@ -314,6 +316,7 @@ fn one(
     }
     found.kind = match (found.rounds.is_empty() && found.copying.is_none(), found.handed_over, row)
     {
+        (false, Some(_), _) if found.rounds.iter().all(|round| round.suspended) => Kind::Warm,
         (false, ..) => Kind::Live,
         (true, Some(_), _) => Kind::Cold,
         (true, None, Some(row)) if row.state == "active" => Kind::Live,

@@ -51,6 +51,7 @@ fn cells(one: &Move) -> [String; 8] {
     let kind = match one.kind {
         Kind::Cold => "cold",
         Kind::Live => "live",
+        Kind::Warm => "warm",
         Kind::Unknown => "?",
     };
     let took = match (one.duration_s, one.status) {

@@ -1,12 +1,13 @@
-//! Claims about the machines, the disks, and what is not built.
+//! Claims about the machines, the disks, and servers that are off.
 
 use super::super::Evidence;
 use super::super::copying::CONTROL;
 use super::super::listing::Listing;
-use super::super::moves::Attempt;
-use super::{Finding, holds_if, list, not_measured};
+use super::super::moves::{Attempt, Kind};
+use super::super::span::Millis;
+use super::{BRIEF, Finding, holds_if, list, not_measured};
 use std::collections::{BTreeMap, BTreeSet};
-use sun4v::time::T2_HZ;
+use sun4v::time::{SimTime, T2_HZ};
 
 pub fn machines(evidence: &Evidence<'_>) -> Finding {
     let on: Vec<_> = evidence.those("chassis", "on").collect();
@@ -35,8 +36,22 @@ pub fn shared(evidence: &Evidence<'_>) -> Finding {
     holds_if(clients.values().all(|by| by.len() >= 2), list(each))
 }
 
-pub fn warm(_: &Evidence<'_>) -> Finding {
-    not_measured("warm migration is not built")
+pub fn warm(evidence: &Evidence<'_>) -> Finding {
+    let moves: Vec<_> = evidence.of_kind(Kind::Warm).collect();
+    let (mut holds, mut each) = (true, Vec::new());
+    for one in &moves {
+        let Some(pause) = one.pause_ms else {
+            return not_measured("a domain went over and was not seen to run again");
+        };
+        let copy = one.rounds.iter().fold(SimTime::ZERO, |sum, round| sum.plus(round.took_s.0));
+        // What is not copying is what a live migration stands still for, too.
+        holds &= one.rounds.len() == 1 && copy <= pause.0 && pause.0.since(copy) <= BRIEF;
+        each.push(format!("paused {pause}, of which {} copying", Millis(copy)));
+    }
+    match each.is_empty() {
+        true => not_measured("no domain was moved warm"),
+        false => holds_if(holds, list(each)),
+    }
 }
 
 pub fn history(_: &Evidence<'_>) -> Finding {
