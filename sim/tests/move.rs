@@ -303,6 +303,7 @@ fn counter() -> Vec<u8> {
 #[test]
 fn a_guest_that_is_held_executes_for_the_rest_of_the_time_only() {
     let mut lab = Lab::new();
+    lab.run(SimTime::ms(1));
     lab.here.ask(Request::GuestStop(1));
     lab.run(SimTime::ms(1));
     lab.here.ram.write(ROM, &counter());
