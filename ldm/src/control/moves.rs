@@ -237,6 +237,26 @@ impl Moves {
         (self.fresh, self.paper.kept())
     }
 
+    /// The journal.
+    pub const fn paper(&self) -> &Paper {
+        &self.paper
+    }
+
+    /// The journal, to act on its medium.
+    pub const fn paper_mut(&mut self) -> &mut Paper {
+        &mut self.paper
+    }
+
+    /// Nothing moves, nothing is written, and nobody is left to be told.
+    pub fn is_at_rest(&self) -> bool {
+        let comes = self.incoming.as_ref().is_some_and(|own| !own.target.is_finished());
+        let waits = self.waiting.is_some() || !self.notes.is_empty();
+        self.recovered
+            && self.outgoing.is_none()
+            && !(comes || waits || self.owes_farewells())
+            && self.paper.is_idle()
+    }
+
     /// Does the journal leave something to do besides telling targets?
     fn is_pending(&self) -> bool {
         let Ok(ledger) = self.paper.ledger() else { return false };

@@ -168,6 +168,16 @@ impl Running {
         Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
     }
 
+    /// Its migrations.
+    pub const fn moves(&self) -> &Moves {
+        &self.moves
+    }
+
+    /// Its migrations, to act on their journal.
+    pub const fn moves_mut(&mut self) -> &mut Moves {
+        &mut self.moves
+    }
+
     /// Operators whose answers are lost with it.
     pub fn waiting_operators(&self) -> Vec<u64> {
         self.manager.waiting_operators()

@@ -501,6 +501,16 @@ impl Server {
         self.board.set_noise(Noise::new(seed, &self.name));
     }
 
+    /// The service processor resets the control domain: its software begins again, guests
+    /// go on.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
+    pub fn sp_reset(&mut self) -> Result<(), ReportError> {
+        self.stirred = true;
+        self.hv.sp_reset(&mut self.board)
+    }
+
     /// The service processor asks the control domain to shut down within `grace` seconds.
     ///
     /// # Errors

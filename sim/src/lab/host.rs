@@ -55,6 +55,10 @@ pub trait LabHost: Send {
     }
     /// After a checkpoint it begins again, with a fresh stack.
     fn restart(&mut self, _now: SimTime) {}
+    /// The first bytes of a disk that it serves, by the name of its image.
+    fn disk(&self, _image: &str, _bytes: usize) -> Option<Vec<u8>> {
+        None
+    }
     /// More bytes than its records have.
     fn records_max(&self) -> u64 {
         1 << 20

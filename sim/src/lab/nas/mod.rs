@@ -283,6 +283,10 @@ impl LabHost for Nas {
     fn restart(&mut self, now: SimTime) {
         self.next = now;
     }
+    fn disk(&self, image: &str, bytes: usize) -> Option<Vec<u8>> {
+        let file = self.export.files().iter().find(|file| file.name == image)?;
+        Some(file.image.read(0, bytes))
+    }
     fn records_max(&self) -> u64 {
         // Every block written, and its number.
         let sizes = self.export.files().iter().map(|file| file.image.size());

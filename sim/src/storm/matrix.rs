@@ -1,0 +1,1 @@
+//! Every entry and every frame, with every fault.
