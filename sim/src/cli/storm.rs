@@ -8,15 +8,15 @@
 //! **Errors.** A plan that is wrong; a lab that does not come up; a storm in which something
 //! happened that may not.
 
+use crate::storm::campaign::{Sum, storms};
 use crate::storm::lab::Lab;
+use crate::storm::matrix;
 use crate::storm::plan::Plan;
-use crate::storm::run::{Verdict, run as run_storm};
+use crate::storm::run::run as run_storm;
 use crate::storm::shrink::shrink;
 use anyhow::{anyhow, bail};
 use std::io::Write;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What `storm` reads from the command line.
 #[derive(Debug, Default, clap::Args)]
@@ -36,6 +36,11 @@ pub struct Args {
     /// This plan instead of the seed's, and all that is said
     #[arg(long, conflicts_with = "only")]
     pub plan: Option<Plan>,
+    /// Instead of seeds: every entry of the journals and each STRIDE-th frame of a
+    /// migration, with every fault
+    #[arg(long, value_name = "STRIDE", num_args = 0..=1, default_missing_value = "1",
+        conflicts_with_all = ["plan", "only"])]
+    pub matrix: Option<u64>,
     /// Host threads; the outcome is the same on any number
     #[arg(long)]
     pub threads: Option<usize>,
@@ -46,35 +51,6 @@ pub struct Args {
     /// Show a plan that fails as it is
     #[arg(long)]
     pub no_shrink: bool,
-}
-
-/// What storms came to.
-#[derive(Debug, Default)]
-struct Sum {
-    storms: u64,
-    fired: u64,
-    events: u64,
-    moved: u64,
-    simulated_ms: u64,
-    turns: u64,
-    /// The failure of the lowest seed.
-    failed: Option<(u64, Plan, String)>,
-}
-
-impl Sum {
-    fn add(&mut self, seed: u64, plan: Plan, verdict: Verdict) {
-        self.storms += 1;
-        self.fired += verdict.fired as u64;
-        self.events += plan.0.len() as u64;
-        self.moved += u64::from(verdict.home == Some(crate::storm::plan::Side::B));
-        self.simulated_ms += verdict.span.as_us() / 1000;
-        self.turns += verdict.turns;
-        if let Some(why) = verdict.failed
-            && self.failed.as_ref().is_none_or(|(lowest, ..)| seed < *lowest)
-        {
-            self.failed = Some((seed, plan, why));
-        }
-    }
 }
 
 /// Runs storms.
@@ -98,19 +74,23 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             Some(why) => Err(anyhow!("{why}")),
         };
     }
-    let sum = storms(&lab, args)?;
+    let begun = now();
+    let sum = all(&lab, args, begun)?;
+    let [first, second, nowhere] = sum.homes;
     writeln!(
         out,
-        "{} storms, {} of {} events happened, {} ended at t5220, {} s simulated, {} turns",
+        "{} storms in {:.1} s: {} of {} events happened; the domain ended at t5120 in {first}, \
+         at t5220 in {second}, does not run in {nowhere}; {} s simulated, {} turns",
         sum.storms,
+        begun.elapsed().as_secs_f64(),
         sum.fired,
         sum.events,
-        sum.moved,
         sum.simulated_ms / 1000,
         sum.turns
     )?;
     let Some((seed, plan, why)) = sum.failed else { return Ok(()) };
     writeln!(out, "storm {seed}: {why}\n  {plan}")?;
+    out.flush()?;
     if !args.no_shrink {
         let fails = |plan: &Plan| {
             run_storm(&lab, seed, plan, false).is_ok_and(|verdict| verdict.failed.is_some())
@@ -136,42 +116,24 @@ fn set_mutant(name: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All storms, side by side.
-fn storms(lab: &Lab, args: &Args) -> anyhow::Result<Sum> {
-    let threads = args.threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    });
+/// All storms that were asked for.
+fn all(lab: &Lab, args: &Args, begun: Instant) -> anyhow::Result<Sum> {
+    let threads = args
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let minutes = args.minutes.filter(|minutes| (0.0..1e6).contains(minutes));
     let limit = minutes.map(|minutes| Duration::from_secs_f64(minutes * 60.0));
-    let begun = now();
-    let next = AtomicU64::new(args.seed);
-    let end = args.seed.saturating_add(args.runs);
-    let sum = Mutex::new(Sum::default());
-    let work = || -> anyhow::Result<()> {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end || limit.is_some_and(|limit| begun.elapsed() >= limit) {
-                return Ok(());
-            }
-            let plan = Plan::of_seed(seed);
-            let verdict = run_storm(lab, seed, &plan, false)?;
-            if verdict.failed.is_some() {
-                // Lower seeds that are under way are still looked at.
-                next.store(end, Ordering::Relaxed);
-            }
-            let mut sum = sum.lock().map_err(|_| anyhow!("another storm's thread has ended"))?;
-            sum.add(seed, plan, verdict);
-        }
-    };
-    std::thread::scope(|scope| {
-        let all: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let ends = all.into_iter().map(|one| one.join().map_err(|_| anyhow!("a storm panicked"))?);
-        ends.collect::<anyhow::Result<()>>()
-    })?;
-    sum.into_inner().map_err(|_| anyhow!("a storm's thread has ended"))
+    let stop = || limit.is_some_and(|limit| begun.elapsed() >= limit);
+    if let Some(stride) = args.matrix {
+        let plans = matrix::plans(&matrix::occasions(lab, stride)?);
+        let plan = |number: u64| plans.get(number as usize).cloned().unwrap_or_default();
+        return storms(lab, 0..plans.len() as u64, plan, threads, stop);
+    }
+    let seeds = args.seed..args.seed.saturating_add(args.runs);
+    storms(lab, seeds, Plan::of_seed, threads, stop)
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long storms go on is the host's time")]
-fn now() -> std::time::Instant {
-    std::time::Instant::now()
+fn now() -> Instant {
+    Instant::now()
 }

@@ -11,6 +11,7 @@
 //!
 //! **The same seed, the same storm**, and the same plan likewise: nothing else goes into it.
 
+pub mod campaign;
 pub mod check;
 pub mod lab;
 pub mod matrix;

@@ -149,7 +149,8 @@ impl Plan {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let mut rng = Seed(seed).stream("storm/plan");
-        let mut events = vec![Event { when: When::At(SimTime::ZERO), what: What::Migrate(Side::A) }];
+        let mut events =
+            vec![Event { when: When::At(SimTime::ZERO), what: What::Migrate(Side::A) }];
         if rng.below(3) == 0 {
             let at = SimTime::ms(60 + rng.below(400));
             events.push(Event { when: When::At(at), what: What::Migrate(Side::B) });

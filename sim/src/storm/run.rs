@@ -69,6 +69,7 @@ struct Storm<'a> {
     active: Vec<(SimTime, What)>,
     guard: Guard,
     off: [bool; 2],
+    /// Somebody has asked to stop the domain.
     stopped: bool,
     open: BTreeMap<u64, What>,
     replies: BTreeMap<u64, Reply>,
@@ -167,7 +168,6 @@ impl Storm<'_> {
                 self.lines.push(format!("{} {place}# {line}: {status} {text}", self.clock()));
             }
             match self.open.remove(&answer.id) {
-                Some(What::Stop(_)) if answer.reply.status == 0 => self.stopped = true,
                 Some(What::Take(_)) if answer.reply.status == 0 => self.guard.forced = true,
                 _ => {}
             }
@@ -277,7 +277,11 @@ impl Storm<'_> {
                 self.give(side, what, &format!("ldm cancel-operation migration {DOMAIN}"));
             }
             What::List(side) => self.give(side, what, "ldm list"),
-            What::Stop(side) => self.give(side, what, &format!("ldm stop-domain -f {DOMAIN}")),
+            What::Stop(side) => {
+                // Its answer may be lost.
+                self.stopped = true;
+                self.give(side, what, &format!("ldm stop-domain -f {DOMAIN}"));
+            }
             What::Take(side) => {
                 self.give(side, what, &format!("ldm complete-operation -f migration {DOMAIN}"));
             }
@@ -383,7 +387,9 @@ impl Storm<'_> {
         while self.now() < end {
             let seen = self.seen()[live as usize];
             let given = seen.says.left.is_some() && !seen.says.owns(live == Side::A);
-            if self.open.is_empty() && (seen.at_rest || given && seen.says.waits().is_none()) {
+            let gone = given && seen.says.waits().is_none();
+            if gone || self.open.is_empty() && seen.at_rest {
+                // What is gone only the dead one could give back.
                 return Ok(());
             }
             if seen.says.waits().is_some() && self.now() >= next && self.open.is_empty() {
@@ -413,7 +419,7 @@ impl Storm<'_> {
             return if self.off == [false; 2] { Err("nobody has it".into()) } else { Ok(()) };
         };
         self.guard.forced &= self.off != [false; 2];
-        if !self.stopped {
+        if !self.stopped || self.scene.guest().is_some() {
             self.end_guest(home)?;
         }
         self.end_managers(home)
@@ -437,6 +443,9 @@ impl Storm<'_> {
         };
         if !self.until(end, works)? {
             return Err(format!("its guest does not go on: {before:?}, {:?}", report(self)));
+        }
+        if self.guard.mixed {
+            return Ok(());
         }
         if let Some(why) = self.scene.wrong_page(side, id) {
             return Err(why);

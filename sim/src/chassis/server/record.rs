@@ -150,6 +150,8 @@ impl Server {
             retired,
             // No server that is off is saved.
             off: _,
+            // Whoever runs it says it anew.
+            undigested: _,
         } = self;
         let record = ServerV1 {
             name: name.clone(),
@@ -260,6 +262,7 @@ impl Server {
             names: by_key(names, GuestId, Ok).map_err(refuse)?,
             retired: retired.map_err(refuse)?,
             off: false,
+            undigested: false,
         })
     }
 
