@@ -27,10 +27,9 @@ use crate::lab::scenario::{Chassis, Model, mac};
 use crate::mem::Ram;
 use hv::platform::{Machine, SpMessage};
 use hv::{Delivery, GuestState, HvMemory, Hypervisor, ReportError, StartError, VcpuState};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
+use sun4v::addr::Pa;
 use sun4v::ereport::ErrorReport;
 use sun4v::hvmd::{Inventory, Rom};
 use sun4v::id::{CORES, CoreId, GuestId, VcpuId};
@@ -38,7 +37,9 @@ use sun4v::native::{ConsoleInput, Event, Program, Reply};
 use sun4v::time::{SimTime, T2_HZ};
 use thiserror::Error;
 
+mod digest;
 mod record;
+use digest::memory_digest;
 pub use record::{Restore, ServerV1};
 
 /// The control domain.
@@ -154,25 +155,6 @@ pub struct Server {
     off: bool,
     /// Whoever watches has no use for digests of memory.
     undigested: bool,
-}
-
-/// SHA-256 over a guest's real memory, page by page: of each page that is not all
-/// zeros its number and its content.
-fn memory_digest(ram: &Ram, map: &RealMap) -> String {
-    let mut hash = Sha256::new();
-    let mut page = [0; PAGE_BYTES as usize];
-    let mut number = 0_u64;
-    for range in map.ranges() {
-        for offset in (0..range.size).step_by(PAGE_BYTES as usize) {
-            ram.read(range.pa.offset(offset), &mut page);
-            if page.iter().any(|&byte| byte != 0) {
-                hash.update(number.to_be_bytes());
-                hash.update(page);
-            }
-            number += 1;
-        }
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Server {

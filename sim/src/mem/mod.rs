@@ -1,6 +1,7 @@
 //! Physical memory of a chassis, its dirty log, and which pages hold code that an
 //! engine has decoded.
 
+mod ahead;
 mod code;
 mod dirty;
 mod ram;

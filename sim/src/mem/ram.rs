@@ -17,9 +17,11 @@
 //! **Unsafe.** This is room 1 of the ledger: a pointer into the mapping is made in
 //! [`Ram::cell`] alone, after its bounds check.
 
+use super::ahead::Ahead;
 use super::code::CodePages;
 use super::dirty::{DirtyLog, pages};
 use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Pa};
 
@@ -69,11 +71,12 @@ word! {
 
 /// The memory of one chassis.
 pub struct Ram {
-    map: MmapRaw,
+    map: Arc<MmapRaw>,
     /// Bytes, a multiple of 8 KiB.
     bytes: u64,
     log: DirtyLog,
     code: CodePages,
+    ahead: Ahead,
 }
 
 impl Ram {
@@ -86,8 +89,10 @@ impl Ram {
         // A host without huge pages is slower and nothing else.
         let _ = map.advise(Advice::HugePage);
         let pages = bytes >> PAGE_SHIFT;
+        let map = Arc::new(MmapRaw::from(map));
         Ok(Self {
-            map: MmapRaw::from(map),
+            ahead: Ahead::new(Arc::clone(&map), bytes),
+            map,
             bytes,
             log: DirtyLog::new(pages),
             code: CodePages::new(pages),
@@ -179,6 +184,9 @@ impl Ram {
     /// Copies bytes in, and marks their pages.
     pub fn write(&self, pa: Pa, bytes: &[u8]) {
         self.touched(pa, bytes.len() as u64);
+        if bytes.len() as u64 >= PAGE_BYTES {
+            self.ahead.wrote(pa.0);
+        }
         let head = (pa.0.wrapping_neg() as usize & 7).min(bytes.len());
         let (head, rest) = bytes.split_at(head);
         let mut at = pa.0;
@@ -235,6 +243,9 @@ impl Ram {
         // reference other than to atomic cells points into the mapping.
         let given =
             unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, length) };
+        if given.is_ok() {
+            self.ahead.given_back(pages);
+        }
         given.is_ok()
     }
 
