@@ -50,6 +50,7 @@ fn a_domain_is_moved_by_hand() {
         &[scenario.to_str().unwrap()],
         "t5120# ldm list\n\
          wait 2s\n\
+         nas# owners\n\
          t5120# ldm set-variable fill-percent=30 rover\n\
          t5120# ldm list-variable fill-percent rover\n\
          lab# set lab/t5220 speed=100Mbit/s\n\
@@ -57,6 +58,7 @@ fn a_domain_is_moved_by_hand() {
          t5120# ldm migrate-domain -p /root/t5220.password rover t5220\n\
          t5120# ldm list\n\
          t5220# ldm list\n\
+         nas# owners\n\
          # that was it\n\
          quit\n\
          t5120# ldm list\n",
@@ -72,6 +74,7 @@ fn a_domain_is_moved_by_hand() {
             // The first list, and two seconds later another beat of the clock.
             "rover            active     -n----  5000    2     64M ",
             "t5120 rover| clock: 2 ",
+            " epoch 1, 0 refused\n",
             "fill-percent=30\n",
             "t5220: speed=100000000bit/s",
             // It moves.
@@ -81,6 +84,8 @@ fn a_domain_is_moved_by_hand() {
             "NAME             STATE",
             "primary          active     -n-cv-  SP ",
             "rover            active     -n----  5000    2     64M ",
+            // Its new chassis has claimed its disk.
+            " epoch 2, 0 refused\n",
         ],
     );
     let lists = out.matches("NAME             STATE").count();

@@ -3,6 +3,12 @@
 //! [`Endpoint`] moves 64-byte packets (raw mode), [`Link`] turns packets into
 //! messages (unreliable and reliable mode), [`Channel`] joins the two, [`Copier`] reaches
 //! the memory that a peer lends.
+//!
+//! **A peer that cannot begin again.** Some take no handshake on a channel that was up
+//! before: they answer it by a reset, for ever (Linux 6.1 on the channel of its domain
+//! services, whose driver looks past LDC's resets). After [`STARTS_MAX`] handshakes of ours
+//! that came to nothing we begin no more until the peer has been down, as it is when it
+//! starts anew; one that it begins itself is answered as ever.
 
 mod copy;
 mod endpoint;
@@ -23,6 +29,9 @@ const OUTBOX_MAX: usize = 4096;
 /// Messages that wait for a peer that does not acknowledge; likewise.
 const BACKLOG_MAX: usize = 256;
 
+/// Handshakes that we begin, one after the other, with a peer that resets them.
+pub const STARTS_MAX: u8 = 3;
+
 /// A channel that carries messages.
 #[derive(Debug)]
 pub struct Channel {
@@ -33,6 +42,8 @@ pub struct Channel {
     reliable: bool,
     /// We begin handshakes; otherwise the peer does.
     starts: bool,
+    /// Handshakes that we have begun since the link was up, or the peer down.
+    begun: u8,
     /// The session ended outside [`Channel::service`], which has yet to tell.
     lost: bool,
 }
@@ -69,6 +80,7 @@ impl Channel {
             outbox: VecDeque::new(),
             reliable: mode == Mode::Reliable,
             starts: false,
+            begun: 0,
             lost: false,
         })
     }
@@ -91,8 +103,17 @@ impl Channel {
     /// Begins a handshake, now and whenever the peer comes up again.
     pub fn begin(&mut self, ports: &mut dyn Ports) {
         self.starts = true;
-        self.link.start(&mut self.outbox);
+        self.begun = 0;
+        self.start();
         self.flush(ports);
+    }
+
+    /// Begins a handshake, if that is ours to do and there is hope.
+    fn start(&mut self) {
+        if self.starts && self.begun < STARTS_MAX {
+            self.begun += 1;
+            self.link.start(&mut self.outbox);
+        }
     }
 
     /// Which endpoint.
@@ -126,10 +147,8 @@ impl Channel {
         if let Err(error) = self.endpoint.reset(ports) {
             ports.log(format!("channel {}: reset: {error}", self.id()));
         }
-        if self.starts {
-            self.link.start(&mut self.outbox);
-            self.flush(ports);
-        }
+        self.start();
+        self.flush(ports);
     }
 
     /// Handles the endpoint's mondo: takes what arrived and answers what the
@@ -152,9 +171,10 @@ impl Channel {
                 events.push(LinkEvent::Down);
             }
             self.outbox.clear();
-            if self.starts {
-                self.link.start(&mut self.outbox);
+            if state == State::Down {
+                self.begun = 0;
             }
+            self.start();
         }
         for packet in packets {
             let packet = Packet::from_bytes(packet);
@@ -166,6 +186,9 @@ impl Channel {
                     break;
                 }
             }
+        }
+        if self.link.is_up() {
+            self.begun = 0;
         }
         self.flush(ports);
         if let Err(error) = self.endpoint.rearm(ports) {

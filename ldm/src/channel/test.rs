@@ -135,6 +135,51 @@ fn a_peer_that_goes_away_and_comes_back_is_met_anew() {
     assert_eq!(pair.events[0], [LinkEvent::Down, LinkEvent::Up]);
 }
 
+/// Linux' driver of domain services does no more than this when its channel is reset.
+#[test]
+fn a_peer_that_resets_every_handshake_is_left_alone_until_it_has_been_down() {
+    let mut pair = Pair::new();
+    pair.events = Default::default();
+    // After a reset at our end, whatever we say is answered by another.
+    pair.channels[1].reset(&mut pair.board.ports(1));
+    let mut resets = 0;
+    loop {
+        let heard = pair.board.domains[0].mondos.drain(..).count();
+        let told = pair.board.domains[1].mondos.drain(..).count();
+        if heard + told == 0 {
+            break;
+        }
+        if heard > 0 {
+            let Pair { board, channels, .. } = &mut pair;
+            let (ports, mut packets) = (&mut board.ports(0), Vec::new());
+            channels[0].endpoint.receive(ports, &mut packets).unwrap();
+            if !packets.is_empty() {
+                resets += 1;
+                assert!(resets < 20, "no end of it");
+                channels[0].endpoint.reset(ports).unwrap();
+            }
+            channels[0].endpoint.rearm(ports).unwrap();
+        }
+        if told > 0 {
+            let events = pair.channels[1].service(&mut pair.board.ports(1));
+            pair.events[1].extend(events);
+        }
+    }
+    assert!(resets >= usize::from(super::STARTS_MAX), "{resets}");
+    assert!(!pair.events[1].contains(&LinkEvent::Up));
+    // It goes, and starts anew.
+    let old = pair.channels.remove(0);
+    old.close(&mut pair.board.ports(0), &mut pair.arenas[0]);
+    pair.board.domains[0].mondos.clear();
+    while pair.board.domains[1].mondos.pop_front().is_some() {
+        pair.channels[0].service(&mut pair.board.ports(1));
+    }
+    let new = Channel::open(&mut pair.board.ports(0), &mut pair.arenas[0], conf(3), 300);
+    pair.channels.insert(0, new.unwrap());
+    pair.run();
+    assert_eq!(pair.events[0], [LinkEvent::Up]);
+}
+
 #[test]
 fn an_endpoint_that_the_domain_does_not_have_is_not_opened() {
     let mut pair = Pair::new();

@@ -13,17 +13,21 @@
 //! **The suspend.** Before a guest stands still its disks must: the request to
 //! suspend it waits here ([`Moves::take_notes`], [`Moves::disks_are_quiet`]) until
 //! nothing of it is under way at its volumes.
+//!
+//! **The claim.** A guest that has come runs once its volumes are claimed: whoever asked
+//! for that waits here ([`Moves::waits_for_volumes`], [`Moves::volumes_are_claimed`]).
 
 use super::journal::{Paper, Writer};
 use super::network::Network;
 use crate::crypto::Units;
 use crate::manager::record::MIGRATION;
 use crate::migrate::codec::Frames;
-use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello};
+use crate::migrate::handshake::{self, GREETING_BYTES_MAX, Hello, Secrets};
 use crate::migrate::journal::{EntryV1, State};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{
-    Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag, Wire,
+    Fence, Found, Hv, HvReply, HvRequest, Input, Io, Manager, ManagerReply, Offer, Status, Tag,
+    Wire,
 };
 use crate::migrate::{Buffers, Config, Refusal, Request, Source, TCP_PORT, Target};
 use crate::stack::{Stack, TcpId, TcpState};
@@ -67,6 +71,12 @@ pub enum Note {
     },
     /// This guest begins to run here.
     Comes(GuestId),
+    /// The volumes of this domain are to be claimed at this epoch.
+    Claim(String, u64),
+    /// This domain is somebody else's: its ports are to be shut.
+    Shut(String),
+    /// It is ours after all.
+    Open(String),
     /// The memory of a guest that moves.
     Memory(GuestId, Vec<Stretch>),
     /// A command's migration has ended.
@@ -156,6 +166,7 @@ pub struct Moves {
     callers: Vec<Caller>,
     notes: Vec<Note>,
     waiting: Option<Waiting>,
+    border: Border,
     own_tags: u64,
     /// Requests of the source that are not answered yet.
     source_tags: BTreeSet<Tag>,
@@ -186,6 +197,7 @@ impl Moves {
             callers: Vec::new(),
             notes: Vec::new(),
             waiting: None,
+            border: Border::default(),
             own_tags: OWN_TAGS,
             source_tags: BTreeSet::new(),
         }
@@ -207,6 +219,7 @@ impl Moves {
             callers: _,
             notes,
             waiting,
+            border,
             // Names what is under way; nothing is.
             own_tags: _,
             source_tags,
@@ -221,7 +234,7 @@ impl Moves {
         // A target that has finished answers a source that asks again; that source
         // does not let its own domain be saved.
         let comes = incoming.as_ref().is_some_and(|incoming| !incoming.target.is_finished());
-        let idle = notes.is_empty() && source_tags.is_empty();
+        let idle = notes.is_empty() && source_tags.is_empty() && border.is_idle();
         // The journal goes on with one that only says farewell.
         let goes = outgoing.as_ref().is_some_and(|out| !out.source.says_farewell());
         let pending = !recovered && self.is_pending();
@@ -283,13 +296,13 @@ impl Moves {
 
     fn recall_target(&mut self, ends: &mut Ends<'_>, entry: &EntryV1) {
         let nic = self.conf.nic;
-        let entropy = self.entropy();
+        let entropy = self.entropy(ends.ports.now());
         if let Some(found) = ends.manager.find(&entry.domain, &entry.uuid)
             && let (Some(guest), Some(offer)) = (found.guest, &entry.offer)
         {
             self.notes.push(Note::Memory(guest, offer.memory.clone()));
         }
-        let names = (self.conf.host.clone(), self.conf.password.clone());
+        let names = (self.conf.host.clone(), self.secrets());
         let (config, buffers) = (self.conf.config, self.conf.buffers[1]);
         let fresh = (entropy, self.conf.timers[1]);
         let mut line = Line::default();
@@ -305,6 +318,7 @@ impl Moves {
             manager: &mut watch,
             cipher: ends.units,
             journal: &mut pen,
+            fence: gate.fence,
         };
         let target = Target::recall(config, names, fresh, buffers, entry, &mut io);
         let memory = entry.offer.as_ref().map(|offer| offer.memory.clone()).unwrap_or_default();
@@ -320,7 +334,7 @@ impl Moves {
         self.told.clone_from(&entry.uuid);
         let address = self.hosts.get(&entry.peer).copied();
         let address = address.or_else(|| entry.peer.parse().ok());
-        let fresh = (self.entropy(), self.conf.timers[0]);
+        let fresh = (self.entropy(ends.ports.now()), self.conf.timers[0]);
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
         let (host, nic) = (self.conf.host.clone(), self.conf.nic);
         let mut line = Line::default();
@@ -336,6 +350,7 @@ impl Moves {
             manager: &mut watch,
             cipher: ends.units,
             journal: &mut pen,
+            fence: gate.fence,
         };
         let Some(source) = Source::recall(config, &entry, host, fresh, buffers, &mut io) else {
             return false;
@@ -375,10 +390,15 @@ impl Moves {
         self.fresh = fresh;
     }
 
-    fn entropy(&mut self) -> [u8; 32] {
+    fn entropy(&mut self, now: SimTime) -> [u8; 32] {
         self.fresh += 1;
-        let seed = [self.conf.seed.to_be_bytes(), self.fresh.to_be_bytes()].concat();
-        Sha256::digest([self.conf.host.as_bytes(), &seed].concat()).into()
+        entropy(&self.conf, self.fresh, now)
+    }
+
+    fn secrets(&self) -> Secrets {
+        let MovesConf { seed, host, password, .. } = &self.conf;
+        let all = [b"tickets".as_slice(), host.as_bytes(), &seed.to_be_bytes()].concat();
+        Secrets { password: password.clone(), tickets: Sha256::digest(all).into() }
     }
 
     /// Sends a domain away, for the operator's command `command`.
@@ -411,7 +431,7 @@ impl Moves {
             host: self.conf.host.clone(),
             password: order.password.clone(),
             check_only: order.check_only,
-            entropy: self.entropy(),
+            entropy: self.entropy(ends.ports.now()),
             timer: self.conf.timers[0],
         };
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
@@ -430,6 +450,7 @@ impl Moves {
             manager: &mut watch,
             cipher: ends.units,
             journal: &mut pen,
+            fence: gate.fence,
         };
         let source = Source::new(config, request, buffers, &mut io)?;
         let memory = watch.memory.take();
@@ -478,7 +499,9 @@ impl Moves {
 
     /// What happened since the last call, for the services.
     pub fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+        let mut notes = std::mem::take(&mut self.border.notes);
+        notes.append(&mut self.notes);
+        notes
     }
 
     /// Does a guest wait for its disks?
@@ -493,6 +516,25 @@ impl Moves {
         };
         waiting.asked = Some(ends.hv.request(ends.ports, HvRequest::Suspend(waiting.guest)));
         self.notes.push(Note::Stopped(waiting.guest));
+    }
+
+    /// The domain whose volumes are being claimed.
+    pub fn waits_for_volumes(&self) -> Option<&str> {
+        // Not before they are asked for.
+        let asked = self.border.notes.is_empty();
+        self.border.claiming.as_ref().filter(|_| asked).map(|(_, domain)| domain.as_str())
+    }
+
+    /// They are, or one cannot be.
+    pub fn volumes_are_claimed(&mut self, ends: &mut Ends<'_>, result: Result<(), String>) {
+        if let Some((tag, _)) = self.border.claiming.take() {
+            self.target(ends, Input::Claimed(tag, result));
+        }
+    }
+
+    /// Is a domain with this UUID, at this epoch, somebody else's?
+    pub fn has_left(&self, uuid: &str, epoch: u64) -> bool {
+        self.paper.ledger().is_ok_and(|ledger| ledger.has_left(uuid, epoch))
     }
 
     /// The hypervisor has answered a request of a migration.
@@ -670,8 +712,8 @@ impl Moves {
             let target = Target::new(
                 self.conf.config,
                 self.conf.host.clone(),
-                self.conf.password.clone(),
-                self.entropy(),
+                self.secrets(),
+                self.entropy(ends.ports.now()),
                 self.conf.timers[1],
                 self.conf.buffers[1],
             );
@@ -746,6 +788,7 @@ impl Moves {
                 manager: &mut watch,
                 cipher: ends.units,
                 journal: &mut pen,
+                fence: gate.fence,
             };
             act(&mut out.source, &mut io);
             if wire.used {
@@ -792,6 +835,7 @@ impl Moves {
                 manager: &mut watch,
                 cipher: ends.units,
                 journal: &mut pen,
+                fence: gate.fence,
             };
             act(&mut incoming.target, &mut io);
             if wire.used {
@@ -803,6 +847,13 @@ impl Moves {
         }
         self.incoming = Some(incoming);
     }
+}
+
+/// Randomness that comes once: the `fresh`th draw, at `now`. Who begins again and remembers
+/// how often it drew goes on behind that; who remembers nothing begins later.
+fn entropy(conf: &MovesConf, fresh: u64, now: SimTime) -> [u8; 32] {
+    let numbers = [conf.seed, fresh, now.0].map(u64::to_be_bytes).concat();
+    Sha256::digest([conf.host.as_bytes(), &numbers].concat()).into()
 }
 
 /// What the operator asked for.
@@ -882,6 +933,7 @@ impl Wire for TcpWire<'_> {
 /// What of the migrations an end uses besides itself.
 struct Gates<'a> {
     hv: Gate<'a>,
+    fence: &'a mut Border,
     paper: &'a mut Paper,
 }
 
@@ -906,7 +958,7 @@ impl<'a> Gate<'a> {
             tags: Some(&mut moves.source_tags),
             nic: moves.conf.nic,
         };
-        Gates { hv, paper: &mut moves.paper }
+        Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
 
     fn target(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
@@ -918,7 +970,7 @@ impl<'a> Gate<'a> {
             tags: None,
             nic: moves.conf.nic,
         };
-        Gates { hv, paper: &mut moves.paper }
+        Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
 }
 
@@ -946,6 +998,39 @@ impl Hv for Gate<'_> {
         let tag = self.hv.request(ports, request);
         tags.insert(tag);
         tag
+    }
+}
+
+/// Volumes and networks as a migration sees them: what is to be done is noted.
+#[derive(Default)]
+struct Border {
+    /// The number of the last claim.
+    tags: u64,
+    /// Served before what else is noted in the same call.
+    notes: Vec<Note>,
+    /// The domain whose volumes are being claimed.
+    claiming: Option<(Tag, String)>,
+}
+
+impl Border {
+    fn is_idle(&self) -> bool {
+        self.notes.is_empty() && self.claiming.is_none()
+    }
+}
+
+impl Fence for Border {
+    fn claim(&mut self, _: &mut dyn Ports, domain: &str, epoch: u64) -> Tag {
+        self.tags += 1;
+        let tag = Tag(self.tags);
+        self.claiming = Some((tag, domain.to_owned()));
+        self.notes.push(Note::Claim(domain.to_owned(), epoch));
+        tag
+    }
+    fn shut(&mut self, domain: &str) {
+        self.notes.push(Note::Shut(domain.to_owned()));
+    }
+    fn open(&mut self, domain: &str) {
+        self.notes.push(Note::Open(domain.to_owned()));
     }
 }
 
@@ -993,5 +1078,59 @@ impl Manager for Watch<'_> {
     }
     fn status(&mut self, domain: &str, status: Option<Status>) {
         self.manager.status(domain, status);
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::{Moves, MovesConf};
+    use crate::migrate::{Buffers, Config};
+    use std::collections::{BTreeMap, BTreeSet};
+    use sun4v::addr::Ra;
+    use sun4v::time::SimTime;
+
+    fn moves(host: &str) -> Moves {
+        let conf = MovesConf {
+            config: Config::default(),
+            host: host.to_owned(),
+            password: "secret".to_owned(),
+            seed: 42,
+            timers: [1, 2, 3],
+            buffers: [Buffers { ra: Ra(0) }; 2],
+            nic: 0,
+        };
+        Moves::new(conf, BTreeMap::new(), &[])
+    }
+
+    #[test]
+    fn no_randomness_comes_twice_however_often_the_software_begins_again() {
+        let mut all = BTreeSet::new();
+        let mut drawn = 0;
+        for host in ["t5120", "t5220"] {
+            let mut now = SimTime::ZERO;
+            let mut own = moves(host);
+            // Every other life remembers how often it drew; the rest know nothing.
+            for life in 0..6 {
+                for _ in 0..3 {
+                    all.insert(own.entropy(now));
+                    drawn += 1;
+                }
+                let (fresh, _) = own.keep();
+                own = moves(host);
+                if life % 2 == 0 {
+                    own.go_on_at(fresh);
+                } else {
+                    now = now.plus(SimTime::ns(1));
+                }
+            }
+        }
+        assert_eq!(all.len(), drawn);
+    }
+
+    #[test]
+    fn the_key_of_tickets_outlives_the_software_and_is_no_others() {
+        let tickets = |host: &str| moves(host).secrets().tickets;
+        assert_eq!(tickets("t5120"), tickets("t5120"));
+        assert_ne!(tickets("t5120"), tickets("t5220"));
     }
 }

@@ -187,6 +187,20 @@ impl Network {
         }
     }
 
+    /// Closes the ports with these keys: their guest is somebody else's.
+    pub fn shut(&mut self, keys: &[PortKey]) {
+        for key in keys {
+            let _ = self.switches.values_mut().any(|(switch, _)| switch.shut(*key));
+        }
+    }
+
+    /// Opens them again.
+    pub fn open(&mut self, host: &mut Host<'_>, keys: &[PortKey]) {
+        for key in keys {
+            self.switches.values_mut().for_each(|(switch, _)| switch.open(host, *key));
+        }
+    }
+
     /// A guest has left for the chassis whose control domain is at `to`: frames that
     /// were kept and that still come are sent after it.
     pub fn depart(&mut self, host: &mut Host<'_>, keys: &[PortKey], to: Ipv4Addr) {

@@ -114,6 +114,12 @@ impl Running {
             let keys: Vec<_> = channels.into_iter().map(services::key).collect();
             running.network.expect(&keys);
         }
+        // Those of a domain that was given away do not open at all.
+        let domains = running.manager.epochs();
+        let left = domains.filter(|(_, uuid, epoch)| running.moves.has_left(uuid, *epoch));
+        let left: Vec<_> = left.flat_map(|(name, ..)| running.keys_of(name)).collect();
+        running.network.shut(&left);
+        running.services.shut(&left, true);
         running.settle(ports);
         Ok(running)
     }
@@ -324,6 +330,7 @@ impl Running {
             busy |= self.with_moves(ports, |moves, ends| moves.work(ends));
             busy |= self.serve_notes(ports);
             busy |= self.look_at_disks(ports);
+            busy |= self.look_at_volumes(ports);
             if !busy && !self.network.is_stirred() {
                 break;
             }
@@ -447,6 +454,11 @@ impl Running {
         self.moving.get(&guest).cloned().unwrap_or_default()
     }
 
+    /// The same of the domain with this name.
+    fn keys_of(&self, domain: &str) -> Vec<u64> {
+        self.manager.channels_of(domain).into_iter().map(services::key).collect()
+    }
+
     /// Does for the services what migrations need.
     fn serve_notes(&mut self, ports: &mut dyn Ports) -> bool {
         let notes = self.moves.take_notes();
@@ -462,6 +474,20 @@ impl Running {
                     let keys = self.keys(guest);
                     self.leaving = Some(guest);
                     self.services.hold(&keys);
+                }
+                Note::Claim(domain, epoch) => {
+                    let keys = self.keys_of(&domain);
+                    self.services.claim(&mut self.kit, ports, &keys, epoch);
+                }
+                Note::Shut(domain) => {
+                    let keys = self.keys_of(&domain);
+                    self.network.shut(&keys);
+                    self.services.shut(&keys, true);
+                }
+                Note::Open(domain) => {
+                    let keys = self.keys_of(&domain);
+                    self.services.shut(&keys, false);
+                    self.network.open(&mut self.kit.host(ports), &keys);
                 }
                 Note::Comes(guest) => {
                     let keys = self.keys(guest);
@@ -491,6 +517,15 @@ impl Running {
             }
         }
         busy
+    }
+
+    /// A domain that has come runs once its volumes are claimed.
+    fn look_at_volumes(&mut self, ports: &mut dyn Ports) -> bool {
+        let Some(domain) = self.moves.waits_for_volumes() else { return false };
+        let keys = self.keys_of(domain);
+        let Some(result) = self.services.is_claimed(&keys) else { return false };
+        self.with_moves(ports, |moves, ends| moves.volumes_are_claimed(ends, result));
+        true
     }
 
     /// A guest that waits for its disks stands still once they are quiet.

@@ -149,6 +149,11 @@ impl Services {
                     None => self.disks.attach(&mut host, storage, key, conf),
                 }
             }
+            Change::ClaimDisk { channel, epoch } => {
+                self.asked = true;
+                self.disks.claim(&mut host, &mut self.storage, key(channel), epoch);
+                Ok(())
+            }
             Change::AttachNet { switch, port } => {
                 network.attach(&mut host, &switch, key(port.channel.id), port)
             }
@@ -274,6 +279,28 @@ impl Services {
             ports.console(&domain, line);
         }
         moved
+    }
+
+    /// Claims the volumes of the disks at these ports at another epoch of their domain.
+    pub fn claim(&mut self, kit: &mut Kit, ports: &mut dyn Ports, keys: &[u64], epoch: u64) {
+        self.asked = true;
+        for key in keys {
+            self.disks.claim(&mut kit.host(ports), &mut self.storage, *key, epoch);
+        }
+    }
+
+    /// Refuses what the clients of the disks at these ports ask for, or no longer.
+    pub fn shut(&mut self, keys: &[u64], shut: bool) {
+        keys.iter().for_each(|key| self.disks.shut(*key, shut));
+    }
+
+    /// Are they claimed? `None` while that is not known of all.
+    ///
+    /// # Errors
+    /// A volume has been claimed elsewhere, at a newer epoch.
+    pub fn is_claimed(&self, keys: &[u64]) -> Option<Result<(), String>> {
+        let all: Option<Vec<_>> = keys.iter().map(|key| self.disks.is_claimed(*key)).collect();
+        Some(all?.into_iter().collect())
     }
 
     /// Stops the disks at these ports from touching their guest, and makes what was

@@ -123,6 +123,11 @@ fn answer(reply: &Reply) -> Result<HvReply, String> {
             Ok(HvReply::State { bytes: value })
         }
         (Status::Ok, _) => Ok(HvReply::Done),
+        (_, Body::Migrate { code, .. })
+            if reply.op == Op::Resume && Detail::from_code(code) == Some(Detail::NotInState) =>
+        {
+            Ok(HvReply::NotSuspended)
+        }
         (status, Body::Migrate { code, .. }) if code != 0 => {
             let detail = Detail::from_code(code)
                 .map_or_else(|| format!("{code:#x}"), |detail| format!("{detail:?}"));

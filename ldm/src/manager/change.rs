@@ -26,6 +26,13 @@ pub enum Change {
     },
     /// A disk gets a client.
     AttachDisk(DiskConf),
+    /// The domain of a disk's client is at another epoch now.
+    ClaimDisk {
+        /// The port's endpoint.
+        channel: LdcId,
+        /// The epoch.
+        epoch: u64,
+    },
     /// A switch gets a client.
     AttachNet {
         /// Which switch.

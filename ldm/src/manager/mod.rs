@@ -234,6 +234,20 @@ impl Manager {
         links.into_iter().flatten().map(|link| link.service).collect()
     }
 
+    /// The same, of the domain with this name.
+    #[must_use]
+    pub fn channels_of(&self, domain: &str) -> Vec<LdcId> {
+        let domain = self.model().and_then(|model| model.domain(domain).ok());
+        let links = domain.and_then(|domain| domain.given.as_ref()).map(|given| &given.links);
+        links.into_iter().flatten().map(|link| link.service).collect()
+    }
+
+    /// Name, UUID and epoch of every domain.
+    pub fn epochs(&self) -> impl Iterator<Item = (&str, &str, u64)> {
+        let domains = self.model().into_iter().flat_map(|model| &model.domains);
+        domains.map(|domain| (domain.name.as_str(), domain.uuid.as_str(), domain.epoch))
+    }
+
     fn ask(
         &mut self,
         ports: &mut dyn Ports,

@@ -8,6 +8,7 @@ use crate::channel::ChannelConf;
 use crate::mdgen::{rx_ino, tx_ino};
 use crate::service::ds::DsConf;
 use crate::service::vds::DiskConf;
+use crate::service::volume::Owner;
 use crate::service::vsw::{SwitchConf, SwitchPortConf, Vlans};
 use std::collections::BTreeMap;
 use sun4v::id::LdcId;
@@ -17,7 +18,11 @@ use sun4v::id::LdcId;
 pub fn changes(old: &Model, new: &Model) -> Vec<Change> {
     let (had, has) = (ports(old), ports(new));
     let mut changes = Vec::new();
-    let gone = had.iter().filter(|(channel, port)| has.get(channel) != Some(port));
+    let goes_on = |old: Option<&Change>, new: Option<&Change>| match (old, new) {
+        (Some(old), Some(new)) => old == new || rises(old, new).is_some(),
+        _ => false,
+    };
+    let gone = had.iter().filter(|&(channel, port)| !goes_on(Some(port), has.get(channel)));
     changes.extend(gone.map(|(&channel, _)| Change::Detach(channel)));
     let (had_switches, has_switches) = (&old.services.switches, &new.services.switches);
     for switch in had_switches.iter().filter(|switch| !has_switches.contains(switch)) {
@@ -35,9 +40,22 @@ pub fn changes(old: &Model, new: &Model) -> Vec<Change> {
             },
         });
     }
-    let come = has.into_iter().filter(|(channel, port)| had.get(channel) != Some(port));
-    changes.extend(come.map(|(_, port)| port));
+    for (channel, port) in has {
+        match had.get(&channel) {
+            Some(old) if *old == port => {}
+            old => changes.push(old.and_then(|old| rises(old, &port)).unwrap_or(port)),
+        }
+    }
     changes
+}
+
+/// What follows when two ports differ in nothing but the epoch of their domain.
+fn rises(old: &Change, new: &Change) -> Option<Change> {
+    let (Change::AttachDisk(old), Change::AttachDisk(new)) = (old, new) else { return None };
+    let same = DiskConf { owner: new.owner.clone(), ..old.clone() };
+    let rises = same == *new && old.owner.uuid == new.owner.uuid && old != new;
+    let (channel, epoch) = (new.channel.id, new.owner.epoch);
+    rises.then_some(Change::ClaimDisk { channel, epoch })
 }
 
 /// All that there is: services that begin anew are told it.
@@ -88,6 +106,7 @@ fn port(
                 slice: volume.options.contains(&"slice"),
                 exclusive: volume.options.contains(&"excl"),
                 channel,
+                owner: Owner { uuid: domain.uuid.clone(), epoch: domain.epoch },
             })
         }
         Device::Net(name) => {

@@ -24,6 +24,8 @@ pub enum Message {
         /// `-n`.
         check_only: bool,
     },
+    /// Target, first of all in a new migration: what opens further connections about it.
+    Ticket(String),
     /// Target: what stands against it.
     Verdict(Vec<String>),
     /// Source: make room.
@@ -73,6 +75,9 @@ pub enum Message {
     Taken(u64),
     /// Target: it is off, for this reason.
     Abort(String),
+    /// Target: it closes the connection for this reason. What it has of the domain stays
+    /// as if the wire had been cut.
+    Broken(String),
 }
 
 /// The plain text of a record.

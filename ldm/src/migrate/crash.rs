@@ -28,6 +28,8 @@ fn check(world: &World, kind: Kind, what: &str) -> usize {
         }
     };
     assert_eq!(world.ends[home].manager.epoch, 1 + home as u64, "its epoch: {}", why());
+    let says = |words: &str| world.ends.iter().any(|end| end.desk.log.join("\n").contains(words));
+    assert!(!says("does not run") && !says("cannot put it back"), "{}", why());
     assert_eq!(world.ends[home].manager.domain, Some(("rover".into(), "domain")), "{}", why());
     home
 }
@@ -306,4 +308,130 @@ fn mutant_force_raises_the_epoch_like_everybody() {
         Mutant::ForceRaisesByOne,
         an_owner_whose_domain_was_taken_over_gives_it_up_when_it_comes_back,
     );
+}
+
+/// A source that crashes after *commit* and, by a mistake, lets the domain run when it
+/// comes back, while the target does too. What became of what both did.
+fn two_owners() -> (Vec<[u64; 2]>, Vec<[u64; 2]>) {
+    let (mut refused, mut frames) = (Vec::new(), Vec::new());
+    with(Mutant::RunsAfterCommit, || {
+        for at in 0.. {
+            let crash = Crash { at, ends: [true, false], loses: false, away: SimTime::ms(400) };
+            let mut world = World::new(&Setup { crash: Some(crash), ..setup() });
+            world.lenient = true;
+            let mut both = false;
+            let mut before = [0, 0];
+            while world.now() < SimTime::secs(20) && world.turn() {
+                if !both && world.ends[0].runs() && world.ends[1].runs() {
+                    (both, before) = (true, world.outside.frames);
+                }
+            }
+            if !world.crashed {
+                break;
+            }
+            if both {
+                refused.push(world.outside.refused);
+                frames.push([0, 1].map(|end| world.outside.frames[end] - before[end]));
+            }
+        }
+    });
+    (refused, frames)
+}
+
+#[test]
+fn an_old_owner_that_runs_writes_nothing_and_is_not_heard() {
+    let (refused, frames) = two_owners();
+    assert!(refused.len() > 3, "{refused:?}");
+    for (refused, frames) in refused.into_iter().zip(frames) {
+        assert!(refused[0] > 100 && refused[1] == 0, "{refused:?}");
+        assert!(frames[0] == 0 && frames[1] > 100, "{frames:?}");
+    }
+}
+
+/// An operator takes over by force, and the source runs the domain all the same: it had not
+/// given it away. Until it hears of it, its frames go out; its writes do not get through.
+#[test]
+fn an_owner_that_was_taken_over_and_runs_writes_nothing() {
+    let mut world = waits(false);
+    world.writes_on();
+    world.cut_off = true;
+    world.run(SimTime::secs(1002));
+    assert!(world.ends[0].runs() && !world.ends[1].runs(), "the source is back and cut off");
+    assert_eq!((world.outside.refused, world.outside.claimed), ([0, 0], 1));
+    assert_eq!(world.take_over(), Ok(()));
+    world.run(SimTime::secs(1004));
+    assert!(world.ends[0].runs() && world.ends[1].runs());
+    assert!(world.outside.refused[0] > 100 && world.outside.refused[1] == 0);
+    assert!(world.outside.volume == world.outside.believed && world.outside.claimed == 3);
+    world.cut_off = false;
+    world.run(SimTime::secs(1020));
+    assert!(!world.ends[0].runs() && world.ends[0].fence.shut, "{:#?}", world.ends[0].desk.log);
+}
+
+#[test]
+fn mutant_a_port_is_left_open() {
+    dies(Mutant::PortLeftOpen, || drop(two_owners()));
+}
+
+#[test]
+fn mutant_volumes_are_claimed_when_it_runs_already() {
+    dies(Mutant::RunsBeforeClaimed, || {
+        let mut world = World::new(&setup());
+        world.run(LONG);
+    });
+}
+
+#[test]
+fn a_migration_that_falls_back_leaves_volume_and_port_to_the_source() {
+    for at in 0.. {
+        let crash = Crash { at, ends: [true, true], loses: true, away: SimTime::ms(700) };
+        let mut world = World::new(&Setup { crash: Some(crash), ..setup() });
+        world.run(LONG);
+        if !world.crashed {
+            break;
+        }
+        let home = check(&world, Kind::Active, "both crashed");
+        assert_eq!(world.outside.claimed, 1 + home as u64, "{crash:?}");
+        assert!(!world.ends[home].fence.shut, "{crash:?}");
+        assert_eq!(world.outside.refused, [0, 0], "{crash:?}");
+    }
+}
+
+#[test]
+fn a_manager_that_begins_again_beside_a_domain_that_came_says_that_it_has_gone_on() {
+    let mut said = 0;
+    for at in 0.. {
+        let crash = Crash { at, ends: [false, true], loses: true, away: SimTime::ms(700) };
+        let mut world = World::new(&Setup { crash: Some(crash), ..setup() });
+        let mut ran = false;
+        while world.turn() && world.now() < LONG {
+            ran |= !world.crashed && world.ends[1].runs();
+        }
+        if !world.crashed {
+            break;
+        }
+        let log = world.ends[1].desk.log.join("\n");
+        said += usize::from(log.contains("migration of rover: it has gone on already"));
+        assert!(!ran || !log.contains("it is ready and waits"), "{log}");
+        assert!(!log.contains("does not run"), "{log}");
+    }
+    assert!(said > 0, "it never ran before its manager ended");
+}
+
+#[test]
+fn a_source_finds_its_target_again_without_its_password_and_one_that_has_forgotten_it() {
+    let world = waits(false);
+    let entry = world.ends[0].journal.store.ledger().departures().next().unwrap().clone();
+    let own = super::testing::secrets();
+    assert_eq!(entry.ticket, super::journal::ticket(&own.tickets, &entry.migration));
+    // The target's journal has none, and makes it again from the number alone.
+    let log = world.ends[1].journal.store.bytes();
+    assert!(!log.windows(entry.ticket.len()).any(|part| part == entry.ticket.as_bytes()));
+    let mut forgets = waits(true);
+    forgets.ends[1].journal = Default::default();
+    forgets.target = None;
+    forgets.ends[1].hv.guest = None;
+    forgets.ends[1].manager.domain = None;
+    forgets.run(SimTime::secs(3000));
+    assert!(forgets.is_finished() && forgets.ends[0].runs(), "{:#?}", forgets.ends[0].desk.log);
 }

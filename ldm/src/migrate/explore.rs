@@ -11,7 +11,8 @@
 //! timers) touches nothing of the other, so it is done first, one thing after the other,
 //! and nothing is lost by not trying other orders; crashes fall between any two.
 //!
-//! **Rules.** In every state: the domain runs at one end at most, and only where that end's
+//! **Rules.** In every state: the domain runs only where its volume is claimed at the epoch
+//! that it has there, and an end whose journal gives it away has shut its port; the domain runs at one end at most, and only where that end's
 //! journal lets it; at most one journal does; and what one gave away, the other can run. In every state in which nothing is left to
 //! happen: it runs at one end, with the memory that it believes to have, and nothing of
 //! it is at the other.
@@ -21,11 +22,11 @@ use super::journal::{EntryV1, Store};
 use super::mutant::{Mutant, with};
 use super::pages::{PAGE, Stretch};
 use super::port::{
-    Cipher, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply, Offer,
-    Status, Tag, Ticket, Used, Wire,
+    Cipher, Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply,
+    Offer, Status, Tag, Ticket, Used, Wire,
 };
 use super::seal::{self, Keys};
-use super::testing::{UUID, given_to_somebody, owns};
+use super::testing::{UUID, given_to_somebody, owns, secrets};
 use super::{Buffers, Config, Refusal, Request, Source, Target};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -204,7 +205,7 @@ impl Machine {
                 guest.memory.extend(pages.iter().map(|page| (page.0, 0)));
             }
             HvRequest::Suspend(_) => guest.running = false,
-            HvRequest::Resume(_) if guest.running => return Err("it runs".into()),
+            HvRequest::Resume(_) if guest.running => return Ok(HvReply::NotSuspended),
             HvRequest::Resume(_) => guest.running = true,
             HvRequest::StateOut { buffer, .. } => {
                 desk.write(*buffer, &[7; 8]);
@@ -316,6 +317,28 @@ impl Wire for Line {
     }
 }
 
+/// What both ends reach, at one of them.
+#[derive(Clone, Debug, Default)]
+struct Border {
+    asked: VecDeque<(Tag, u64)>,
+    next: u64,
+    shut: bool,
+}
+
+impl Fence for Border {
+    fn claim(&mut self, _: &mut dyn Ports, _: &str, epoch: u64) -> Tag {
+        self.next += 1;
+        self.asked.push_back((Tag(self.next), epoch));
+        Tag(self.next)
+    }
+    fn shut(&mut self, _: &str) {
+        self.shut = true;
+    }
+    fn open(&mut self, _: &str) {
+        self.shut = false;
+    }
+}
+
 /// One end. Its machine is `None` while it is away, or when it has nothing to do.
 #[derive(Clone, Debug, Default)]
 struct End {
@@ -328,6 +351,7 @@ struct End {
     cipher: Open,
     book: Book,
     line: Line,
+    border: Border,
 }
 
 impl End {
@@ -339,6 +363,7 @@ impl End {
             manager: &mut self.office,
             cipher: &mut self.cipher,
             journal: &mut self.book,
+            fence: &mut self.border,
         }
     }
 
@@ -389,6 +414,8 @@ struct State {
     ends: [End; 2],
     connected: bool,
     flying: [VecDeque<Flying>; 2],
+    /// The newest epoch at which its volume was claimed.
+    claimed: u64,
     shadow: u64,
     faults: u8,
     writes: u8,
@@ -402,6 +429,7 @@ enum Act {
     Manager(usize),
     Timer(usize),
     Durable(usize),
+    Claim(usize),
     Deliver(usize),
     Connect,
     Begin(usize),
@@ -436,7 +464,7 @@ impl State {
         };
         ends[0].source = Source::new(config(), request, BUFFERS, &mut ends[0].io()).ok();
         let flying = [VecDeque::new(), VecDeque::new()];
-        Self { ends, connected: false, flying, shadow: 0, faults, writes, cancels }
+        Self { ends, connected: false, flying, claimed: 1, shadow: 0, faults, writes, cancels }
     }
 
     fn fingerprint(&self, text: &mut String) -> [u8; 16] {
@@ -472,6 +500,9 @@ impl State {
             }
             if !end.book.writing.is_empty() {
                 acts.push(Act::Durable(at));
+            }
+            if !end.border.asked.is_empty() {
+                acts.push(Act::Claim(at));
             }
             if !self.flying[at].is_empty() {
                 acts.push(Act::Deliver(at));
@@ -535,6 +566,12 @@ impl State {
                 let Some((tag, entry)) = book.writing.pop_front() else { return };
                 let result = book.store.append(entry).map_err(|damage| damage.to_string());
                 self.tell(at, Input::Journal(tag, result));
+            }
+            Act::Claim(at) => {
+                let Some((tag, epoch)) = self.ends[at].border.asked.pop_front() else { return };
+                let result = if epoch < self.claimed { Err("old".to_owned()) } else { Ok(()) };
+                self.claimed = self.claimed.max(epoch);
+                self.tell(at, Input::Claimed(tag, result));
             }
             Act::Deliver(at) => match self.flying[at].pop_front() {
                 Some(Flying::Bytes(bytes)) => self.tell(at, Input::Bytes(bytes)),
@@ -638,6 +675,7 @@ impl State {
         let store = Store::open(end.book.store.bytes()).expect("whole").0;
         end.book.store = store.clone();
         if at == 0 {
+            end.border.shut = store.ledger().has_left(UUID, 1);
             if let Some(entry) = store.ledger().departures().next() {
                 let fresh = ([3; 32], TIMER);
                 let (host, io) = ("a".to_owned(), &mut end.io());
@@ -657,10 +695,7 @@ impl State {
         let entry = end.book.store.ledger().arrival(&number).cloned();
         end.target = Some(match entry {
             Some(entry) => recall(end, &entry),
-            None => {
-                let (host, password) = ("b".to_owned(), "secret".to_owned());
-                Target::new(config(), host, password, [5; 32], TIMER, BUFFERS)
-            }
+            None => Target::new(config(), "b".to_owned(), secrets(), [5; 32], TIMER, BUFFERS),
         });
     }
 
@@ -676,8 +711,16 @@ impl State {
         if !given_to_somebody(a.book.store.ledger(), b.book.store.ledger()) {
             return Err("it was given to nobody".into());
         }
+        let given = |own: &EntryV1| own.state == super::journal::State::Commit;
+        let given = a.book.store.ledger().departures().any(given);
         match self.ends.iter().position(|end| end.runs() && !end.owns()) {
             Some(at) => Err(format!("it runs at end {at}, whose journal does not let it")),
+            None if b.runs() && self.claimed < 2 => {
+                Err("it runs and its volume is not claimed".into())
+            }
+            None if given && !a.away && !a.border.shut => {
+                Err("it is given away and its port is open".into())
+            }
             None => Ok(()),
         }
     }
@@ -700,13 +743,15 @@ impl State {
             () if guest.is_some_and(|guest| guest.logging) => Err("the dirty log is on".into()),
             () if own.office.domain != Some("domain") => Err("it is a shell".into()),
             () if other.office.domain.is_some() => Err("something of it is left".into()),
+            () if own.border.shut => Err("its port is shut".into()),
+            () if self.claimed != 1 + home as u64 => Err("its volume is of another".into()),
             () => Ok(()),
         }
     }
 }
 
 fn recall(end: &mut End, entry: &EntryV1) -> Target {
-    let (names, fresh) = (("b".to_owned(), "secret".to_owned()), ([4; 32], TIMER));
+    let (names, fresh) = (("b".to_owned(), secrets()), ([4; 32], TIMER));
     Target::recall(config(), names, fresh, BUFFERS, entry, &mut end.io())
 }
 
@@ -802,6 +847,16 @@ fn mutant_verified_is_said_before_it_is_durable() {
 #[test]
 fn mutant_it_runs_before_that_is_durable() {
     dies(Mutant::RunsBeforeDurable, (0, 0, 0), "whose journal does not let it");
+}
+
+#[test]
+fn mutant_it_runs_before_its_volume_is_claimed() {
+    dies(Mutant::RunsBeforeClaimed, (0, 0, 0), "its volume is not claimed");
+}
+
+#[test]
+fn mutant_the_port_of_what_was_given_away_stays_open() {
+    dies(Mutant::PortLeftOpen, (0, 0, 0), "its port is open");
 }
 
 #[test]

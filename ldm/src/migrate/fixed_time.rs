@@ -85,6 +85,21 @@ impl FixedTime {
         }
     }
 
+    /// So many percent of it.
+    #[must_use]
+    pub fn percent(&self, percent: u32) -> Self {
+        let of = |time: SimTime| SimTime(time.0.saturating_mul(percent.into()) / 100);
+        Self {
+            connect: of(self.connect),
+            check: of(self.check),
+            shell: of(self.shell),
+            quiesce: of(self.quiesce),
+            resume: of(self.resume),
+            settle: of(self.settle),
+            destroy: of(self.destroy),
+        }
+    }
+
     /// How long `step` takes for a domain of this kind.
     #[must_use]
     pub fn of_kind(&self, step: Step, kind: Kind) -> SimTime {

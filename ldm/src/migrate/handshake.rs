@@ -27,6 +27,9 @@
 //!   and if one does: share and host in postcard form, proof (32 bytes);
 //! - proof: 32 bytes.
 //!
+//! **Tickets.** A connection about a migration that is under way is opened with its
+//! [`ticket`] in place of the password. The target says it under seal in the first one.
+//!
 //! **Randomness** is what the owner gives, and the number of the connection. The same
 //! owner must not come with the same again.
 //!
@@ -49,7 +52,7 @@ use spake2::{Ed25519Group, Identity, Password, Spake2};
 /// Most bytes of one of these frames, its length included.
 pub const GREETING_BYTES_MAX: usize = 1024;
 /// Versions of the protocol that are spoken here.
-pub const VERSIONS: Versions = Versions { oldest: 2, newest: 2 };
+pub const VERSIONS: Versions = Versions { oldest: 3, newest: 3 };
 
 const MAGIC: [u8; 4] = *b"ldmg";
 const LENGTH_BYTES: usize = 4;
@@ -137,12 +140,23 @@ struct Answer {
     host: String,
 }
 
+/// What a target keeps to itself.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// The password that a source must have.
+    pub password: String,
+    /// The key of the tickets that it gives out.
+    pub tickets: [u8; 32],
+}
+
 /// An end's side of the exchange.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// The password of the target; at a source that asks about an old migration, its
     /// [`ticket`].
     pub password: String,
+    /// Target: the key of its tickets.
+    pub tickets: [u8; 32],
     /// Fresh randomness.
     pub entropy: [u8; 32],
     /// The number of the connection for which it is used.
@@ -304,7 +318,7 @@ impl Own {
             }
         })?;
         let version = VERSIONS.agree(versions).ok_or(Refusal::Version)?.to_be_bytes();
-        let ticket = ticket(&self.password, &hello.migration);
+        let ticket = ticket(&self.tickets, &hello.migration);
         let secret = if hello.fresh { &self.password } else { &ticket };
         let (exchange, share) = self.begin(TARGET_ROLE, secret);
         let answer = Answer { share, host: self.host.clone() };

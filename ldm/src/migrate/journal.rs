@@ -25,7 +25,9 @@
 //! **Bounds.** [`Store::tidy`] leaves the last entry of each domain at either end, without
 //! what only an unfinished migration needs; [`DOMAINS_MAX`] domains are remembered.
 
+use super::mutant::{self, Mutant};
 use super::port::{Kind, Offer};
+use super::seal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -158,15 +160,14 @@ impl EntryV1 {
     }
 }
 
-/// What opens a connection about a migration that is under way: whoever knows the
-/// password knows it, and whoever reads it in a journal has the password of this one
-/// migration only.
+/// What opens a connection about a migration that is under way. The target makes it with a
+/// key that only it has, so it knows it again by the migration's number, whatever it has
+/// forgotten; the source is told it under seal. Nobody learns anything of the password from
+/// it, nor of the ticket of another migration.
 #[must_use]
-pub fn ticket(password: &str, migration: &[u8; 16]) -> String {
-    let digest = Sha256::digest(
-        [b"ldom migration ticket", migration.as_slice(), password.as_bytes()].concat(),
-    );
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+pub fn ticket(key: &[u8; 32], migration: &[u8; 16]) -> String {
+    let code = seal::hmac(key, &[b"ldom migration ticket", migration]);
+    code.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is wrong with a log.
@@ -224,6 +225,17 @@ impl Ledger {
     #[must_use]
     pub fn seen(&self, uuid: &str) -> u64 {
         self.seen.get(uuid).copied().unwrap_or(0)
+    }
+
+    /// Is a domain with this UUID, at this epoch, somebody else's: given away, or as good
+    /// as gone?
+    #[must_use]
+    pub fn has_left(&self, uuid: &str, epoch: u64) -> bool {
+        let left = |entry: &EntryV1| {
+            let gone = matches!(entry.state, State::Commit | State::Released);
+            gone && entry.uuid == uuid && entry.epoch >= epoch
+        };
+        self.departures().any(left) && !mutant::is(Mutant::PortLeftOpen)
     }
 
     /// What a migration has come to at its target, as far as it is remembered.
@@ -382,7 +394,7 @@ fn read(rest: &mut &[u8], number: u64) -> Result<EntryV1, Damage> {
     }
     let end = HEADER_BYTES + word(4) as usize;
     let Some(digest) = all.get(end..end + DIGEST_BYTES) else { return Err(torn) };
-    let believed = super::mutant::is(super::mutant::Mutant::DigestOfEntryIgnored);
+    let believed = mutant::is(Mutant::DigestOfEntryIgnored);
     if Sha256::digest(&all[..end])[..] != *digest && !believed {
         return Err(altered("its digest is another"));
     }

@@ -46,6 +46,8 @@ pub struct Link {
     pub opened_bytes: u64,
     closing: bool,
     ended: bool,
+    /// What arrives is not listened to.
+    deaf: bool,
 }
 
 impl Link {
@@ -105,7 +107,27 @@ impl Link {
 
     /// Takes in bytes from the wire.
     pub fn put(&mut self, bytes: &[u8]) {
-        self.frames.put(bytes);
+        if !self.deaf {
+            self.frames.put(bytes);
+        }
+    }
+
+    /// Can something be said under seal?
+    pub fn can_say(&self) -> bool {
+        self.has_keys() && self.next_out < RECORDS_MAX && !self.ended
+    }
+
+    /// Listens no longer; what was said still leaves.
+    pub fn deafen(&mut self, io: &mut Io<'_>) {
+        self.opening.keys().for_each(|ticket| io.cipher.forget(*ticket));
+        self.opening.clear();
+        (self.frames, self.opened) = (Frames::default(), InOrder::default());
+        self.deaf = true;
+    }
+
+    /// See [`Link::deafen`].
+    pub fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     /// The wire is gone. What arrived before is still handed out.
@@ -128,6 +150,9 @@ impl Link {
             self.queue(record);
         }
         self.flush(io);
+        if self.deaf {
+            return Ok(self.ended.then_some(Arrival::Closed));
+        }
 
         while self.keys.is_none() {
             let Some(frame) = self.frames.pop(GREETING_BYTES_MAX)? else { break };

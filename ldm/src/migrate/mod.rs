@@ -2,7 +2,7 @@
 //!
 //! Both ends are state machines ([`Source`], [`Target`]) that go through the same
 //! [`Phase`]s. They touch nothing but [`port`]s: a wire to the other end, the
-//! hypervisor, the manager, a cipher, and the ports of a native program. Whoever
+//! hypervisor, the manager, a cipher, a journal, a fence, and the ports of a native program. Whoever
 //! owns them hands in what happens ([`Input`]) and may ask how far they are.
 //!
 //! ```text
@@ -10,6 +10,7 @@
 //! connect    hello                  ──────▶
 //!                                   ◀──────        answer, and proof of the password
 //!            proof of the password  ──────▶
+//!                                   ◀──────        ticket, for further connections
 //! check      offer                  ──────▶        every check
 //!                                   ◀──────        problems, or none
 //! prepare    prepare                ──────▶        a shell that holds what the domain needs
@@ -21,7 +22,7 @@
 //!            the rest, state        ──────▶        write, load
 //! digest     digest of everything   ──────▶        compare
 //!                                   ◀──────        verified
-//! hand-off   commit                 ──────▶        domain runs
+//! hand-off   commit                 ──────▶        volumes are claimed, domain runs
 //!            destroy what is left   ◀──────        committed
 //! ```
 //!
@@ -37,7 +38,8 @@
 //!
 //! **Epochs.** A domain has an epoch, which rises whenever it changes hands. Whoever has
 //! it at the highest epoch has it: an offer of an older one is refused, and an owner
-//! that hears of a newer one gives up.
+//! that hears of a newer one gives up. Volumes know it too, and the ports of a domain that
+//! was given away are shut ([`port::Fence`]), should an old owner run nevertheless.
 //!
 //! A domain that is not active has no memory to send: after *prepare* comes
 //! hand-off.

@@ -43,6 +43,12 @@ pub enum Mutant {
     SeenForgotten,
     /// Journal: an entry with another digest is believed.
     DigestOfEntryIgnored,
+    /// Disk server: a volume is used without saying whose it is and at which epoch.
+    EpochNotCheckedByDisk,
+    /// Target: the domain runs before its volumes are claimed.
+    RunsBeforeClaimed,
+    /// Source: the domain's ports at the switches stay open when it is given away.
+    PortLeftOpen,
 }
 
 #[cfg(feature = "mutants")]
@@ -92,13 +98,13 @@ pub use process::{is, set};
 
 #[cfg(test)]
 std::thread_local! {
-    static ON: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+    static ON: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Is this mistake being made?
 #[cfg(test)]
 pub fn is(mutant: Mutant) -> bool {
-    ON.get() == Some(mutant)
+    ON.get() >> mutant as u32 & 1 != 0
 }
 
 /// Is this mistake being made?
@@ -107,16 +113,16 @@ pub const fn is(_: Mutant) -> bool {
     false
 }
 
-/// Makes a mistake on this thread while `act` runs.
+/// Makes a mistake on this thread while `act` runs, besides those that are being made.
 #[cfg(test)]
 pub fn with<R>(mutant: Mutant, act: impl FnOnce() -> R) -> R {
-    struct Off;
-    impl Drop for Off {
+    struct Back(u64);
+    impl Drop for Back {
         fn drop(&mut self) {
-            ON.set(None);
+            ON.set(self.0);
         }
     }
-    let _off = Off;
-    ON.set(Some(mutant));
+    let _back = Back(ON.get());
+    ON.set(ON.get() | 1 << mutant as u32);
     act()
 }

@@ -1,4 +1,4 @@
-//! What a migration needs of the world: six ports, and what happens.
+//! What a migration needs of the world: seven ports, and what happens.
 //!
 //! Calls that take time return a [`Tag`] or a [`Ticket`] at once; their result
 //! comes later. Nothing here blocks.
@@ -34,6 +34,8 @@ pub struct Io<'a> {
     pub cipher: &'a mut dyn Cipher,
     /// What outlives this end.
     pub journal: &'a mut dyn Journal,
+    /// What both machines reach of a domain.
+    pub fence: &'a mut dyn Fence,
 }
 
 /// What happens to a migration.
@@ -64,6 +66,23 @@ pub enum Input {
     Manager(Tag, Result<ManagerReply, String>),
     /// An entry of the journal is durable; or it is not, and never will be.
     Journal(Tag, Result<(), String>),
+    /// A domain's volumes are claimed; or somebody has claimed one at a newer epoch.
+    Claimed(Tag, Result<(), String>),
+}
+
+/// What both machines reach of a domain: its volumes, and the networks that it is on. It
+/// keeps out whoever does not own the domain any longer, should it run there nevertheless.
+/// Domains are named as they are at this end.
+pub trait Fence {
+    /// Target: claims the domain's volumes at an epoch. From then on they refuse whoever
+    /// comes with an older one. The answer comes as [`Input::Claimed`]; a server that is
+    /// away is waited for.
+    fn claim(&mut self, ports: &mut dyn Ports, domain: &str, epoch: u64) -> Tag;
+    /// Source: the domain is given away. From now on no frame that it sends is taken from
+    /// it, none is handed to it, and its disks refuse it. It may be said again.
+    fn shut(&mut self, domain: &str);
+    /// Source: it is ours after all.
+    fn open(&mut self, domain: &str);
 }
 
 /// What outlives an end of a migration: see [`journal`](super::journal).
@@ -180,7 +199,8 @@ pub enum HvRequest {
     },
     /// Stops all virtual CPUs of the guest where they are.
     Suspend(GuestId),
-    /// Lets them go on; for a guest whose state was loaded, begin.
+    /// Lets them go on; for a guest whose state was loaded, begin. Answer:
+    /// [`HvReply::Done`], or [`HvReply::NotSuspended`].
     Resume(GuestId),
     /// Writes the state records of a suspended guest into the buffer. Answer:
     /// [`HvReply::State`].
@@ -208,6 +228,8 @@ pub enum HvRequest {
 pub enum HvReply {
     /// It is done.
     Done,
+    /// The guest did not stand still.
+    NotSuspended,
     /// State records were written.
     State {
         /// How many bytes.

@@ -13,7 +13,7 @@ use super::compress::Packed;
 use super::copy::Copier;
 use super::fixed_time::Step;
 use super::handshake::Own;
-use super::journal::{EntryV1, State, ticket};
+use super::journal::{EntryV1, State};
 use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
 use super::pages::{PageMap, PageSet};
@@ -60,6 +60,8 @@ enum Stage {
     Greet,
     /// A fixed step, after which `Stage` goes on.
     Step(Step),
+    /// The target's ticket.
+    Ticket,
     /// An entry of the journal to be durable.
     Write(Tag, State),
     /// The target's verdict.
@@ -121,7 +123,7 @@ pub struct Source {
     totals: Figures,
     logging: bool,
     suspended_at: Option<SimTime>,
-    /// What opens connections after the first.
+    /// What opens connections after the first, once the target has said it.
     ticket: String,
     number: [u8; 16],
     /// The journal knows of it.
@@ -185,7 +187,7 @@ impl Source {
         number.copy_from_slice(&digest[..16]);
         Self {
             copier: Copier::new(config, guest, map.len(), buffers),
-            ticket: ticket(&request.password, &number),
+            ticket: String::new(),
             number,
             config,
             request,
@@ -274,6 +276,7 @@ impl Source {
                  again: asking {peer}"
             ));
             source.commit_begun = true;
+            source.shut(io);
             source.phase = Phase::HandOff;
             source.stage = Stage::Commit;
             source.show(io);
@@ -383,7 +386,7 @@ impl Source {
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
             Input::Journal(tag, result) => self.written(io, tag, result),
-            Input::Room | Input::Cipher => {}
+            Input::Room | Input::Cipher | Input::Claimed(..) => {}
         }
         self.go_on(io);
     }
@@ -416,6 +419,7 @@ impl Source {
         let secret = if fresh { &self.request.password } else { &self.ticket };
         let own = Own {
             password: secret.clone(),
+            tickets: [0; 32],
             entropy: self.request.entropy,
             connection: self.connections,
             host: self.request.host.clone(),
@@ -466,7 +470,7 @@ impl Source {
     /// Either end knows that the other has the password.
     fn met(&mut self, io: &mut Io<'_>) {
         match self.stage {
-            Stage::Greet => self.step(io, Step::Connect),
+            Stage::Greet => self.stage = Stage::Ticket,
             Stage::Commit => self.say_commit(io),
             Stage::Farewell => self.say_off(io),
             _ => {}
@@ -530,6 +534,8 @@ impl Source {
                     self.fail(io, vec![why]);
                 }
                 (State::Commit, Ok(())) => {
+                    // Before anybody hears of it.
+                    self.shut(io);
                     self.stage = Stage::Commit;
                     if self.connected {
                         self.say_commit(io);
@@ -554,12 +560,20 @@ impl Source {
                     return;
                 }
                 // Nobody has it but us.
+                io.fence.open(&self.request.domain);
                 self.commit_begun = false;
                 self.owes_word = false;
                 self.off = Some(State::Stays);
                 self.fail(io, vec!["the target does not have the domain".into()]);
             }
             _ => {}
+        }
+    }
+
+    /// The domain is not ours: nothing of it leaves this machine, should it run.
+    fn shut(&self, io: &mut Io<'_>) {
+        if !mutant::is(Mutant::PortLeftOpen) {
+            io.fence.shut(&self.request.domain);
         }
     }
 
@@ -605,6 +619,13 @@ impl Source {
 
     fn message(&mut self, io: &mut Io<'_>, message: Message) {
         match (message, &self.stage) {
+            (Message::Ticket(ticket), Stage::Ticket) => {
+                self.ticket = ticket;
+                self.step(io, Step::Connect);
+            }
+            (Message::Broken(why), _) if !self.is_over() => {
+                self.broken(io, &format!("{} closed the connection: {why}", self.peer()));
+            }
             (Message::Verdict(problems), Stage::Verdict) => self.verdict(io, problems),
             (Message::Prepared, Stage::Shell) => self.prepared(io),
             (Message::Ack(chunks), _) => {
@@ -1021,6 +1042,7 @@ impl Source {
              of epoch {own}, is destroyed"
         ));
         self.observe(io, "lost", vec![("epoch", epoch)]);
+        self.shut(io);
         self.link.close_when_sent(io);
         self.stage = Stage::Lost(io.manager.release(io.ports, &domain));
     }

@@ -2,7 +2,7 @@
 //!
 //! **What it writes, and when** ([`State`]): *reserved* before its shell is made;
 //! *prepared* before it says *verified* (for a domain without memory: *prepared*);
-//! *activated* before the domain runs; *here* when all has settled; *discarded* before it
+//! *activated* before the domain's volumes are claimed and it runs; *here* when all has settled; *discarded* before it
 //! says *not here*.
 //!
 //! **Begun again** ([`Target::recall`]): *reserved* and *discarded* mean that the shell
@@ -15,8 +15,8 @@
 use super::arrive::Arriver;
 use super::codec::{Message, Plain};
 use super::fixed_time::Step;
-use super::handshake::{Hello, Own};
-use super::journal::{EPOCH_MAX, EntryV1, State};
+use super::handshake::{Hello, Own, Secrets};
+use super::journal::{EPOCH_MAX, EntryV1, State, ticket};
 use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
 use super::pages::{PAGE, PageMap};
@@ -59,6 +59,8 @@ enum Stage {
     StateIn(Tag),
     /// The source's last word. The shell waits as long as it takes.
     Verified,
+    /// Its volumes to be claimed at the new epoch.
+    Claim(Tag),
     /// The hypervisor to let it run.
     Resume(Tag),
     /// The manager to make the shell a domain.
@@ -86,7 +88,7 @@ enum Owed {
 pub struct Target {
     config: Config,
     host: String,
-    password: String,
+    secrets: Secrets,
     entropy: [u8; 32],
     timer: u64,
     buffers: Buffers,
@@ -120,17 +122,19 @@ pub struct Target {
     round_end: Option<(u32, u64)>,
     state: Vec<u8>,
     began: SimTime,
+    /// It went on from the journal.
+    recalled: bool,
     percent: u8,
 }
 
 impl Target {
-    /// One that waits for a source. `password` is this system's; `entropy` is
+    /// One that waits for a source. `secrets` are this system's; `entropy` is
     /// fresh; `timer` is the token of the timers that it sets.
     #[must_use]
     pub fn new(
         config: Config,
         host: String,
-        password: String,
+        secrets: Secrets,
         entropy: [u8; 32],
         timer: u64,
         buffers: Buffers,
@@ -138,7 +142,7 @@ impl Target {
         Self {
             config,
             host,
-            password,
+            secrets,
             entropy,
             timer,
             buffers,
@@ -166,6 +170,7 @@ impl Target {
             round_end: None,
             state: Vec::new(),
             began: SimTime::ZERO,
+            recalled: false,
             percent: 0,
         }
     }
@@ -175,13 +180,13 @@ impl Target {
     #[must_use]
     pub fn recall(
         config: Config,
-        (host, password): (String, String),
+        (host, secrets): (String, Secrets),
         (entropy, timer): ([u8; 32], u64),
         buffers: Buffers,
         entry: &EntryV1,
         io: &mut Io<'_>,
     ) -> Self {
-        let mut target = Self::new(config, host, password, entropy, timer, buffers);
+        let mut target = Self::new(config, host, secrets, entropy, timer, buffers);
         let none = || Offer {
             name: entry.domain.clone(),
             new_name: None,
@@ -198,6 +203,7 @@ impl Target {
         target.map = PageMap::new(&offer.memory).unwrap_or_default();
         target.offer = Some(offer);
         target.journaled = true;
+        target.recalled = true;
         target.digest = entry.digest;
         target.owned = entry.owned;
         target.began = io.ports.now();
@@ -311,7 +317,8 @@ impl Target {
                 self.connected = true;
                 self.connections += 1;
                 self.link.listen(Own {
-                    password: self.password.clone(),
+                    password: self.secrets.password.clone(),
+                    tickets: self.secrets.tickets,
                     entropy: self.entropy,
                     connection: self.connections,
                     host: self.host.clone(),
@@ -328,6 +335,7 @@ impl Target {
             Input::Hv(tag, reply) => self.hv(io, tag, reply),
             Input::Manager(tag, reply) => self.manager(io, tag, reply),
             Input::Journal(tag, result) => self.written(io, tag, result),
+            Input::Claimed(tag, result) => self.claimed(io, tag, result),
             Input::Room | Input::Cipher => {}
         }
         self.go_on(io);
@@ -348,6 +356,7 @@ impl Target {
                         self.broken(io, &refusal.to_string());
                     }
                 }
+                Ok(Some(Arrival::Closed)) if self.link.is_deaf() => self.link.reset(io),
                 Ok(Some(Arrival::Closed)) => {
                     self.connected = false;
                     if let Some(host) = self.link.stranger() {
@@ -397,6 +406,10 @@ impl Target {
             // A source that asks about a migration that nobody here knows of gets to
             // hear that its domain is not here.
             self.stage = if hello.fresh { Stage::Offer } else { Stage::Gone };
+            if hello.fresh {
+                let ticket = ticket(&self.secrets.tickets, &hello.migration);
+                self.say(io, Message::Ticket(ticket));
+            }
             self.began = io.ports.now();
         }
     }
@@ -408,11 +421,18 @@ impl Target {
             let host = if host.is_empty() { "somebody" } else { host };
             io.ports.log(format!("migration from {host} is refused: {why}"));
         }
-        if self.connected {
-            self.connected = false;
-            io.wire.close(io.ports);
+        let connected = std::mem::take(&mut self.connected);
+        if connected && self.link.can_say() {
+            // Its operator is told.
+            self.say(io, Message::Broken(why.to_owned()));
+            self.link.deafen(io);
+            self.link.close_when_sent(io);
+        } else {
+            if connected {
+                io.wire.close(io.ports);
+            }
+            self.link.reset(io);
         }
-        self.link.reset(io);
         self.lost(io, why);
     }
 
@@ -648,6 +668,7 @@ impl Target {
             Owed::Committed | Owed::Taken => !matches!(
                 self.stage,
                 Stage::Write(_, State::Activated | State::Discarded)
+                    | Stage::Claim(_)
                     | Stage::Resume(_)
                     | Stage::Step(Step::Resume)
             ),
@@ -662,7 +683,8 @@ impl Target {
     const fn taken(&self) -> bool {
         matches!(
             self.stage,
-            Stage::Resume(_)
+            Stage::Claim(_)
+                | Stage::Resume(_)
                 | Stage::Activate(_)
                 | Stage::Here
                 | Stage::Step(Step::Resume | Step::Settle)
@@ -763,8 +785,31 @@ impl Target {
         }
     }
 
-    /// It is ours, and the journal says so.
+    /// It is ours, and the journal says so: an owner of before is locked out first.
     fn run(&mut self, io: &mut Io<'_>) {
+        let name = self.name();
+        self.stage = Stage::Claim(io.fence.claim(io.ports, &name, self.owned));
+        if mutant::is(Mutant::RunsBeforeClaimed) {
+            self.go(io);
+        }
+    }
+
+    fn claimed(&mut self, io: &mut Io<'_>, tag: Tag, result: Result<(), String>) {
+        if self.stage != Stage::Claim(tag) {
+            return;
+        }
+        match result {
+            Ok(()) => self.go(io),
+            Err(why) => {
+                // Somebody has it at a newer epoch: that is for the operators.
+                let name = self.name();
+                io.ports.log(format!("migration of {name}: it is here and does not run: {why}"));
+                self.activate(io);
+            }
+        }
+    }
+
+    fn go(&mut self, io: &mut Io<'_>) {
         if self.is_active() { self.step(io, Step::Resume) } else { self.activate(io) }
     }
 
@@ -774,11 +819,10 @@ impl Target {
         self.stage = Stage::Activate(tag);
         self.answer(io);
         let took = io.ports.now().since(self.began);
-        io.ports.log(format!(
-            "migration of {name} from {}: it is here; {:.3} s",
-            self.peer(),
-            took.as_secs_f64()
-        ));
+        let line = format!("migration of {name} from {}: it is here", self.peer());
+        // Nobody knows when one began that goes on from the journal.
+        let seconds = Some(took.as_secs_f64()).filter(|_| !self.recalled);
+        io.ports.log(seconds.map_or(line.clone(), |took| format!("{line}; {took:.3} s")));
         let values = vec![
             ("took_us", took.as_us()),
             ("opened_bytes", self.link.opened_bytes),
@@ -809,6 +853,12 @@ impl Target {
             (Stage::StateIn(waits), Ok(_)) if *waits == tag => self.ready(io),
             (Stage::StateIn(waits), Err(why)) if *waits == tag => {
                 self.fail(io, &format!("the hypervisor refuses the state: {why}"));
+            }
+            (Stage::Resume(waits), Ok(HvReply::NotSuspended)) if *waits == tag => {
+                // An earlier life of this manager has let it run.
+                let name = self.name();
+                io.ports.log(format!("migration of {name}: it has gone on already"));
+                self.activate(io);
             }
             (Stage::Resume(waits), Ok(_)) if *waits == tag => {
                 self.observe(io, "resumed", Vec::new());

@@ -302,3 +302,17 @@ fn a_migration_is_refused_for_a_domain_that_is_not_there() {
     let refused = super::Source::new(Config::default(), request, buffers, &mut io);
     assert_eq!(refused.err().as_deref(), Some("LDom \"rover\" was not found"));
 }
+
+#[test]
+fn a_target_that_refuses_in_mid_stream_tells_the_sources_operator_why() {
+    for (fault, why) in
+        [(Fault::Alter(6), "authentication failed"), (Fault::Replay(6), "record out of order")]
+    {
+        let world = run(&Setup { fault: Some(fault), ..Setup::default() });
+        assert!(world.fault_happened);
+        let told = format!("t5220 closed the connection: {why}");
+        assert_eq!(world.why(), Err(vec![told]), "{:#?}", world.ends[1].desk.log);
+        assert_eq!(world.home(), 0);
+        assert!(world.is_finished());
+    }
+}

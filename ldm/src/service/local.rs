@@ -4,12 +4,14 @@
 //! convention, whatever the disk's label says. `/dev/dsk/c0t1d0` is the same, as the path
 //! of a disk with a GPT is written; `/dev/rdsk` too.
 //!
+//! **Owners.** Nobody else reaches a disk of the machine, so it remembers none.
+//!
 //! **Order.** The domain's disks do one request after the other
 //! ([`sun4v::native::Ports::disk`]), so a flush is behind the writes before it.
 //!
 //! **Errors.** ENXIO for a disk that is not there, and for a slice other than the whole.
 
-use super::volume::{Backend, Completion, Found, Kept, Request, VolumeId};
+use super::volume::{Backend, Completion, Found, Kept, Owner, Request, VolumeId};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::native::{LocalDisk, Ports};
 use sun4v::vio::vdisk::Errno;
@@ -103,11 +105,15 @@ impl Local {
 }
 
 impl Backend for Local {
-    fn open(&mut self, path: &str) -> VolumeId {
+    fn open(&mut self, path: &str, _: &Owner) -> VolumeId {
         let volume = VolumeId(self.next);
         self.next += 1;
         self.opening.push((volume, path.to_owned()));
         volume
+    }
+
+    fn claim(&mut self, volume: VolumeId, _: u64) {
+        self.completions.push(Completion::Claimed { volume, result: Ok(()) });
     }
 
     fn close(&mut self, volume: VolumeId) {

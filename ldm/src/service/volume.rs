@@ -3,6 +3,10 @@
 //! **Shapes.** Offsets and sizes are bytes. A request is answered once, in any
 //! order, by a [`Completion`] with its token.
 //!
+//! **Owners.** A volume is used in the name of a domain at an epoch ([`Owner`]). A volume
+//! that two machines reach remembers the newest epoch at which each domain has claimed it,
+//! and refuses whoever comes with an older one ([`Errno::Stale`]).
+//!
 //! **Errors.** Solaris error numbers, as a virtual disk reports them. A server
 //! that is away delays completions and fails none.
 
@@ -12,6 +16,15 @@ use sun4v::vio::vdisk::Errno;
 /// An open volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VolumeId(pub u32);
+
+/// In whose name a volume is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The domain's UUID.
+    pub uuid: String,
+    /// How often it has changed hands between machines.
+    pub epoch: u64,
+}
 
 /// What a volume turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +48,13 @@ pub enum Completion {
         volume: VolumeId,
         /// What it is.
         found: Result<Found, Errno>,
+    },
+    /// A volume was claimed at a newer epoch.
+    Claimed {
+        /// Which.
+        volume: VolumeId,
+        /// [`Errno::Stale`]: its domain has claimed it at a newer one since.
+        result: Result<(), Errno>,
     },
     /// A request is done.
     Done {
@@ -68,8 +88,13 @@ pub struct KeptWrite {
 
 /// Something that keeps volumes.
 pub trait Backend {
-    /// Opens what lies at `path`; [`Completion::Opened`] follows.
-    fn open(&mut self, path: &str) -> VolumeId;
+    /// Opens what lies at `path` for its owner, and claims it; [`Completion::Opened`]
+    /// follows.
+    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId;
+    /// Claims an open volume for the same domain at another epoch;
+    /// [`Completion::Claimed`] follows. Requests that are submitted behind it are of that
+    /// epoch.
+    fn claim(&mut self, volume: VolumeId, epoch: u64);
     /// Forgets a volume; nothing more is asked of it.
     fn close(&mut self, volume: VolumeId);
     /// Submits a request.

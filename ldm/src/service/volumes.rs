@@ -7,7 +7,7 @@
 
 use super::local::{Local, is_local};
 use super::nfs::{Effort, Storage};
-use super::volume::{Backend, Completion, Kept, Request, VolumeId};
+use super::volume::{Backend, Completion, Kept, Owner, Request, VolumeId};
 use crate::stack::Stack;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -69,8 +69,12 @@ impl Volumes {
 }
 
 impl Backend for Volumes {
-    fn open(&mut self, path: &str) -> VolumeId {
-        if is_local(path) { self.local.open(path) } else { self.remote.open(path) }
+    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId {
+        let local = is_local(path);
+        if local { self.local.open(path, owner) } else { self.remote.open(path, owner) }
+    }
+    fn claim(&mut self, volume: VolumeId, epoch: u64) {
+        self.of(volume).claim(volume, epoch);
     }
     fn close(&mut self, volume: VolumeId) {
         self.of(volume).close(volume);

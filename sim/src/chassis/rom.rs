@@ -13,7 +13,7 @@
 //!
 //! **Source.** `firmware/openboot/payload.h`.
 
-use crate::lab::scenario::{Chassis, GuestImage};
+use crate::lab::scenario::{Chassis, GuestImage, host_path};
 use std::collections::BTreeMap;
 use sun4v::addr::{PAGE_BYTES, Pa};
 use sun4v::hvmd::Rom;
@@ -109,7 +109,8 @@ impl Roms {
 }
 
 fn file(path: &str) -> Result<Vec<u8>, RomError> {
-    let bytes = std::fs::read(path).map_err(|why| RomError::File { file: path.to_owned(), why })?;
+    let bytes = host_path(path).and_then(std::fs::read);
+    let bytes = bytes.map_err(|why| RomError::File { file: path.to_owned(), why })?;
     if bytes.is_empty() { Err(RomError::Empty(path.to_owned())) } else { Ok(bytes) }
 }
 

@@ -7,6 +7,7 @@ use super::server::PowerOn;
 use crate::lab::scenario::{Chassis, Scenario, mac};
 use ldm::control::{ControlConf, NicConf};
 use ldm::factory::{Factory, Primary};
+use ldm::migrate::fixed_time::FixedTime;
 use ldm::stack::StackConf;
 use sun4v::hvmd::Inventory;
 use sun4v::native::Program;
@@ -59,6 +60,7 @@ pub fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) ->
                 expand: scenario.packing.expand,
                 ..ldm::migrate::cost::Cost::default()
             },
+            fixed: FixedTime::default().percent(scenario.fixed_percent),
             ..ldm::migrate::Config::default()
         },
         cost: ldm::cost::Cost::default(),

@@ -30,7 +30,7 @@ use crate::engine::Choice;
 use crate::lab::record::Fact;
 use crate::lab::scenario::{Chassis, Scenario};
 use crate::lab::script::{Prompt, Script, ScriptError, StepId};
-use crate::lab::{Lab, NetworkId, Outlet};
+use crate::lab::{DiskFileError, Lab, NetworkId, Outlet};
 use crate::net::pcap::Captured;
 use crate::outside::Outside;
 use std::collections::BTreeMap;
@@ -81,6 +81,9 @@ pub enum WorldError {
         /// Why.
         why: DiskError,
     },
+    /// A disk of the NAS cannot be used.
+    #[error(transparent)]
+    DiskFile(#[from] DiskFileError),
     /// The script cannot go on.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -178,7 +181,7 @@ impl World {
         threads: usize,
         prepare: &mut Prepare<'_>,
     ) -> Result<Self, WorldError> {
-        let (lab, mut outlets) = Lab::assemble(scenario);
+        let (lab, mut outlets) = Lab::assemble(scenario)?;
         let mut world = Self {
             now: SimTime::ZERO,
             slice: scenario.slice.0,

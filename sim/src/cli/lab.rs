@@ -10,16 +10,23 @@ use std::path::PathBuf;
 use sun4v::hvmd::Inventory;
 use sun4v::native::Program;
 
-/// The scenario that is built in, and what it is called in errors.
-const ARTICLE: &str = include_str!("../../../testdata/scenarios/article.toml");
-const ARTICLE_NAME: &str = "article.toml";
+/// Scenarios that are built in, by name; the first is the default.
+const BUILT_IN: [(&str, &str); 3] = [
+    ("article", include_str!("../../../testdata/scenarios/article.toml")),
+    ("short", include_str!("../../../testdata/scenarios/short.toml")),
+    ("linux", include_str!("../../../testdata/scenarios/linux.toml")),
+];
 
 /// Options of a run.
 #[derive(Debug, Default, clap::Args)]
 pub struct Options {
-    /// The scenario; without one, the article's
+    /// The scenario
     #[arg(value_name = "SCENARIO.toml")]
     pub scenario: Option<PathBuf>,
+    /// One that is built in: article (the default), short or linux
+    #[arg(long = "scenario", value_name = "NAME", conflicts_with = "scenario",
+        value_parser = ["article", "short", "linux"])]
+    pub built_in: Option<String>,
     /// Another seed than the scenario's
     #[arg(long)]
     pub seed: Option<u64>,
@@ -41,7 +48,13 @@ impl Options {
     /// The file cannot be read.
     pub fn text(&self) -> anyhow::Result<(String, String)> {
         let Some(path) = &self.scenario else {
-            return Ok((ARTICLE.to_owned(), ARTICLE_NAME.to_owned()));
+            let (default, text) = BUILT_IN[0];
+            let found = self
+                .built_in
+                .as_deref()
+                .and_then(|wanted| BUILT_IN.iter().find(|(name, _)| *name == wanted));
+            let (name, text) = found.copied().unwrap_or((default, text));
+            return Ok((text.to_owned(), format!("{name}.toml")));
         };
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| file.clone())?;

@@ -17,10 +17,12 @@ use crate::chassis::checkpoint::Unsaved;
 use crate::chassis::world::{Stop, World};
 use crate::engine::Choice;
 use crate::gdb::Link;
+use crate::lab::scenario::Scenario;
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use sun4v::time::SimTime;
 
 /// Between two looks at what the world has noted.
@@ -52,7 +54,7 @@ pub struct Args {
     pub checkpoint_at: Vec<String>,
     /// Go on from a checkpoint; scenario and options are in it
     #[arg(long, value_name = "FILE", conflicts_with_all =
-        ["scenario", "seed", "set", "engine", "timing", "no_trace", "snaplen"])]
+        ["scenario", "built_in", "seed", "set", "engine", "timing", "no_trace", "snaplen"])]
     pub restore: Option<PathBuf>,
     /// Who wants to know what was executed.
     #[command(flatten)]
@@ -80,6 +82,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     run.folder.drain(&mut run.world)?;
     let Run { setting, scenario, world, folder, .. } = run;
     let facts = folder.finish()?;
+    keep_disks(&scenario, &world, &args.out)?;
     let instructions: u64 = world.figures().map(|(.., figures)| figures.instructions).sum();
     writeln!(
         out,
@@ -96,6 +99,19 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     out.flush()?;
     ended.with_context(|| format!("at {:.6} s", world.now().as_secs_f64()))?;
     checkpoint
+}
+
+/// Writes the images that the scenario wants to be kept into the folder.
+fn keep_disks(scenario: &Scenario, world: &World, out: &Path) -> anyhow::Result<()> {
+    for disk in scenario.disks.iter().filter(|disk| disk.keep) {
+        let mut hosts = world.lab().hosts();
+        let Some(image) = hosts.find_map(|host| host.image(&disk.image)) else { continue };
+        let path = out.join(&disk.image);
+        let named = || path.display().to_string();
+        let mut file = BufWriter::new(File::create(&path).with_context(named)?);
+        image.copy_to(&mut file).and_then(|()| file.flush()).with_context(named)?;
+    }
+    Ok(())
 }
 
 /// Writes what was executed into the folder, and says it.

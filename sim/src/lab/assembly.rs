@@ -1,16 +1,31 @@
 //! From a scenario to its networks and hosts.
+//!
+//! **Errors.** A disk's file that cannot be read ([`DiskFileError`]).
 
 use super::host::{Address, LabHost};
 use super::nas::image::Image;
 use super::nas::nfs::Export;
 use super::nas::{Disks, Nas};
 use super::pinger::Pinger;
-use super::scenario::{HostKind, Scenario, mac};
+use super::scenario::{Disk, HostKind, Scenario, host_path, mac};
 use super::workstation::Workstation;
 use super::{Lab, NetworkId, Outlet};
 use crate::net::fabric::Fabric;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use thiserror::Error;
+
+/// A disk of the NAS cannot begin as its file.
+#[derive(Debug, Error)]
+#[error("disk {image}: {file}: {why}")]
+pub struct DiskFileError {
+    /// Name of the image.
+    pub image: String,
+    /// Its file.
+    pub file: String,
+    /// Why.
+    pub why: std::io::Error,
+}
 
 /// Bits of an address that name its network.
 const PREFIX: u8 = 24;
@@ -18,8 +33,12 @@ const PREFIX: u8 = 24;
 impl Lab {
     /// The networks of `scenario` with its hosts; and for each chassis its outlets,
     /// in the order of their networks' names.
-    #[must_use]
-    pub fn assemble(scenario: &Scenario) -> (Self, BTreeMap<String, Vec<Outlet>>) {
+    ///
+    /// # Errors
+    /// See the module.
+    pub fn assemble(
+        scenario: &Scenario,
+    ) -> Result<(Self, BTreeMap<String, Vec<Outlet>>), DiskFileError> {
         let mut lab = Self::default();
         let mut networks = BTreeMap::new();
         for name in scenario.networks.keys() {
@@ -39,11 +58,11 @@ impl Lab {
         for (name, kind) in &scenario.hosts {
             let (network, ip) = kind.place();
             if let Some((id, network)) = find(network) {
-                let host = host(scenario, name, kind, &address(ip, network.mtu));
+                let host = host(scenario, name, kind, &address(ip, network.mtu))?;
                 lab.add_host(id, network.link(), host);
             }
         }
-        (lab, outlets)
+        Ok((lab, outlets))
     }
 }
 
@@ -51,18 +70,37 @@ fn address(ip: Ipv4Addr, mtu: u16) -> Address {
     Address { mac: mac(ip), ip: ip.octets(), prefix: PREFIX, mtu }
 }
 
-fn host(scenario: &Scenario, name: &str, kind: &HostKind, address: &Address) -> Box<dyn LabHost> {
+fn image(disk: &Disk) -> Result<Image, DiskFileError> {
+    let mut image = match &disk.file {
+        None => Image::new(disk.seed, disk.size.0),
+        Some(file) => {
+            let image = host_path(file).and_then(|path| Image::of_file(&path, disk.size.0));
+            image.map_err(|why| DiskFileError {
+                image: disk.image.clone(),
+                file: file.clone(),
+                why,
+            })?
+        }
+    };
+    for &block in &disk.spoil {
+        // The scenario was checked: there is such a block, unless the file is shorter.
+        let _ = image.spoil(block);
+    }
+    Ok(image)
+}
+
+fn host(
+    scenario: &Scenario,
+    name: &str,
+    kind: &HostKind,
+    address: &Address,
+) -> Result<Box<dyn LabHost>, DiskFileError> {
     let seed = scenario.seed();
-    match kind {
+    Ok(match kind {
         HostKind::Nas { export, call_time, bytes_per_second, .. } => {
             let mut folder = Export::new(export, seed.stream(&format!("nas/{name}")).draw());
             for disk in &scenario.disks {
-                let mut image = Image::new(disk.seed, disk.size.0);
-                for &block in &disk.spoil {
-                    // The scenario was checked: there is such a block.
-                    let _ = image.spoil(block);
-                }
-                folder.add(&disk.image, image);
+                folder.add(&disk.image, image(disk)?);
             }
             let disks = Disks { call_time: call_time.0, bytes_per_second: bytes_per_second.0 };
             Box::new(Nas::new(name, address, seed, folder, disks))
@@ -71,5 +109,5 @@ fn host(scenario: &Scenario, name: &str, kind: &HostKind, address: &Address) -> 
             Box::new(Workstation::new(name, address, seed, scenario.all_names()))
         }
         HostKind::Pinger { .. } => Box::new(Pinger::new(name, address, seed, scenario.all_names())),
-    }
+    })
 }

@@ -5,6 +5,7 @@
 //! when there will be more. What runs on a host (a server, a typist) is a
 //! [`LabHost`], and [`super::Lab`] joins hosts to networks.
 
+use super::nas::image::Image;
 use super::record::Fact;
 use crate::net::switch::Mac;
 use crate::time::rng::Seed;
@@ -55,8 +56,8 @@ pub trait LabHost: Send {
     }
     /// After a checkpoint it begins again, with a fresh stack.
     fn restart(&mut self, _now: SimTime) {}
-    /// The first bytes of a disk that it serves, by the name of its image.
-    fn disk(&self, _image: &str, _bytes: usize) -> Option<Vec<u8>> {
+    /// A disk that it serves, by the name of its image.
+    fn image(&self, _name: &str) -> Option<&Image> {
         None
     }
     /// More bytes than its records have.

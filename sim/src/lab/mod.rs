@@ -5,6 +5,7 @@
 //! there at a boundary and is handed what arrived by the next.
 
 mod assembly;
+pub use assembly::DiskFileError;
 mod command;
 pub mod host;
 pub mod nas;

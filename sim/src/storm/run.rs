@@ -455,7 +455,8 @@ impl Storm<'_> {
             return Err(format!("{} requests to its disk failed", now.errors));
         }
         let lab = self.scene.world.lab();
-        let disk = lab.hosts().find_map(|host| host.disk(IMAGE, (RECORDS * RECORD_BYTES) as usize));
+        let image = lab.hosts().find_map(|host| host.image(IMAGE));
+        let disk = image.map(|image| image.read(0, (RECORDS * RECORD_BYTES) as usize));
         match self.scene.wrong_record(&now, &disk.unwrap_or_default()) {
             Some(why) => Err(why),
             None => Ok(()),

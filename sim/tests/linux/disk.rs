@@ -18,7 +18,7 @@ pub fn tool(name: &str, arguments: &[&str]) -> Option<std::process::Output> {
 }
 
 /// An image of 256 MB with an empty ext4.
-fn image(folder: &Path) -> Option<PathBuf> {
+pub fn image(folder: &Path) -> Option<PathBuf> {
     let image = folder.join("disk.img");
     std::fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
     let output = tool("mke2fs", &["-q", "-t", "ext4", image.to_str().unwrap()])?;

@@ -13,6 +13,7 @@ mod crypto;
 mod disk;
 mod life;
 mod log;
+mod moves;
 mod network;
 mod overlay;
 mod scenario;

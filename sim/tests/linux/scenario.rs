@@ -12,6 +12,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Facts of a kind.
+    pub fn facts(&self, subject: &str, what: &str) -> Vec<&serde_json::Value> {
+        let is = |fact: &&serde_json::Value| fact["subject"] == subject && fact["what"] == what;
+        self.record.iter().filter(is).collect()
+    }
+
     /// Lines of a domain's console.
     pub fn console(&self, domain: &str) -> Vec<&str> {
         let is = |fact: &&serde_json::Value| {
@@ -26,14 +32,22 @@ pub fn replay(scenario: &str, domains: &[&str]) -> Option<Run> {
     let guest = guest(scenario)?;
     let out = scratch(scenario);
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut command = Command::new(ldomlab());
-    command.arg("replay").arg(top.join(format!("testdata/scenarios/{scenario}.toml")));
-    command.arg("--out").arg(&out);
+    let file = top.join(format!("testdata/scenarios/{scenario}.toml"));
+    let mut set = Vec::new();
     for domain in domains {
         for (key, file) in [("kernel", &guest.kernel), ("initrd", &guest.initrd)] {
-            let set = format!("chassis.t5120.guests.{domain}.{key}={}", file.display());
-            command.args(["--set", &set]);
+            set.push(format!("chassis.t5120.guests.{domain}.{key}={}", file.display()));
         }
+    }
+    Some(run(&file, &set, &out))
+}
+
+/// Replays a scenario's file, changed by `set`, to its end.
+pub fn run(file: &Path, set: &[String], out: &Path) -> Run {
+    let mut command = Command::new(ldomlab());
+    command.arg("replay").arg(file).arg("--out").arg(out);
+    for set in set {
+        command.args(["--set", set]);
     }
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -41,12 +55,12 @@ pub fn replay(scenario: &str, domains: &[&str]) -> Option<Run> {
     let transcript = std::fs::read_to_string(out.join("transcript.txt")).unwrap();
     assert!(!said.contains("ldomlab: "), "{said}\n{transcript}");
     let record = record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    Some(Run { record, transcript })
+    Run { record, transcript }
 }
 
 #[test]
 fn two_linuxes_and_a_rover_ping_each_other_and_one_panics() {
-    let Some(run) = replay("linux", &["linux1", "linux2"]) else { return };
+    let Some(run) = replay("neighbours", &["linux1", "linux2"]) else { return };
     let pings = |domain: &str, to: &str| {
         let console = run.console(domain);
         let at = console.iter().position(|line| line.contains(&format!("{to} ping statistics")));

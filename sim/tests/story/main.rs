@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod felt;
+mod fence;
 mod links;
 mod moved;
 mod refused;

@@ -46,7 +46,7 @@ fn lab(state: State) -> World {
         owned: 0,
         before: 0,
         peer: "t5220".into(),
-        ticket: if state.is_source() { ticket("secret", &[5; 16]) } else { String::new() },
+        ticket: if state.is_source() { ticket(&[9; 32], &[5; 16]) } else { String::new() },
         digest: [0; 32],
         offer: Some(offer).filter(|_| !state.is_source()),
     };

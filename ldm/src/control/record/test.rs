@@ -5,6 +5,9 @@ use crate::control::ControlDomain;
 use crate::control::testing::World;
 use crate::manager::domain::{Device, Disk, Net};
 use crate::manager::record::MeterV1;
+use crate::migrate::journal::{EntryV1, State, Store};
+use crate::migrate::mutant::{Mutant, with};
+use crate::migrate::port::Kind;
 use crate::service::vds::record::WriteV1;
 use serde_json::{Value, json};
 use sun4v::addr::{Pa, Ra, RealRange};
@@ -451,4 +454,70 @@ fn damage_is_noticed() {
     let longer = [bytes.as_slice(), &[0]].concat();
     assert!(matches!(restored(&longer), Err(LoadError::Damaged { .. })));
     assert!(matches!(restored(&[]), Err(LoadError::Damaged { .. })));
+}
+
+/// `rover` is there, stands still, and was given away when the software begins again: what
+/// comes over its channels is looked at by nobody. Whether its network link comes up.
+fn given_away(state: State, epoch: u64) -> bool {
+    let mut world = lab();
+    let (net, _) = end(&world, &Device::Net("vnet0".into()));
+    let net = world.opens(1, net);
+    assert!(world.far[net].ups == 1 && !world.far[net].got.is_empty());
+    let mut record = record(&world);
+    record.manager.model.domains[1].epoch = epoch;
+    let mut store = Store::default();
+    store
+        .append(EntryV1 {
+            state,
+            migration: [5; 16],
+            uuid: record.manager.model.domains[1].uuid.clone(),
+            domain: "rover".into(),
+            kind: Kind::Active,
+            epoch: 2,
+            owned: 0,
+            before: 0,
+            peer: "t5220".into(),
+            ticket: "ticket".into(),
+            digest: [0; 32],
+            offer: None,
+        })
+        .unwrap();
+    record.journal = store.bytes().to_vec();
+    world.program = ControlDomain::restored(world.conf.clone(), &seal(&record)).unwrap();
+    world.far[net].got.clear();
+    world.event(Event::Restarted);
+    world.run();
+    world.far[net].ups > 1 && !world.far[net].got.is_empty()
+}
+
+#[test]
+fn the_ports_of_a_domain_that_was_given_away_stay_shut_when_the_software_begins_again() {
+    assert!(!given_away(State::Commit, 2), "only its target can give it back");
+    assert!(!given_away(State::Released, 2), "what was left of it could not be destroyed");
+    assert!(given_away(State::Stays, 2) && given_away(State::Leaving, 2));
+    assert!(given_away(State::Released, 3), "it has come back since");
+    assert!(
+        with(Mutant::PortLeftOpen, || given_away(State::Commit, 2)),
+        "nothing tells them apart"
+    );
+}
+
+#[test]
+fn a_control_domain_that_never_migrated_is_reset_and_nothing_is_said_or_changed() {
+    let mut world = lab();
+    let before = (world.out(&LISTS), record(&world));
+    for restarts in 1..=2 {
+        world.board.domains[0].lines.clear();
+        world.hv.requests.clear();
+        world.event(Event::Start);
+        world.run();
+        assert!(world.board.domains[0].lines.is_empty(), "{:?}", world.board.domains[0].lines);
+        let changes =
+            |own: &&Request| matches!(own, Request::Migrate(_) | Request::Reconfigure { .. });
+        assert_eq!(world.hv.requests.iter().find(changes), None);
+        let after = record(&world);
+        assert_eq!(world.out(&LISTS), before.0);
+        assert_eq!(after, ControlV1 { restarts, ..before.1.clone() });
+        assert!(after.journal.is_empty() && after.migrations == 0);
+    }
 }

@@ -5,7 +5,7 @@ use crate::migrate::Refusal;
 
 fn own(password: &str, entropy: u8, connection: u64) -> Own {
     let (password, host) = (password.to_owned(), format!("host{entropy}"));
-    Own { password, entropy: [entropy; 32], connection, host }
+    Own { password, tickets: [9; 32], entropy: [entropy; 32], connection, host }
 }
 
 fn listen(own: Own) -> Handshake {
@@ -189,7 +189,7 @@ fn a_source_of_another_time_hears_which_versions_there_are() {
     assert_eq!(reply, no_version());
     let (mut source, _) = Handshake::call(&own("secret", 1, 1), [4; 16], true);
     assert_eq!(source.frame(&reply, &mut Vec::new()).err(), Some(Refusal::Version));
-    assert_eq!(VERSIONS.agree(VERSIONS), Some(2));
+    assert_eq!(VERSIONS.agree(VERSIONS), Some(3));
 }
 
 #[test]
@@ -214,4 +214,23 @@ fn shares_that_are_no_points_or_lead_nowhere_are_refused() {
             }
         }
     }
+}
+
+#[test]
+fn a_ticket_opens_its_migration_and_no_other() {
+    let target = own("secret", 2, 1);
+    let meets = |number: u8, of: u8| {
+        let ticket = crate::migrate::journal::ticket(&target.tickets, &[of; 16]);
+        let (mut source, hello) = Handshake::call(&own(&ticket, 1, 1), [number; 16], false);
+        let (mut listening, mut answer) = (listen(target.clone()), Vec::new());
+        listening.frame(&hello, &mut answer).unwrap();
+        source.frame(&answer, &mut Vec::new()).map(|met| met.is_some())
+    };
+    assert_eq!(meets(4, 4), Ok(true));
+    assert_eq!(meets(4, 5), Err(Refusal::Password));
+    // Nor does the password, which opens new ones only.
+    let (mut source, hello) = Handshake::call(&own("secret", 1, 1), [4; 16], false);
+    let mut answer = Vec::new();
+    listen(target.clone()).frame(&hello, &mut answer).unwrap();
+    assert_eq!(source.frame(&answer, &mut Vec::new()).err(), Some(Refusal::Password));
 }

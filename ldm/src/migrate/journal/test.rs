@@ -26,7 +26,7 @@ fn entry(state: State, uuid: &str, epoch: u64) -> EntryV1 {
         owned: if owned { epoch + 1 } else { 0 },
         before: 0,
         peer: "t5220".into(),
-        ticket: if source { ticket("secret", &[1; 16]) } else { String::new() },
+        ticket: if source { ticket(&[9; 32], &[1; 16]) } else { String::new() },
         digest: [9; 32],
         offer: (!source && !state.is_finished()).then_some(offer),
     }

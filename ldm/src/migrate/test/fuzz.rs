@@ -84,11 +84,12 @@ fn frames(dice: &mut Dice) {
 fn handshake(dice: &mut Dice) {
     let own = |dice: &mut Dice, password: &str| {
         let entropy = [dice.below(3) as u8; 32];
-        Own { password: password.into(), entropy, connection: dice.below(3), host: text(dice) }
+        let (password, tickets) = (password.into(), [9; 32]);
+        Own { password, tickets, entropy, connection: dice.below(3), host: text(dice) }
     };
     let (migration, fresh) = ([7; 16], dice.hit(2));
-    // A connection after the first is opened with what is kept of the password.
-    let kept = if fresh { "secret".to_owned() } else { ticket("secret", &migration) };
+    // A connection after the first is opened with a ticket.
+    let kept = if fresh { "secret".to_owned() } else { ticket(&[9; 32], &migration) };
     let (mut source, mut hello) = Handshake::call(&own(dice, &kept), migration, fresh);
     let mut target = Handshake::Listening(own(dice, "secret"));
     let mut right = spoil(dice, &mut hello);
@@ -133,7 +134,7 @@ fn stretches(dice: &mut Dice) -> Vec<Stretch> {
 
 /// Messages, and what says which memory a domain has.
 fn messages(dice: &mut Dice) {
-    let message = match dice.below(9) {
+    let message = match dice.below(11) {
         0..=2 => {
             let length = dice.below(60) as usize;
             let offer = Offer {
@@ -155,6 +156,8 @@ fn messages(dice: &mut Dice) {
             Message::State(dice.bytes(length))
         }
         7 => Message::Final([dice.bits() as u8; 32]),
+        8 => Message::Ticket(text(dice)),
+        9 => Message::Broken(text(dice)),
         _ => Message::Abort(text(dice)),
     };
     let plain = Plain::Message(message);

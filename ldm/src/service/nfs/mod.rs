@@ -12,6 +12,10 @@
 //! **Order.** Requests of one volume run side by side, but a flush waits for what
 //! was submitted before it and holds back what comes after.
 //!
+//! **Owners.** A file that is opened in a domain's name is claimed for it, if the server
+//! has a fence ([`rpc`]): the handle that it is used with from then on says domain and
+//! epoch. With another server it is used as anybody would.
+//!
 //! **Errors.** NFS statuses become Solaris error numbers; JUKEBOX means "later".
 //!
 //! **Source.** RFC 1813; AUTH_UNIX of RFC 5531.
@@ -24,7 +28,8 @@ pub mod xdr;
 
 pub use storage::Storage;
 
-use super::volume::{Kept, KeptWrite, Request};
+use super::volume::{Kept, KeptWrite, Owner, Request};
+use crate::migrate::mutant::{self, Mutant};
 use crate::stack::{Stack, TcpId, TcpState};
 use rpc::{Answer, Call, FILE_SYNC, Handle, Records, Reply, UNSTABLE, Verifier};
 use std::collections::{BTreeMap, VecDeque};
@@ -74,6 +79,8 @@ pub struct FileId(pub u32);
 pub enum NfsEvent {
     /// A file was opened: its size.
     Opened(FileId, Result<u64, Errno>),
+    /// A file was claimed at another epoch.
+    Claimed(FileId, Result<(), Errno>),
     /// A request is done.
     Done(u64, Result<Vec<u8>, Errno>),
 }
@@ -99,6 +106,8 @@ struct Unstable {
 enum Open {
     Folder,
     Name,
+    /// The handle that anybody gets.
+    Claim(Handle),
     Size(Handle),
     Done(Handle),
     Failed(Errno),
@@ -109,6 +118,10 @@ struct File {
     folder: String,
     name: String,
     open: Open,
+    /// In whose name.
+    owner: Option<Owner>,
+    /// The handle to claim with; `None` when the server has no fence.
+    plain: Option<Handle>,
     queue: VecDeque<(Option<u64>, Request)>,
     /// Requests with calls under way.
     active: u32,
@@ -143,6 +156,8 @@ struct Sent {
 #[derive(Clone, Copy, Debug)]
 enum Purpose {
     Open(FileId),
+    /// A newer epoch of an open file.
+    Claim(FileId),
     /// Part of a request: where its bytes go in the request's.
     Part {
         request: u64,
@@ -195,14 +210,17 @@ impl NfsClient {
         }
     }
 
-    /// Opens the file at `path`; [`NfsEvent::Opened`] follows.
-    pub fn open(&mut self, file: FileId, path: &str) {
+    /// Opens the file at `path`, in somebody's name; [`NfsEvent::Opened`] follows.
+    pub fn open(&mut self, file: FileId, path: &str, owner: Option<Owner>) {
+        let owner = owner.filter(|_| !mutant::is(Mutant::EpochNotCheckedByDisk));
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let folder = if folder.is_empty() { "/" } else { folder };
         let record = File {
             folder: folder.to_owned(),
             name: name.to_owned(),
             open: Open::Folder,
+            owner,
+            plain: None,
             queue: VecDeque::new(),
             active: 0,
             committing: false,
@@ -213,6 +231,24 @@ impl NfsClient {
         let call = Call::Mount(record.folder.clone());
         self.files.insert(file, record);
         self.waiting.push_back(Sent { call, purpose: Purpose::Open(file) });
+    }
+
+    /// Claims an open file at another epoch; [`NfsEvent::Claimed`] follows.
+    pub fn claim(&mut self, file: FileId, epoch: u64) {
+        let result = match self.files.get_mut(&file) {
+            Some(File { open: Open::Done(_), plain: Some(plain), owner: Some(owner), .. }) => {
+                owner.epoch = epoch;
+                let call = Call::Claim { handle: plain.clone(), owner: owner.clone() };
+                self.waiting.push_front(Sent { call, purpose: Purpose::Claim(file) });
+                return;
+            }
+            Some(File { open: Open::Done(_), .. }) => Ok(()),
+            Some(File { open: Open::Failed(error), .. }) => Err(*error),
+            // Not open yet.
+            Some(_) => Err(Errno::Inval),
+            None => Err(Errno::Nxio),
+        };
+        self.events.push(NfsEvent::Claimed(file, result));
     }
 
     /// Forgets a file. Writes that were answered are committed first by a flush,
@@ -243,6 +279,8 @@ impl NfsClient {
             folder: _,
             name: _,
             open: _,
+            owner: _,
+            plain: _,
             // Not answered: whoever asked asks again.
             queue: _,
             active: _,
@@ -463,6 +501,7 @@ impl NfsClient {
         }
         match sent.purpose {
             Purpose::Open(file) => self.opened(file, answer),
+            Purpose::Claim(file) => self.claimed(file, answer),
             Purpose::Part { request, at } => self.part(request, at, sent.call, answer),
             Purpose::Commit { request } => self.committed(request, answer),
         }
@@ -475,8 +514,19 @@ impl NfsClient {
                 let call = Call::Lookup(folder, file.name.clone());
                 (Open::Name, Some(call))
             }
-            (Open::Name, Answer::Handle(handle)) => {
-                (Open::Size(handle.clone()), Some(Call::GetAttr(handle)))
+            (Open::Name, Answer::Handle(handle)) => match file.owner.clone() {
+                Some(owner) => {
+                    let call = Call::Claim { handle: handle.clone(), owner };
+                    (Open::Claim(handle), Some(call))
+                }
+                None => (Open::Size(handle.clone()), Some(Call::GetAttr(handle))),
+            },
+            (Open::Claim(plain), Answer::NoProgram) => {
+                (Open::Size(plain.clone()), Some(Call::GetAttr(plain)))
+            }
+            (Open::Claim(plain), Answer::Handle(own)) => {
+                file.plain = Some(plain);
+                (Open::Size(own.clone()), Some(Call::GetAttr(own)))
             }
             (Open::Size(handle), Answer::Size(size)) => {
                 self.events.push(NfsEvent::Opened(id, Ok(size)));
@@ -495,6 +545,20 @@ impl NfsClient {
         if let Some(call) = call {
             self.waiting.push_front(Sent { call, purpose: Purpose::Open(id) });
         }
+    }
+
+    /// From here on requests are of the new epoch; those that were cut into calls before
+    /// keep the old one.
+    fn claimed(&mut self, id: FileId, answer: Answer) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        let result = match answer {
+            Answer::Handle(handle) => {
+                file.open = Open::Done(handle);
+                Ok(())
+            }
+            answer => Err(errno(&answer)),
+        };
+        self.events.push(NfsEvent::Claimed(id, result));
     }
 
     fn part(&mut self, request: u64, at: usize, call: Call, answer: Answer) {

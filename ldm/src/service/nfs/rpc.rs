@@ -4,12 +4,19 @@
 //! **Shapes.** A record is fragments, each with a 32-bit header: length, and the
 //! top bit on the last.
 //!
+//! **The fence.** A server that is shared by several machines may know a program
+//! [`FENCE`], version 1. Its procedure 1, CLAIM, takes a file's handle, a domain's UUID
+//! as text and an epoch (`u64`), and answers an `nfsstat3` and, if that is 0, another
+//! handle of the same file. What is asked with that one is done as long as the domain has
+//! claimed the file at no newer epoch, and is STALE from then on; so is an older claim.
+//!
 //! **Errors.** [`Records`] refuses records above [`RECORD_MAX`]; replies that do
 //! not parse are `None`.
 //!
 //! **Source.** RFC 5531, RFC 1813.
 
 use super::xdr::{Reader, Writer};
+use crate::service::volume::Owner;
 
 /// The longest record.
 pub const RECORD_MAX: usize = 2 << 20;
@@ -19,11 +26,15 @@ pub const HANDLE_MAX: usize = 64;
 const LAST_FRAGMENT: u32 = 1 << 31;
 const CALL: u32 = 0;
 const REPLY: u32 = 1;
+/// Of an accepted call: no such program.
+const PROG_UNAVAIL: u32 = 1;
 const RPC_VERSION: u32 = 2;
 const AUTH_UNIX: u32 = 1;
 const MOUNT: u32 = 100_005;
 const NFS: u32 = 100_003;
 const VERSION_3: u32 = 3;
+/// The program of the fence; RFC 5531 leaves 0x2000_0000 to 0x3fff_ffff to sites.
+pub const FENCE: u32 = 0x2000_8101;
 
 /// A file handle: opaque, at most [`HANDLE_MAX`] bytes.
 pub type Handle = Vec<u8>;
@@ -66,6 +77,13 @@ pub enum Call {
     },
     /// Earlier unstable writes become stable.
     Commit(Handle),
+    /// The fence's CLAIM.
+    Claim {
+        /// The file, as [`Call::Lookup`] gives it.
+        handle: Handle,
+        /// For whom.
+        owner: Owner,
+    },
 }
 
 /// What a call answered.
@@ -83,31 +101,36 @@ pub enum Answer {
     Committed(Verifier),
     /// The procedure failed with this status (RFC 1813, `nfsstat3`).
     Failed(u32),
+    /// The server does not know the program.
+    NoProgram,
     /// The server refused the call itself, or answered nonsense.
     Refused,
 }
 
 impl Call {
-    const fn procedure(&self) -> (u32, u32) {
-        match self {
+    /// Program, its version, and the procedure.
+    const fn procedure(&self) -> (u32, u32, u32) {
+        let (program, procedure) = match self {
             Self::Mount(_) => (MOUNT, 1),
             Self::GetAttr(_) => (NFS, 1),
             Self::Lookup(..) => (NFS, 3),
             Self::Read { .. } => (NFS, 6),
             Self::Write { .. } => (NFS, 7),
             Self::Commit(_) => (NFS, 21),
-        }
+            Self::Claim { .. } => return (FENCE, 1, 1),
+        };
+        (program, VERSION_3, procedure)
     }
 
     /// The call as one record.
     #[must_use]
     pub fn encode(&self, xid: u32, machine: &str) -> Vec<u8> {
-        let (program, procedure) = self.procedure();
+        let (program, version, procedure) = self.procedure();
         let mut credential = Writer::default();
         // Stamp, machine, uid, gid, no further groups.
         credential.u32(0).opaque(machine.as_bytes()).u32(0).u32(0).u32(0);
         let mut out = Writer(vec![0; 4]);
-        out.u32(xid).u32(CALL).u32(RPC_VERSION).u32(program).u32(VERSION_3).u32(procedure);
+        out.u32(xid).u32(CALL).u32(RPC_VERSION).u32(program).u32(version).u32(procedure);
         out.u32(AUTH_UNIX).opaque(&credential.0).u32(0).u32(0);
         match self {
             Self::Mount(path) => out.opaque(path.as_bytes()),
@@ -118,6 +141,9 @@ impl Call {
                 out.opaque(handle).u64(*offset).u32(data.len() as u32).u32(*stable).opaque(data)
             }
             Self::Commit(handle) => out.opaque(handle).u64(0).u32(0),
+            Self::Claim { handle, owner } => {
+                out.opaque(handle).opaque(owner.uuid.as_bytes()).u64(owner.epoch)
+            }
         };
         let header = LAST_FRAGMENT | (out.0.len() - 4) as u32;
         out.0[..4].copy_from_slice(&header.to_be_bytes());
@@ -131,13 +157,16 @@ impl Call {
     }
 
     fn parse(&self, reply: &Reply<'_>) -> Option<Answer> {
+        if reply.no_program {
+            return Some(Answer::NoProgram);
+        }
         let mut results = Reader(reply.results?);
         let status = results.u32()?;
         if status != 0 {
             return Some(Answer::Failed(status));
         }
         match self {
-            Self::Mount(_) | Self::Lookup(..) => {
+            Self::Mount(_) | Self::Lookup(..) | Self::Claim { .. } => {
                 Some(Answer::Handle(results.opaque(HANDLE_MAX)?.to_vec()))
             }
             Self::GetAttr(_) => {
@@ -180,6 +209,8 @@ pub struct Reply<'a> {
     pub xid: u32,
     /// Its results; `None` when the server refused the call.
     pub results: Option<&'a [u8]>,
+    /// It refused it because it has no such program.
+    pub no_program: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -193,12 +224,13 @@ impl<'a> Reply<'a> {
         }
         let accepted = reader.u32()? == 0;
         if !accepted {
-            return Some(Self { xid, results: None });
+            return Some(Self { xid, results: None, no_program: false });
         }
         reader.u32()?;
         reader.opaque(400)?;
-        let success = reader.u32()? == 0;
-        Some(Self { xid, results: success.then_some(reader.0) })
+        let status = reader.u32()?;
+        let results = (status == 0).then_some(reader.0);
+        Some(Self { xid, results, no_program: status == PROG_UNAVAIL })
     }
 }
 
@@ -247,7 +279,7 @@ impl Records {
 
 #[cfg(test)]
 mod test {
-    use super::{Answer, Call, Records, Reply, TooLong};
+    use super::{Answer, Call, Owner, Records, Reply, TooLong};
     use proptest::prelude::{any, proptest};
 
     #[test]
@@ -301,7 +333,7 @@ mod test {
     fn a_denied_call_is_refused() {
         let denied = [0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
         let reply = Reply::parse(&denied).unwrap();
-        assert_eq!(reply, Reply { xid: 9, results: None });
+        assert_eq!(reply, Reply { xid: 9, results: None, no_program: false });
         assert_eq!(Call::GetAttr(vec![]).answer(&reply), Answer::Refused);
     }
 
@@ -314,9 +346,10 @@ mod test {
                 Call::Read { handle: vec![], offset: 0, count: 64 },
                 Call::Write { handle: vec![], offset: 0, stable: 0, data: vec![] },
                 Call::Commit(vec![]),
+                Call::Claim { handle: vec![], owner: Owner::default() },
             ];
             for call in calls {
-                let _ = call.answer(&Reply { xid: 0, results: Some(&bytes) });
+                let _ = call.answer(&Reply { xid: 0, results: Some(&bytes), no_program: false });
             }
             let _ = Reply::parse(&bytes);
             let mut records = Records::default();

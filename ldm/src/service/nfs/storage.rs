@@ -6,7 +6,7 @@
 //! **Errors.** Any other path, and a host that is not in the table, is ENXIO.
 
 use super::{Effort, FileId, NfsClient, NfsConf, NfsEvent};
-use crate::service::volume::{Backend, Completion, Found, Kept, Request, VolumeId};
+use crate::service::volume::{Backend, Completion, Found, Kept, Owner, Request, VolumeId};
 use crate::stack::Stack;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -75,6 +75,9 @@ impl Storage {
                     });
                     Completion::Opened { volume, found }
                 }
+                NfsEvent::Claimed(FileId(id), result) => {
+                    Completion::Claimed { volume: VolumeId(id), result }
+                }
                 NfsEvent::Done(token, result) => Completion::Done { token, result },
             }));
         }
@@ -113,7 +116,7 @@ fn split(path: &str) -> Option<(&str, &str)> {
 }
 
 impl Backend for Storage {
-    fn open(&mut self, path: &str) -> VolumeId {
+    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId {
         let volume = VolumeId(self.next);
         self.next += 1;
         let found = split(path).and_then(|(host, path)| Some((host, self.hosts.get(host)?, path)));
@@ -125,10 +128,19 @@ impl Backend for Storage {
             .clients
             .entry(host.to_owned())
             .or_insert_with(|| NfsClient::new(NfsConf::new(*addr, &self.machine)));
-        client.open(FileId(volume.0), path);
+        client.open(FileId(volume.0), path, Some(owner.clone()));
         let (host, path) = (host.to_owned(), path.to_owned());
         self.volumes.insert(volume, Opened { host, addr: *addr, path });
         volume
+    }
+
+    fn claim(&mut self, volume: VolumeId, epoch: u64) {
+        match self.client_of(volume) {
+            Some(client) => client.claim(FileId(volume.0), epoch),
+            None => {
+                self.completions.push(Completion::Claimed { volume, result: Err(Errno::Nxio) });
+            }
+        }
     }
 
     fn close(&mut self, volume: VolumeId) {

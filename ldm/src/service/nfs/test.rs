@@ -1,12 +1,15 @@
 //! A client and a tiny server of one file, on two stacks.
 
-use super::rpc::Records;
+use super::rpc::{FENCE, Records};
 use super::xdr::{Reader, Writer};
 use super::{FileId, NfsClient, NfsConf, NfsEvent};
-use crate::service::volume::{Kept, Request};
+use crate::migrate::mutant::{Mutant, with};
+use crate::service::volume::{Kept, Owner, Request};
 use crate::stack::test::{exchange, stack};
 use crate::stack::{Stack, TcpId, TcpState};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use sun4v::time::SimTime;
 use sun4v::vio::vdisk::Errno;
 
@@ -26,6 +29,8 @@ struct Server {
     jukebox: bool,
     calls: Vec<(u32, u32)>,
     deaf: bool,
+    /// The newest epoch at which the file was claimed, by UUID; `None` without a fence.
+    owners: Option<BTreeMap<Vec<u8>, u64>>,
 }
 
 impl Server {
@@ -44,6 +49,7 @@ impl Server {
             jukebox: false,
             calls: Vec::new(),
             deaf: false,
+            owners: Some(BTreeMap::new()),
         }
     }
 
@@ -76,7 +82,7 @@ impl Server {
         out.u32(call.u32()?).u32(1).u32(0).u32(0).u32(0).u32(0);
         assert_eq!((call.u32()?, call.u32()?), (0, 2));
         let (program, version, procedure) = (call.u32()?, call.u32()?, call.u32()?);
-        assert_eq!(version, 3);
+        assert_eq!(version, if program == FENCE { 1 } else { 3 });
         assert_eq!(call.u32()?, 1);
         let mut credential = Reader(call.opaque(400)?);
         credential.u32()?;
@@ -85,6 +91,9 @@ impl Server {
         self.calls.push((program, procedure));
         if std::mem::take(&mut self.jukebox) {
             out.u32(10_008).u32(0);
+        } else if program == FENCE && self.owners.is_none() {
+            out.0.truncate(out.0.len() - 4);
+            out.u32(1);
         } else {
             self.answer((program, procedure), call, &mut out)?;
         }
@@ -99,8 +108,29 @@ impl Server {
         mut call: Reader<'_>,
         out: &mut Writer,
     ) -> Option<()> {
-        let first = call.opaque(1000)?;
+        let mut first = call.opaque(1000)?;
+        if let Some(claim) = first.strip_prefix(b"file of ") {
+            let (uuid, epoch) = claim.split_at(claim.len() - 8);
+            let newest = self.owners.as_ref().and_then(|owners| owners.get(uuid));
+            if newest.is_some_and(|newest| newest.to_be_bytes() > *epoch.first_chunk().unwrap()) {
+                out.u32(70).u32(0).u32(0);
+                return Some(());
+            }
+            first = b"file";
+        }
         match procedure {
+            (FENCE, 1) => {
+                assert_eq!(first, b"file");
+                let (uuid, epoch) = (call.opaque(36)?.to_vec(), call.u64()?);
+                let owner = self.owners.as_mut()?.entry(uuid.clone()).or_default();
+                if *owner > epoch {
+                    out.u32(70);
+                } else {
+                    *owner = epoch;
+                    let handle = [b"file of ", uuid.as_slice(), &epoch.to_be_bytes()].concat();
+                    out.u32(0).opaque(&handle);
+                }
+            }
             (100_005, 1) if first == b"/export" => {
                 out.u32(0).opaque(b"root").u32(1).u32(1);
             }
@@ -169,7 +199,7 @@ impl World {
 
     fn open(bytes: usize) -> Self {
         let mut world = Self::new(bytes);
-        world.client.open(FILE, "/export/rover-a.img");
+        world.client.open(FILE, "/export/rover-a.img", None);
         assert_eq!(world.run(), [NfsEvent::Opened(FILE, Ok(bytes as u64))]);
         world
     }
@@ -230,7 +260,7 @@ fn a_read_past_the_end_is_an_error() {
 fn a_missing_file_and_a_foreign_export_cannot_be_opened() {
     for (path, error) in [("/export/other.img", Errno::Nxio), ("/secret/a", Errno::Acces)] {
         let mut world = World::new(512);
-        world.client.open(FILE, path);
+        world.client.open(FILE, path, None);
         world.client.submit(FILE, 3, Request::Flush);
         let expected = [NfsEvent::Opened(FILE, Err(error)), NfsEvent::Done(3, Err(error))];
         assert_eq!(world.run(), expected);
@@ -283,7 +313,7 @@ fn forgetful(world: &mut World) {
     world.server.listener = world.server.stack.tcp_listen(2049, 1 << 20);
     world.server.records = Records::default();
     world.client = NfsClient::new(world.client.conf.clone());
-    world.client.open(FILE, "/export/rover-a.img");
+    world.client.open(FILE, "/export/rover-a.img", None);
     world.client.keep(FILE, kept.clone());
     assert_eq!(world.client.kept(FILE), Ok(kept));
 }
@@ -364,7 +394,7 @@ fn calls_under_way_outlive_the_connection() {
     let mut events = world.run();
     events.sort_by_key(|event| match event {
         NfsEvent::Done(token, _) => *token,
-        NfsEvent::Opened(..) => panic!("opened again"),
+        NfsEvent::Opened(..) | NfsEvent::Claimed(..) => panic!("opened again"),
     });
     let expected: Vec<_> =
         (0..40).map(|token| NfsEvent::Done(token, Ok(vec![token as u8; 512]))).collect();
@@ -391,4 +421,103 @@ fn a_flush_waits_for_what_came_before_and_holds_what_comes_after() {
     let order: Vec<u32> = world.server.calls[3..].iter().map(|call| call.1).collect();
     assert_eq!(order, [7, 21, 7]);
     assert_eq!(world.server.disk[..512], [1; 512]);
+}
+
+const UUID: &str = "0c0ffee0-0000-4000-8000-000000000001";
+
+fn owner(epoch: u64) -> Option<Owner> {
+    Some(Owner { uuid: UUID.to_owned(), epoch })
+}
+
+impl World {
+    /// The file, opened in this name.
+    fn opens(&mut self, file: FileId, owner: Option<Owner>) -> Result<u64, Errno> {
+        self.client.open(file, "/export/rover-a.img", owner);
+        match self.run().as_slice() {
+            [NfsEvent::Opened(own, result)] if *own == file => *result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn does(&mut self, file: FileId, request: Request) -> Result<Vec<u8>, Errno> {
+        self.client.submit(file, 77, request);
+        match self.run().as_slice() {
+            [NfsEvent::Done(77, result)] => result.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn claims(&mut self, file: FileId, epoch: u64) -> Result<(), Errno> {
+        self.client.claim(file, epoch);
+        match self.run().as_slice() {
+            [NfsEvent::Claimed(own, result)] if *own == file => *result,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn writes(byte: u8, durable: bool) -> Request {
+    Request::Write { offset: 512, data: vec![byte; 512], durable }
+}
+
+const NEWER: FileId = FileId(1);
+const OTHER: FileId = FileId(2);
+
+#[test]
+fn an_owner_of_an_older_epoch_is_refused_whatever_it_asks_for() {
+    let mut world = World::new(1 << 16);
+    assert_eq!(world.opens(FILE, owner(1)), Ok(1 << 16));
+    assert_eq!(world.does(FILE, writes(1, false)), Ok(Vec::new()), "not yet durable");
+    assert_eq!(world.opens(NEWER, owner(2)), Ok(1 << 16));
+    assert_eq!(world.does(NEWER, writes(2, true)), Ok(Vec::new()));
+    for request in [writes(3, true), writes(3, false), Request::Read { offset: 0, bytes: 512 }] {
+        assert_eq!(world.does(FILE, request), Err(Errno::Stale));
+    }
+    // What it has written and not made durable stays its trouble.
+    assert_eq!(world.does(FILE, Request::Flush), Err(Errno::Stale));
+    world.server.crash();
+    assert_eq!(world.does(FILE, Request::Flush), Err(Errno::Stale));
+    assert!(world.server.disk[512..1024].iter().all(|&byte| byte == 2));
+    // Nor can it come again at its old epoch, here or by another connection.
+    assert_eq!(world.opens(OTHER, owner(1)), Err(Errno::Stale));
+    assert_eq!(world.does(NEWER, Request::Read { offset: 512, bytes: 1 }), Ok(vec![2]));
+}
+
+#[test]
+fn a_claim_at_a_newer_epoch_makes_an_old_owner_a_new_one() {
+    let mut world = World::new(1 << 16);
+    world.opens(FILE, owner(1)).unwrap();
+    world.opens(NEWER, owner(2)).unwrap();
+    assert_eq!(world.claims(FILE, 1), Err(Errno::Stale));
+    assert_eq!(world.claims(FILE, 3), Ok(()));
+    assert_eq!(world.does(FILE, writes(3, true)), Ok(Vec::new()));
+    assert_eq!(world.does(NEWER, writes(2, true)), Err(Errno::Stale));
+    assert_eq!(world.claims(FILE, 3), Ok(()), "said again");
+}
+
+#[test]
+fn domains_that_share_a_file_do_not_shut_each_other_out() {
+    let mut world = World::new(1 << 16);
+    world.opens(FILE, owner(1)).unwrap();
+    let other = Owner { uuid: UUID.replace("0001", "0002"), epoch: 9 };
+    world.opens(OTHER, Some(other)).unwrap();
+    for (file, byte) in [(FILE, 1), (OTHER, 2), (FILE, 3)] {
+        assert_eq!(world.does(file, writes(byte, true)), Ok(Vec::new()));
+    }
+}
+
+#[test]
+fn a_server_without_a_fence_serves_everybody() {
+    let mut world = World::new(1 << 16);
+    world.server.owners = None;
+    assert_eq!(world.opens(FILE, owner(2)), Ok(1 << 16));
+    assert_eq!(world.claims(FILE, 3), Ok(()));
+    assert_eq!(world.does(FILE, writes(3, true)), Ok(Vec::new()));
+}
+
+#[test]
+fn mutant_a_volume_is_used_in_nobodys_name() {
+    let test = an_owner_of_an_older_epoch_is_refused_whatever_it_asks_for;
+    let made = with(Mutant::EpochNotCheckedByDisk, || catch_unwind(AssertUnwindSafe(test)));
+    assert!(made.is_err(), "it is not found");
 }

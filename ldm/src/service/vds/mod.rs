@@ -16,6 +16,9 @@
 //! acknowledged in the order in which they came. A flush answers when what was
 //! written before is durable. With the write cache off (SET_WCE 0) every write is.
 //!
+//! **Owners.** A volume is claimed for the port's domain at the domain's epoch, and anew
+//! when the domain comes to this machine ([`DiskServer::claim`]).
+//!
 //! **Sessions.** A link that goes down, a new VER or a violation ends a session;
 //! what it had under way is let run out before the next one is let in, so that an
 //! old write never lands on a newer one.
@@ -206,6 +209,11 @@ impl DiskServer {
                     port.opened(host, backend, &mut self.desk, found);
                 }
             }
+            Completion::Claimed { volume, result } => {
+                if let Some(port) = self.ports.values_mut().find(|port| port.volume() == volume) {
+                    port.was_claimed(host, backend, result);
+                }
+            }
             Completion::Done { token, result } => match self.desk.tokens.waiters.remove(&token) {
                 Some(Waiter::Port(key)) => {
                     if let Some(port) = self.ports.get_mut(&key) {
@@ -230,6 +238,36 @@ impl DiskServer {
     #[must_use]
     pub fn next_tick(&self, now: SimTime) -> SimTime {
         self.ports.values().map(|port| port.next_tick(now)).min().unwrap_or(SimTime::NEVER)
+    }
+
+    /// The domain of a port is at another epoch now: its volume is claimed again.
+    pub fn claim(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        key: PortKey,
+        epoch: u64,
+    ) {
+        if let Some(port) = self.ports.get_mut(&key) {
+            port.claim(host, backend, epoch);
+        }
+    }
+
+    /// Refuses what a port's client asks for, because its domain is somebody else's; or no
+    /// longer.
+    pub fn shut(&mut self, key: PortKey, shut: bool) {
+        if let Some(port) = self.ports.get_mut(&key) {
+            port.shut(shut);
+        }
+    }
+
+    /// Is the volume of a port claimed, or is there none? `None` while that is not known.
+    ///
+    /// # Errors
+    /// The domain was claimed for elsewhere, at a newer epoch.
+    #[must_use]
+    pub fn is_claimed(&self, key: PortKey) -> Option<Result<(), String>> {
+        self.ports.get(&key).map_or(Some(Ok(())), DiskPort::is_claimed)
     }
 
     /// Stops a port from touching its guest, and makes its volume durable.

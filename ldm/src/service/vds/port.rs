@@ -1,5 +1,9 @@
 //! A port: a channel to one client, its session, and the volume behind it.
-
+//!
+//! **The owner.** A volume is opened in the name of the port's domain and claimed at its
+//! epoch. When the domain changes hands it is claimed again ([`DiskPort::claim`]). A domain
+//! that was claimed for at a newer epoch elsewhere is refused by the volume: its client
+//! gets EIO, and the log a line.
 //!
 //! **The front.** When a client comes, the first blocks of the volume are read, for its
 //! label and its kind; then its attributes are answered.
@@ -11,7 +15,7 @@ use super::{Desk, PortKey, Waiter};
 use crate::channel::{Channel, ChannelConf, LinkEvent, OpenError};
 use crate::service::host::Host;
 use crate::service::ring::Ring;
-use crate::service::volume::{Backend, Found, Request, VolumeId};
+use crate::service::volume::{Backend, Found, Owner, Request, VolumeId};
 use sun4v::ldc::Stype;
 use sun4v::time::SimTime;
 use sun4v::vio::dring::{self, XFER_DESC, XFER_DRING};
@@ -47,6 +51,8 @@ pub struct DiskConf {
     pub exclusive: bool,
     /// The channel to the client.
     pub channel: ChannelConf,
+    /// The client's domain.
+    pub owner: Owner,
 }
 
 /// Why a session ends.
@@ -76,6 +82,14 @@ pub(super) struct DiskPort {
     pub(super) volume: VolumeId,
     /// `None` while it is being opened.
     found: Option<Result<Found, Errno>>,
+    /// The epoch at which the volume was opened or claimed last.
+    claimed: u64,
+    /// A claim is under way.
+    claiming: bool,
+    /// It was said that the owner is refused.
+    refused: bool,
+    /// The domain is given away: its requests are refused here. Was that said?
+    shut: Option<bool>,
     front: Front,
     pub(super) media: Option<Media>,
     tries: u32,
@@ -100,9 +114,13 @@ impl DiskPort {
         conf: DiskConf,
     ) -> Result<Self, OpenError> {
         let channel = Channel::open(host.ports, host.arena, conf.channel, key)?;
-        let volume = backend.open(&conf.path);
+        let volume = backend.open(&conf.path, &conf.owner);
         Ok(Self {
             key,
+            claimed: conf.owner.epoch,
+            claiming: false,
+            refused: false,
+            shut: None,
             conf,
             channel,
             volume,
@@ -142,6 +160,11 @@ impl DiskPort {
             channel: _,
             volume,
             found: _,
+            claimed: _,
+            claiming: _,
+            refused: _,
+            // Known from the journal of migrations.
+            shut: _,
             // Read again for the next client.
             front: _,
             media: _,
@@ -166,6 +189,90 @@ impl DiskPort {
     pub(super) fn recall(&mut self, backend: &mut dyn Backend, disk: Disk) {
         self.write_cache = disk.write_cache;
         backend.keep(self.volume, disk.kept);
+    }
+
+    /// The domain is at another epoch now.
+    pub(super) fn claim(&mut self, host: &mut Host<'_>, backend: &mut dyn Backend, epoch: u64) {
+        self.conf.owner.epoch = self.conf.owner.epoch.max(epoch);
+        match self.found {
+            // Once it is open.
+            None => {}
+            Some(Ok(_)) => self.claim_again(backend),
+            Some(Err(_)) => {
+                self.retry_at = host.ports.now();
+                self.tick(host, backend);
+            }
+        }
+    }
+
+    fn claim_again(&mut self, backend: &mut dyn Backend) {
+        if !self.claiming && self.claimed < self.conf.owner.epoch {
+            self.claiming = true;
+            self.claimed = self.conf.owner.epoch;
+            backend.claim(self.volume, self.claimed);
+        }
+    }
+
+    /// A claim was answered.
+    pub(super) fn was_claimed(
+        &mut self,
+        host: &mut Host<'_>,
+        backend: &mut dyn Backend,
+        result: Result<(), Errno>,
+    ) {
+        self.claiming = false;
+        match result {
+            Ok(()) => self.refused = false,
+            Err(error) => self.refuse_owner(host, error),
+        }
+        self.claim_again(backend);
+    }
+
+    /// Is the volume claimed at the domain's epoch, or is there nothing to claim? An error:
+    /// somebody has it at a newer one.
+    pub(super) fn is_claimed(&self) -> Option<Result<(), String>> {
+        let settled = !self.claiming && self.claimed == self.conf.owner.epoch;
+        let found = self.found.as_ref().filter(|_| settled)?;
+        let refused = self.refused || *found == Err(Errno::Stale);
+        Some(if refused { Err(self.refusal()) } else { Ok(()) })
+    }
+
+    fn refusal(&self) -> String {
+        let DiskConf { name, path, owner, .. } = &self.conf;
+        format!("{name}: {path}: refused at epoch {}: its domain has a newer one", owner.epoch)
+    }
+
+    /// The volume does not serve this owner any longer.
+    fn refuse_owner(&mut self, host: &mut Host<'_>, error: Errno) {
+        if error == Errno::Stale && !std::mem::replace(&mut self.refused, true) {
+            host.ports.log(self.refusal());
+        }
+    }
+
+    /// Refuses every request from now on, or no longer.
+    pub(super) fn shut(&mut self, shut: bool) {
+        self.shut = shut.then_some(false);
+    }
+
+    /// Is a request refused because the domain is somebody else's?
+    pub(super) fn refuses(&mut self, host: &mut Host<'_>) -> bool {
+        if self.shut == Some(false) {
+            self.shut = Some(true);
+            host.ports.log(format!("{}: refused: its domain was given away", self.conf.name));
+        }
+        self.shut.is_some()
+    }
+
+    /// What a client gets to hear of a result.
+    pub(super) fn for_client(
+        &mut self,
+        host: &mut Host<'_>,
+        result: Result<Vec<u8>, Errno>,
+    ) -> Result<Vec<u8>, Errno> {
+        result.map_err(|error| {
+            self.refuse_owner(host, error);
+            if error == Errno::Stale { Errno::Io } else { error }
+        })
     }
 
     pub(super) fn hold(&mut self, backend: &mut dyn Backend, desk: &mut Desk) {
@@ -209,7 +316,8 @@ impl DiskPort {
             self.media = None;
             let kept = backend.kept(self.volume);
             backend.close(self.volume);
-            self.volume = backend.open(&self.conf.path);
+            self.volume = backend.open(&self.conf.path, &self.conf.owner);
+            (self.claimed, self.claiming) = (self.conf.owner.epoch, false);
             if let Ok(kept) = kept {
                 backend.keep(self.volume, kept);
             }
@@ -239,8 +347,14 @@ impl DiskPort {
         });
         let error = found.as_ref().err().copied();
         self.found = Some(found);
+        if error.is_none() {
+            self.refused = false;
+            self.claim_again(backend);
+        }
         if let Some(error) = error {
-            if self.tries == 0 {
+            if error == Errno::Stale {
+                self.refuse_owner(host, error);
+            } else if self.tries == 0 {
                 let (name, path) = (&self.conf.name, &self.conf.path);
                 host.ports.log(format!("{name}: {path}: cannot be opened: {error:?}"));
             }

@@ -202,6 +202,9 @@ impl DiskPort {
         buffers: &[Cookie],
     ) -> Result<Begun, Errno> {
         let operation = Operation::from_code(descriptor.operation).ok_or(Errno::NotSup)?;
+        if self.refuses(host) {
+            return Err(Errno::Io);
+        }
         let (durable, minor) = (!self.write_cache, self.session.minor);
         let nbytes = descriptor.nbytes.get();
         let media = self.media.as_ref().ok_or(Errno::Nxio)?;
@@ -347,6 +350,7 @@ impl DiskPort {
         token: u64,
         result: Result<Vec<u8>, Errno>,
     ) {
+        let result = self.for_client(host, result);
         if self.hold_flush == Some(token) {
             self.hold_flush = None;
         } else if self.front_is_read(host, token, &result) {

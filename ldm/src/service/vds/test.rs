@@ -12,7 +12,9 @@ use crate::channel::{Channel, ChannelConf, Copier, LinkEvent};
 use crate::cost::Cost;
 use crate::memory::{Arena, Block};
 use crate::service::host::Host;
-use crate::service::volume::{Backend, Completion, Found, Kept, KeptWrite, Request, VolumeId};
+use crate::service::volume::{
+    Backend, Completion, Found, Kept, KeptWrite, Owner, Request, VolumeId,
+};
 use crate::testing::{BASE, Board};
 use proptest::prelude::{any, proptest};
 use sun4v::addr::Ra;
@@ -44,12 +46,21 @@ struct Memory {
     closed: Vec<VolumeId>,
     waiting: Vec<(u64, Request)>,
     kept: Kept,
+    /// Epochs at which it was opened and claimed.
+    claims: Vec<u64>,
 }
 
+const UUID: &str = "0c0ffee0-0000-4000-8000-000000000001";
+
 impl Backend for Memory {
-    fn open(&mut self, path: &str) -> VolumeId {
+    fn open(&mut self, path: &str, owner: &Owner) -> VolumeId {
+        assert_eq!(owner.uuid, UUID);
         self.opened.push(path.to_owned());
+        self.claims.push(owner.epoch);
         VolumeId(self.opened.len() as u32)
+    }
+    fn claim(&mut self, _: VolumeId, epoch: u64) {
+        self.claims.push(epoch);
     }
     fn close(&mut self, volume: VolumeId) {
         self.closed.push(volume);
@@ -144,6 +155,7 @@ fn conf() -> DiskConf {
         slice: false,
         exclusive: false,
         channel: ChannelConf { id: LdcId(4), tx_ino: 8, rx_ino: 9 },
+        owner: Owner { uuid: UUID.into(), epoch: 1 },
     }
 }
 
@@ -841,4 +853,106 @@ proptest! {
         world.handshake();
         assert_eq!(world.at_once(Operation::GetCapacity, 16), (DONE, 0));
     }
+}
+
+impl World {
+    fn claim(&mut self, epoch: u64) {
+        self.serve(|server, host, memory| server.claim(host, memory, KEY, epoch));
+    }
+
+    fn claimed(&mut self, result: Result<(), Errno>) {
+        let volume = VolumeId(self.memory.opened.len() as u32);
+        self.serve(|server, host, memory| {
+            server.complete(host, memory, Completion::Claimed { volume, result });
+        });
+    }
+}
+
+#[test]
+fn a_volume_is_claimed_again_when_its_domain_comes_at_a_newer_epoch() {
+    let mut world = World::unopened("/net/nas/export/a.img", false);
+    assert_eq!(world.server.is_claimed(KEY), None, "it is not open yet");
+    world.opened(Ok(1 << 20));
+    assert_eq!(world.server.is_claimed(KEY), Some(Ok(())));
+    world.claim(1);
+    world.claim(2);
+    assert_eq!(world.server.is_claimed(KEY), None, "under way");
+    world.claim(3);
+    world.claimed(Ok(()));
+    assert_eq!(world.server.is_claimed(KEY), None, "the next one is");
+    world.claimed(Ok(()));
+    assert_eq!(world.server.is_claimed(KEY), Some(Ok(())));
+    assert_eq!(world.memory.claims, [1, 2, 3]);
+    // A port that is gone keeps nobody waiting, nor does a volume that is not there.
+    assert_eq!(world.server.is_claimed(KEY + 1), Some(Ok(())));
+    let mut world = World::unopened("/net/nas/export/a.img", false);
+    world.opened(Err(Errno::Nxio));
+    assert_eq!(world.server.is_claimed(KEY), Some(Ok(())));
+    // One that is being opened is claimed once it is open; one that was refused is opened
+    // again at once.
+    let mut world = World::unopened("/net/nas/export/a.img", false);
+    world.claim(2);
+    world.opened(Ok(1 << 20));
+    assert_eq!((world.server.is_claimed(KEY), &*world.memory.claims), (None, &[1, 2][..]));
+    let mut world = World::unopened("/net/nas/export/a.img", false);
+    world.opened(Err(Errno::Stale));
+    let refusal =
+        "vds-port 0: /net/nas/export/a.img: refused at epoch 1: its domain has a newer one";
+    assert_eq!(world.server.is_claimed(KEY), Some(Err(refusal.to_owned())));
+    world.claim(2);
+    world.opened(Ok(1 << 20));
+    assert_eq!(world.server.is_claimed(KEY), Some(Ok(())));
+    assert_eq!(world.memory.claims, [1, 2]);
+}
+
+#[test]
+fn a_client_of_an_older_epoch_gets_an_error_and_the_log_a_line() {
+    let mut world = World::new(1 << 20);
+    world.handshake();
+    let lines = world.board.domains[0].lines.len();
+    for (index, operation) in (0..).zip([Operation::Bwrite, Operation::Bread, Operation::Bwrite]) {
+        world.fill(index, operation, 7, 512, 0);
+        world.submit(index, index);
+        let (token, _) = world.memory.waiting.remove(0);
+        world.serve(|server, host, memory| {
+            let result = Err(Errno::Stale);
+            server.complete(host, memory, Completion::Done { token, result });
+        });
+        world.run();
+        assert_eq!(world.status(index), (DONE, Errno::Io.code()));
+        assert_eq!(world.acks(), [(index, index as i32)]);
+    }
+    let lines = &world.board.domains[0].lines[lines..];
+    let refusal =
+        "vds-port 0: /net/nas/export/a.img: refused at epoch 1: its domain has a newer one";
+    assert_eq!(lines, [refusal]);
+    world.claim(2);
+    world.claimed(Ok(()));
+    world.fill(4, Operation::Bwrite, 7, 512, 0);
+    world.submit(4, 4);
+    world.volume_does(0);
+    assert_eq!(world.status(4), (DONE, 0));
+}
+
+#[test]
+fn a_client_whose_domain_was_given_away_is_refused_here() {
+    let mut world = World::new(1 << 20);
+    world.handshake();
+    world.server.shut(KEY, true);
+    for index in 0..3 {
+        world.fill(index, Operation::Bwrite, 7, 512, 0);
+        world.submit(index, index);
+        assert_eq!(world.status(index), (DONE, Errno::Io.code()));
+    }
+    assert!(world.memory.waiting.is_empty(), "the volume is asked");
+    let lines = &world.board.domains[0].lines;
+    assert_eq!(
+        lines.last().map(String::as_str),
+        Some("vds-port 0: refused: its domain was given away")
+    );
+    assert_eq!(lines.iter().filter(|line| line.contains("given away")).count(), 1);
+    world.server.shut(KEY, false);
+    world.fill(4, Operation::Bwrite, 7, 512, 0);
+    world.submit(4, 4);
+    assert_eq!(world.memory.waiting.len(), 1);
 }

@@ -24,6 +24,11 @@
 //! [`Switch::relayed`] takes them in. When a session comes up
 //! the switch releases what was held for its address and announces it on the uplink.
 //!
+//! **A guest that is given away.** [`Switch::shut`] closes its port: what it sends is not
+//! looked at, nothing reaches it, and nothing is announced for it, until [`Switch::open`].
+//! Only the switch's owner knows who has a guest. A frame says whose address it bears and
+//! never at which epoch, and anybody can send one, so no frame shuts or opens a port.
+//!
 //! **Errors.** A violation is refused by NACK and ends the session; a frame that
 //! is too long, of a foreign VLAN or not to be read is lost and counted. Nothing that a
 //! guest sends panics, and what waits for a guest is bounded in bytes.
@@ -350,6 +355,9 @@ impl Switch {
     /// Tells the physical network that an address is here.
     pub fn announce(&mut self, host: &mut Host<'_>, mac: Mac) {
         let port = self.ports.values().find(|port| port.mac() == mac);
+        if port.is_some_and(SwitchPort::is_shut) {
+            return;
+        }
         let vlan = port.map_or(self.conf.default_vlan, |port| port.conf().vlans.untagged);
         if let Some(frame) = Frame::received(announcement(mac), 0, vlan) {
             self.leave(host, Where::Port(0), frame);
@@ -378,6 +386,19 @@ impl Switch {
 
     fn key_of(&self, mac: Mac) -> Option<PortKey> {
         self.ports.iter().find_map(|(key, port)| (port.mac() == mac).then_some(*key))
+    }
+
+    /// Closes the port, whatever else is done to it; true when it is one of this switch's.
+    pub fn shut(&mut self, key: PortKey) -> bool {
+        let port = self.ports.get_mut(&key);
+        port.map(|port| port.shut(true)).is_some()
+    }
+
+    /// Opens the port again.
+    pub fn open(&mut self, host: &mut Host<'_>, key: PortKey) {
+        let Some(port) = self.ports.get_mut(&key) else { return };
+        port.shut(false);
+        self.mondo(host, key);
     }
 
     /// Delivers what was kept for `mac`, wherever it is now, and lets its guest go

@@ -39,6 +39,8 @@ pub(super) struct SwitchPort {
     next_ident: u64,
     sids: u32,
     held: bool,
+    /// Its guest is somebody else's: no frame goes either way.
+    shut: bool,
     /// The switch has a physical network.
     uplinked: bool,
     /// Addresses other than the guest's own have sent through it.
@@ -75,6 +77,7 @@ impl SwitchPort {
             next_ident: 1,
             sids: key as u32,
             held: false,
+            shut: false,
             uplinked,
             bridges: false,
             counters: Counters::default(),
@@ -103,11 +106,11 @@ impl SwitchPort {
     }
 
     pub(super) fn is_blocked(&self) -> bool {
-        !self.held && (self.channel.is_blocked() || self.session.stalled)
+        !self.rests() && (self.channel.is_blocked() || self.session.stalled)
     }
 
     pub(super) fn flush(&mut self, host: &mut Host<'_>) {
-        if !self.held {
+        if !self.rests() {
             self.channel.flush(host.ports);
             if std::mem::take(&mut self.session.stalled) {
                 self.wake(host);
@@ -126,6 +129,20 @@ impl SwitchPort {
         if self.is_up() { self.take_back(host) } else { Vec::new() }
     }
 
+    /// Nothing passes until it is opened, whether it is held or not.
+    pub(super) fn shut(&mut self, shut: bool) {
+        self.shut = shut;
+    }
+
+    pub(super) const fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    /// Is its guest let alone?
+    pub(super) const fn rests(&self) -> bool {
+        self.held || self.shut
+    }
+
     /// Lets the guest go on; true when it was held.
     pub(super) fn release(&mut self) -> bool {
         std::mem::take(&mut self.held)
@@ -133,7 +150,7 @@ impl SwitchPort {
 
     /// What came over the channel, for [`SwitchPort::take`].
     pub(super) fn receive(&mut self, host: &mut Host<'_>) -> Vec<LinkEvent> {
-        if self.held {
+        if self.rests() {
             return Vec::new();
         }
         host.ports.charge(host.cost.mondo);

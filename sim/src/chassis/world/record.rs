@@ -171,7 +171,8 @@ impl World {
         check(done_at.is_none_or(|done| done <= now), "a script that will have been done")?;
         check(done_at.is_none() || script.is_done(), "a script that is done and goes on")?;
         check(typed <= TYPED, "more commands than anybody can type")?;
-        let (mut lab, mut outlets) = Lab::assemble(scenario);
+        let (mut lab, mut outlets) =
+            Lab::assemble(scenario).map_err(|why| LoadError::section(WORLD, why))?;
         for network in (0..lab.networks().len()).map(NetworkId) {
             let network = lab.network_mut(network);
             let section = network_section(network.name());

@@ -1,8 +1,10 @@
-//! Disk images: content that is computed from a seed, and what was written over it.
+//! Disk images: content that is computed from a seed or stands in a file, and what was
+//! written over it.
 //!
 //! An image of hundreds of megabytes costs nothing until it is written: a block
 //! is made when it is read. Two images of one seed and size have the same bytes,
-//! which is how the lab gets its mirrored pairs.
+//! which is how the lab gets its mirrored pairs. Of a file, blocks that are not all zeros
+//! are kept; the file itself is read once and never written.
 //!
 //! **Shapes.** Blocks of 8 KiB, each with a header of 32 bytes: `RVRBLK01`, the
 //! block's number, the seed, and a checksum, all big-endian. The checksum is
@@ -11,7 +13,11 @@
 //! shrinks two to four times. The last block may be cut by the image's size.
 
 use crate::time::rng::Rng;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::path::Path;
 
 /// Bytes of a block.
 pub const BLOCK_BYTES: usize = 8192;
@@ -72,42 +78,12 @@ impl Words {
         }
         words
     }
-}
 
-/// A disk image.
-pub struct Image {
-    seed: u64,
-    size: u64,
-    words: Words,
-    pub(super) written: BTreeMap<u64, Box<Block>>,
-    pub(super) spoiled: u64,
-}
-
-impl Image {
-    /// An image of `size` bytes.
-    #[must_use]
-    pub fn new(seed: u64, size: u64) -> Self {
-        Self { seed, size, words: Words::new(), written: BTreeMap::new(), spoiled: 0 }
-    }
-
-    /// Bytes.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Blocks, the last of which may be cut.
-    #[must_use]
-    pub fn blocks(&self) -> u64 {
-        self.size.div_ceil(BLOCK_BYTES as u64)
-    }
-
-    /// Block `number` as it was before anything was written.
-    #[must_use]
-    pub fn pristine(&self, number: u64) -> Block {
+    /// Block `number` of an image of `seed`.
+    fn block(&self, seed: u64, number: u64) -> Block {
         // A word may stick out by its sixteen bytes.
         let mut text = [0; BLOCK_BYTES + 16];
-        let mut rng = Rng::new(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut rng = Rng::new(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut at = HEADER_BYTES;
         'full: loop {
             // Six words, then a number of up to four digits.
@@ -115,8 +91,8 @@ impl Image {
             for _ in 0..6 {
                 let word = (draw & 0xff) as usize;
                 draw >>= 8;
-                text[at..at + 16].copy_from_slice(&self.words.bytes[word]);
-                at += usize::from(self.words.lengths[word]);
+                text[at..at + 16].copy_from_slice(&self.bytes[word]);
+                at += usize::from(self.lengths[word]);
                 if at >= BLOCK_BYTES {
                     break 'full;
                 }
@@ -136,10 +112,110 @@ impl Image {
         block.copy_from_slice(&text[..BLOCK_BYTES]);
         block[..8].copy_from_slice(&MAGIC);
         block[8..16].copy_from_slice(&number.to_be_bytes());
-        block[16..24].copy_from_slice(&self.seed.to_be_bytes());
+        block[16..24].copy_from_slice(&seed.to_be_bytes());
         let sum = checksum(&block);
         block[CHECKSUM].copy_from_slice(&sum.to_be_bytes());
         block
+    }
+}
+
+/// What an image holds before anything is written.
+enum Content {
+    /// Text that comes of a seed.
+    Seed(u64, Box<Words>),
+    /// A file: its blocks that are not all zeros, and its SHA-256.
+    File(BTreeMap<u64, Box<Block>>, [u8; 32]),
+}
+
+/// A disk image.
+pub struct Image {
+    size: u64,
+    content: Content,
+    pub(super) written: BTreeMap<u64, Box<Block>>,
+    pub(super) spoiled: u64,
+}
+
+impl Image {
+    /// An image of `size` bytes.
+    #[must_use]
+    pub fn new(seed: u64, size: u64) -> Self {
+        let content = Content::Seed(seed, Box::new(Words::new()));
+        Self { size, content, written: BTreeMap::new(), spoiled: 0 }
+    }
+
+    /// An image that begins as the file at `path`, with zeros behind it up to `size` bytes;
+    /// as long as the file if that is 0.
+    ///
+    /// # Errors
+    /// The file cannot be read, is empty, or is longer than `size`.
+    pub fn of_file(path: &Path, size: u64) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let mut hash = Sha256::new();
+        let (mut blocks, mut length) = (BTreeMap::new(), 0_u64);
+        let mut bytes = Vec::with_capacity(BLOCK_BYTES);
+        loop {
+            bytes.clear();
+            let got = (&mut file).take(BLOCK_BYTES as u64).read_to_end(&mut bytes)?;
+            if got == 0 {
+                break;
+            }
+            hash.update(&bytes);
+            if bytes.iter().any(|&byte| byte != 0) {
+                let mut block = Box::new([0; BLOCK_BYTES]);
+                block[..got].copy_from_slice(&bytes);
+                blocks.insert(length / BLOCK_BYTES as u64, block);
+            }
+            length += got as u64;
+        }
+        let size = if size == 0 { length } else { size };
+        if length == 0 || length > size {
+            let why = format!("{length} bytes; an image of {size} begins with 1 to {size}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        let content = Content::File(blocks, hash.finalize().into());
+        Ok(Self { size, content, written: BTreeMap::new(), spoiled: 0 })
+    }
+
+    /// SHA-256 of the file that it began as, if it was one.
+    #[must_use]
+    pub fn file_digest(&self) -> Option<[u8; 32]> {
+        match &self.content {
+            Content::Seed(..) => None,
+            Content::File(_, digest) => Some(*digest),
+        }
+    }
+
+    /// Writes what it holds now.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn copy_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        (0..self.blocks()).try_for_each(|number| {
+            out.write_all(&self.read(number * BLOCK_BYTES as u64, BLOCK_BYTES))
+        })
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Blocks, the last of which may be cut.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.size.div_ceil(BLOCK_BYTES as u64)
+    }
+
+    /// Block `number` as it was before anything was written.
+    #[must_use]
+    pub fn pristine(&self, number: u64) -> Block {
+        match &self.content {
+            Content::Seed(seed, words) => words.block(*seed, number),
+            Content::File(blocks, _) => {
+                blocks.get(&number).map_or([0; BLOCK_BYTES], |block| **block)
+            }
+        }
     }
 
     /// Calls `each` with the block and the range of it for every block that
@@ -247,6 +323,39 @@ mod test {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ 1;
         (0..1024).for_each(|_| hash = hash.wrapping_mul(0x0100_0000_01b3));
         assert_eq!(checksum(&block), hash);
+    }
+
+    #[test]
+    fn a_file_is_what_it_begins_as_and_is_never_written() {
+        let path = std::env::temp_dir().join(format!("ldomlab-image-{}", std::process::id()));
+        let mut bytes = vec![0; 5 * BLOCK_BYTES + 100];
+        bytes[2 * BLOCK_BYTES + 7] = 3;
+        bytes[5 * BLOCK_BYTES + 99] = 4;
+        std::fs::write(&path, &bytes).unwrap();
+        let mut image = Image::of_file(&path, 0).unwrap();
+        assert_eq!(image.size(), bytes.len() as u64);
+        assert_eq!(image.read(0, usize::MAX), bytes);
+        assert!(image.write(BLOCK_BYTES as u64 - 1, &[9; 3]));
+        let mut expected = bytes.clone();
+        expected[BLOCK_BYTES - 1..BLOCK_BYTES + 2].fill(9);
+        let mut copy = Vec::new();
+        image.copy_to(&mut copy).unwrap();
+        assert_eq!((copy, image.changed_blocks()), (expected, 2));
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        // With room behind it.
+        let longer = Image::of_file(&path, 1 << 20).unwrap();
+        bytes.resize(1 << 20, 0);
+        assert_eq!(longer.read(0, usize::MAX), bytes);
+        assert_eq!(longer.file_digest(), image.file_digest());
+        assert_eq!(Image::new(1, 8192).file_digest(), None);
+        for (size, text) in [(8192, "longer"), (0, "empty")] {
+            if size == 0 {
+                std::fs::write(&path, []).unwrap();
+            }
+            assert!(Image::of_file(&path, size).is_err(), "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(Image::of_file(&path, 0).is_err());
     }
 
     #[test]

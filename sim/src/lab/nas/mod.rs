@@ -5,24 +5,28 @@
 //! that the disks take for it; calls of all clients wait in one line.
 //!
 //! **Commands.** `spoil IMAGE BLOCK` breaks a block; `images` lists the images and
-//! notes their use as facts.
+//! notes their use as facts; `owners` lists who has claimed which image at which epoch,
+//! `release IMAGE` forgets it.
 //!
 //! **Facts.** `nfs mount` (path; client in words), `nfs open` (image; client in
 //! words: its first read or write), `image use` (image; reads, writes, blocks that
-//! the lab spoiled, blocks that are not what they were at first).
+//! the lab spoiled, blocks that are not what they were at first), `image refused` (image;
+//! a domain's UUID in words; the epoch that was refused, and the newest).
 
+pub mod fence;
 pub mod image;
 pub mod nfs;
 mod record;
 pub mod rpc;
 pub mod xdr;
 
-pub use record::{FileV1, NasV1};
+pub use record::{FileV2, NasV2};
 
 use super::host::{Address, Host, LabHost};
 use super::record::Fact;
 use crate::time::event::EventQueue;
 use crate::time::rng::Seed;
+use image::Image;
 use nfs::Export;
 use rpc::Records;
 use smoltcp::iface::SocketHandle;
@@ -199,6 +203,13 @@ impl Nas {
                         let fact = Fact::new(now, &self.name, "nfs", "open", name);
                         self.facts.push(fact.saying(client.clone()));
                     }
+                    if let Some((file, claim, newest)) = effect.refused {
+                        let name = &self.export.files()[file].name;
+                        let fact = Fact::new(now, &self.name, "image", "refused", name)
+                            .with("epoch", claim.epoch)
+                            .with("newest", newest);
+                        self.facts.push(fact.saying(claim.uuid.to_string()));
+                    }
                     let time = self.disks.time(effect.disk_bytes);
                     self.disks_free_at = self.disks_free_at.max(now).plus(time);
                     if let Some(reply) = reply {
@@ -283,9 +294,8 @@ impl LabHost for Nas {
     fn restart(&mut self, now: SimTime) {
         self.next = now;
     }
-    fn disk(&self, image: &str, bytes: usize) -> Option<Vec<u8>> {
-        let file = self.export.files().iter().find(|file| file.name == image)?;
-        Some(file.image.read(0, bytes))
+    fn image(&self, name: &str) -> Option<&Image> {
+        self.export.files().iter().find(|file| file.name == name).map(|file| &file.image)
     }
     fn records_max(&self) -> u64 {
         // Every block written, and its number.
@@ -316,7 +326,26 @@ impl LabHost for Nas {
                 }
                 Ok(text)
             }
-            _ => Err(format!("`{line}`: this host knows `spoil IMAGE BLOCK` and `images`")),
+            ["owners"] => {
+                let mut text = String::new();
+                for file in self.export.files() {
+                    for (uuid, owner) in &file.owners.0 {
+                        let (name, epoch, refused) = (&file.name, owner.epoch, owner.refused);
+                        let _ = writeln!(text, "{name} {uuid} epoch {epoch}, {refused} refused");
+                    }
+                }
+                Ok(text)
+            }
+            ["release", name] => {
+                let file = self.export.files_mut().iter_mut().find(|file| file.name == name);
+                let file = file.ok_or_else(|| format!("no image `{name}`"))?;
+                file.owners = fence::Owners::default();
+                Ok(String::new())
+            }
+            _ => Err(format!(
+                "`{line}`: this host knows `spoil IMAGE BLOCK`, `images`, `owners` and `release \
+                 IMAGE`"
+            )),
         }
     }
 }

@@ -4,7 +4,8 @@
 //! one that is passed in ([`Export::serve`]).
 //!
 //! **Shapes.** The export is one folder; its files are disk images of fixed size.
-//! A handle is sixteen bytes: a constant and the file's number. Reads and writes
+//! A handle is sixteen bytes: a constant and the file's number. One that was claimed for a
+//! domain ([`fence`](super::fence)) says for whom, in 24 more. Reads and writes
 //! are at most [`TRANSFER_MAX`] bytes; longer ones are cut, as the protocol
 //! allows. Writes are stable at once.
 //!
@@ -14,6 +15,7 @@
 //!
 //! **Source.** RFC 1813, with appendix I for the mount protocol.
 
+use super::fence::{self, Claim, Owners, Uuid};
 use super::image::Image;
 use super::rpc::{Answer, Call};
 use super::xdr::{Garbage, Reader, Writer};
@@ -68,9 +70,11 @@ pub enum Status {
     Inval = 22,
     /// NFS3ERR_FBIG: past the end of an image of fixed size.
     FBig = 27,
+    /// NFS3ERR_NOSPC: too many owners.
+    NoSpc = 28,
     /// NFS3ERR_NAMETOOLONG: above 255 bytes.
     NameTooLong = 63,
-    /// NFS3ERR_STALE: the file is not here any more.
+    /// NFS3ERR_STALE: the file is not here any more, or access to it has been revoked.
     Stale = 70,
     /// NFS3ERR_BADHANDLE: no handle of ours.
     BadHandle = 10001,
@@ -84,6 +88,8 @@ pub struct File {
     pub image: Image,
     /// Use since power on.
     pub used: Use,
+    /// Which domains have claimed it.
+    pub owners: Owners,
     pub(super) written_at: SimTime,
 }
 
@@ -143,6 +149,8 @@ pub struct Effect {
     pub mounted: Option<String>,
     /// A file that was read or written.
     pub file: Option<usize>,
+    /// The first refusal of an old owner of a file, and the newest epoch.
+    pub refused: Option<(usize, Claim, u64)>,
 }
 
 impl Export {
@@ -154,8 +162,13 @@ impl Export {
 
     /// Adds an image.
     pub fn add(&mut self, name: &str, image: Image) {
-        let file =
-            File { name: name.to_owned(), image, used: Use::default(), written_at: SimTime::ZERO };
+        let file = File {
+            name: name.to_owned(),
+            image,
+            used: Use::default(),
+            owners: Owners::default(),
+            written_at: SimTime::ZERO,
+        };
         self.files.push(file);
     }
 
@@ -175,7 +188,7 @@ impl Export {
         self.files.iter_mut().find(|file| file.name == name).map(|file| &mut file.image)
     }
 
-    /// Answers one call of either program.
+    /// Answers one call of any program.
     pub fn serve(&mut self, call: Call<'_>, now: SimTime) -> (Answer, Effect) {
         let mut effect = Effect::default();
         let mut out = Writer::default();
@@ -183,7 +196,13 @@ impl Export {
         let served = match (call.program, call.version) {
             (NFS, VERSION) => self.nfs(call.procedure, &mut arguments, now, &mut out, &mut effect),
             (MOUNT, VERSION) => self.mount(call.procedure, &mut arguments, &mut out, &mut effect),
+            (fence::PROGRAM, fence::VERSION) => {
+                self.fence(call.procedure, &mut arguments, &mut out, &mut effect)
+            }
             (NFS | MOUNT, _) => return (Answer::NoVersion(VERSION, VERSION), effect),
+            (fence::PROGRAM, _) => {
+                return (Answer::NoVersion(fence::VERSION, fence::VERSION), effect);
+            }
             _ => return (Answer::NoProgram, effect),
         };
         let answer = match served {
@@ -234,6 +253,46 @@ impl Export {
         self.files.iter().position(|file| file.name.as_bytes() == name)
     }
 
+    /// The fence. False: no such procedure.
+    fn fence(
+        &mut self,
+        procedure: u32,
+        arguments: &mut Reader<'_>,
+        out: &mut Writer,
+        effect: &mut Effect,
+    ) -> Result<bool, Garbage> {
+        match procedure {
+            0 => {}
+            fence::CLAIM => {
+                let handle = arguments.opaque(HANDLE_MAX)?;
+                let uuid = Uuid::parse(arguments.opaque(HANDLE_MAX)?);
+                let epoch = arguments.u64()?;
+                let claimed = self.object(handle, effect).and_then(|object| match (object, uuid) {
+                    (Object::File(number), Some(uuid)) => {
+                        let claim = Claim { uuid, epoch };
+                        let claimed = self.files[number].owners.claim(claim);
+                        if claimed == Err(Status::Stale) {
+                            self.refuse(number, claim, effect);
+                        }
+                        claimed.map(|()| [&object.handle()[..], &claim.to_bytes()].concat())
+                    }
+                    _ => Err(Status::Inval),
+                });
+                match claimed {
+                    Ok(handle) => out.u32(0).opaque(&handle),
+                    Err(status) => out.u32(status as u32),
+                };
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn refuse(&mut self, number: usize, claim: Claim, effect: &mut Effect) {
+        let first = self.files[number].owners.refused(claim);
+        effect.refused = first.map(|newest| (number, claim, newest));
+    }
+
     /// The NFS protocol. False: no such procedure.
     fn nfs(
         &mut self,
@@ -260,7 +319,7 @@ impl Export {
         if !known.contains(&procedure) {
             return Ok(false);
         }
-        let object = self.object(arguments.opaque(HANDLE_MAX)?);
+        let object = self.object(arguments.opaque(HANDLE_MAX)?, effect);
         match procedure {
             procedure::GETATTR => match object {
                 Ok(object) => {
@@ -340,12 +399,24 @@ impl Export {
         Ok(true)
     }
 
-    fn object(&self, handle: &[u8]) -> Result<Object, Status> {
-        let id = handle.strip_prefix(&HANDLE_MAGIC).ok_or(Status::BadHandle)?;
-        let id = u64::from_be_bytes(id.try_into().map_err(|_| Status::BadHandle)?);
-        let objects =
+    /// What a handle stands for, if whoever has it may come near.
+    fn object(&mut self, handle: &[u8], effect: &mut Effect) -> Result<Object, Status> {
+        let rest = handle.strip_prefix(&HANDLE_MAGIC).ok_or(Status::BadHandle)?;
+        let (id, claim) = rest.split_first_chunk().ok_or(Status::BadHandle)?;
+        let id = u64::from_be_bytes(*id);
+        let mut objects =
             std::iter::once(Object::Folder).chain((0..self.files.len()).map(Object::File));
-        objects.into_iter().find(|object| object.file_id() == id).ok_or(Status::Stale)
+        let object = objects.find(|object| object.file_id() == id).ok_or(Status::Stale)?;
+        if claim.is_empty() {
+            return Ok(object);
+        }
+        let claim = Claim::from_bytes(claim).ok_or(Status::BadHandle)?;
+        let Object::File(number) = object else { return Err(Status::BadHandle) };
+        let checked = self.files[number].owners.check(claim);
+        if checked.is_err() {
+            self.refuse(number, claim, effect);
+        }
+        checked.map(|()| object)
     }
 
     fn lookup(&self, folder: Object, name: &[u8]) -> Result<Object, Status> {

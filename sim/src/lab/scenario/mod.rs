@@ -10,8 +10,10 @@
 //! probabilities are 0 to 1; addresses are `192.168.1.20`. Every network is a /24.
 
 mod parse;
+mod path;
 
 pub use parse::ScenarioError;
+pub use path::host_path;
 
 use super::host::Names;
 use super::quantity::{Rate, Size, Span};
@@ -46,6 +48,10 @@ pub struct Scenario {
     /// What packing memory costs.
     #[serde(default)]
     pub packing: Packing,
+    /// Percent of the fixed time that a migration of 2011 had: what is waited for without
+    /// work of ours.
+    #[serde(default = "default_fixed_percent")]
+    pub fixed_percent: u32,
     /// Networks by name.
     pub networks: BTreeMap<String, Network>,
     /// Servers by name.
@@ -65,6 +71,10 @@ pub struct Scenario {
     /// Line of each step in the file; empty without a file.
     #[serde(skip)]
     pub step_lines: Vec<usize>,
+}
+
+fn default_fixed_percent() -> u32 {
+    100
 }
 
 fn default_slice() -> Span {
@@ -339,10 +349,18 @@ impl HostKind {
 pub struct Disk {
     /// File name in the export, such as `rover0.img`.
     pub image: String,
-    /// Bytes.
+    /// Bytes; as many as the file has if it begins as one.
+    #[serde(default)]
     pub size: Size,
     /// What its content is made from; images of one seed and size are mirrors.
+    #[serde(default)]
     pub seed: u64,
+    /// A file of the host as which it begins, instead of a seed. It is read, never written.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// What it holds at the end is left in the folder of the run, under its name.
+    #[serde(default)]
+    pub keep: bool,
     /// Blocks that are broken from the start.
     #[serde(default)]
     pub spoil: Vec<u64>,

@@ -103,6 +103,9 @@ impl Scenario {
             let why = format!("{cycles} is not 1 to 1000000 cycles a byte");
             return fail(&["packing", key], why);
         }
+        if self.fixed_percent > 1000 {
+            return fail(&["fixed_percent"], "it is 0 to 1000".to_owned());
+        }
         for (name, network) in &self.networks {
             let key = |last| ["networks", name, last];
             if !(576..=9000).contains(&network.mtu) {
@@ -243,8 +246,12 @@ impl Scenario {
             if !seen.insert(&disk.image) {
                 return fail("image", format!("`{}` is there twice", disk.image));
             }
-            if !(1..=1 << 40).contains(&disk.size.0) {
+            let least = u64::from(disk.file.is_none());
+            if !(least..=1 << 40).contains(&disk.size.0) {
                 return fail("size", "an image has 1 byte to 1024G".to_owned());
+            }
+            if disk.file.is_some() && disk.seed != 0 {
+                return fail("seed", "an image begins as a file or comes of a seed".to_owned());
             }
             let blocks = disk.size.0.div_ceil(8192);
             if let Some(block) = disk.spoil.iter().find(|block| **block >= blocks) {

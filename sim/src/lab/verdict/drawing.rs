@@ -1,4 +1,7 @@
 //! The drawing on somebody's screen, while its domain was moved.
+//!
+//! **Shapes.** Frames that a workstation saw; or console lines `drawing: N`, numbered from
+//! 1, of a domain that draws there.
 
 use super::super::record::Fact;
 use super::moves::{Kind, Move};
@@ -34,13 +37,21 @@ pub fn find(facts: &[Fact], moves: &[Move]) -> Vec<Watched> {
     live.filter_map(|one| watched(facts, one)).collect()
 }
 
+/// The number of a frame, or of a console line that is as good.
+fn sequence(fact: &Fact) -> Option<u64> {
+    if fact.is("drawing", "frame") {
+        return Some(fact.value("sequence"));
+    }
+    let line = fact.is("console", "line").then_some(&fact.text)?;
+    line.strip_prefix("drawing: ")?.parse().ok()
+}
+
 fn watched(facts: &[Fact], one: &Move) -> Option<Watched> {
     let end = one.answered?;
     let mut frames: Vec<_> = facts
         .iter()
-        .filter(|fact| fact.is("drawing", "frame") && fact.name == one.domain)
-        .filter(|fact| one.spans(fact.time))
-        .map(|fact| (fact.time, fact.value("sequence")))
+        .filter(|fact| fact.name == one.domain && one.spans(fact.time))
+        .filter_map(|fact| Some((fact.time, sequence(fact)?)))
         .collect();
     frames.sort_unstable();
     let (&(_, first), &(last_at, last)) = (frames.first()?, frames.last()?);

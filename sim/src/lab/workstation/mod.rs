@@ -4,7 +4,8 @@
 //! is typed goes out one character at a time, ten a second; the shell echoes each,
 //! and the time until it does is what a person feels. Enter is typed only when all
 //! echoes are in, and nothing more until the answer has ended with a prompt or a
-//! second has passed, so echoes are never confused with output.
+//! second has passed, so echoes are never confused with output. A shell behind a telnet
+//! server is as good ([`telnet`]).
 //!
 //! **Drawing.** Frames of the drawing program arrive on UDP port 6000: a sequence
 //! number (`u32`), the sender's stick (`u64`), then the picture.
@@ -27,6 +28,7 @@
 mod pictures;
 mod record;
 mod session;
+mod telnet;
 
 pub use record::WorkstationV2;
 

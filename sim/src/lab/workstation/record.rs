@@ -67,6 +67,7 @@ impl Workstation {
             mood: _,
             output: _,
             unsent: _,
+            telnet: _,
             host,
             port,
             open,

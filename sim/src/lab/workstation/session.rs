@@ -2,6 +2,7 @@
 
 use super::super::host::Host;
 use super::super::record::Fact;
+use super::telnet::Telnet;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use std::collections::VecDeque;
@@ -59,6 +60,7 @@ pub struct Session {
     /// Bytes that wait for room in the socket.
     pub(super) unsent: Vec<u8>,
     pub(super) closing: bool,
+    pub(super) telnet: Telnet,
 }
 
 impl Session {
@@ -83,6 +85,7 @@ impl Session {
             output: Vec::new(),
             unsent: Vec::new(),
             closing: false,
+            telnet: Telnet::default(),
         }
     }
 
@@ -101,6 +104,7 @@ impl Session {
         self.text.clear();
         self.output.clear();
         self.unsent.clear();
+        self.telnet = Telnet::default();
         Ok(())
     }
 
@@ -162,7 +166,9 @@ impl Session {
             });
         }
         for byte in received {
-            self.byte(byte, now, &mut facts);
+            if let Some(text) = self.telnet.byte(byte, &mut self.unsent) {
+                self.byte(text, now, &mut facts);
+            }
         }
         self.keys(now);
         if !self.unsent.is_empty()

@@ -294,7 +294,7 @@ impl SwitchPort {
     /// Sends a frame to the guest, in segments if it is too long and may be cut; a full
     /// ring and backlog lose it.
     pub(in crate::service::vsw) fn transmit(&mut self, host: &mut Host<'_>, frame: &Frame) {
-        if !self.is_up() || self.held {
+        if !self.is_up() || self.rests() {
             return;
         }
         let Some(form) = self.form(frame) else {

@@ -177,6 +177,55 @@ fn a_guest_that_arrives_finds_what_was_sent_after_it() {
 }
 
 #[test]
+fn a_port_that_is_shut_lets_nothing_through_and_announces_nothing() {
+    let mut world = World::new(&[6, 6]);
+    world.left();
+    world.act(|switch, host| switch.hold(host, mac(1)));
+    assert!(world.switch.shut(0) && !world.switch.shut(7));
+    // By mistake its guest goes on.
+    world.act(|switch, host| switch.release(host, mac(1)));
+    for to in [mac(2), BROADCAST, OUTSIDE, OWN] {
+        world.send(0, &frame(to, mac(1), 60, 1));
+    }
+    assert_eq!(world.received(1), Vec::<Vec<u8>>::new());
+    assert!(world.left().is_empty() && world.switch.take_own().is_empty());
+    for to in [mac(1), BROADCAST] {
+        world.outside(frame(to, OUTSIDE, 60, 2));
+    }
+    assert_eq!(world.received(0), Vec::<Vec<u8>>::new());
+    assert_eq!(world.received(1), [frame(BROADCAST, OUTSIDE, 60, 2)]);
+    world.switch.take_own();
+    // It begins another session, which would announce its address.
+    world.guests[0].channel.reset(&mut world.board.ports(1));
+    world.run();
+    world.act(|switch, host| switch.announce(host, mac(1)));
+    assert!(world.left().is_empty(), "an old owner takes its address back");
+    // The other guest is served as before; and whoever has the address now is outside.
+    let to_moved = frame(mac(1), mac(2), 60, 3);
+    world.act(|switch, host| switch.depart(host, mac(1)));
+    world.send(1, &to_moved);
+    assert_eq!(world.left(), [to_moved]);
+}
+
+#[test]
+fn a_port_that_is_opened_again_goes_on_where_it_was() {
+    let mut world = World::new(&[6]);
+    world.left();
+    world.act(|switch, host| switch.hold(host, mac(1)));
+    let held = frame(mac(1), OUTSIDE, 60, 1);
+    world.outside(held.clone());
+    assert!(world.switch.shut(0));
+    world.act(|switch, host| switch.open(host, 0));
+    assert!(world.received(0).is_empty(), "it is held");
+    world.act(|switch, host| switch.release(host, mac(1)));
+    world.run();
+    assert_eq!(world.received(0), [held]);
+    let own = frame(OUTSIDE, mac(1), 60, 2);
+    world.send(0, &own);
+    assert_eq!(world.left(), [own]);
+}
+
+#[test]
 fn a_port_that_goes_takes_its_address_with_it() {
     let mut world = World::new(&[6, 6]);
     world.left();

@@ -1,4 +1,5 @@
 use super::{Effect, Export, MOUNT, NFS, Status};
+use crate::lab::nas::fence;
 use crate::lab::nas::image::{BLOCK_BYTES, Image};
 use crate::lab::nas::rpc::{Answer, Call};
 use crate::lab::nas::xdr::{Reader, Writer};
@@ -179,4 +180,64 @@ proptest! {
         serve(&mut export, NFS, 3, procedure, &arguments.0);
         serve(&mut export, MOUNT, 3, procedure, &arguments.0);
     }
+}
+
+const DOMAIN: &str = "0c0ffee0-0000-4000-8000-000000000001";
+
+fn claim(export: &mut Export, handle: &[u8], uuid: &str, epoch: u64) -> Result<Vec<u8>, u32> {
+    let mut arguments = Writer::default();
+    arguments.opaque(handle).opaque(uuid.as_bytes()).u64(epoch);
+    let Answer::Results(results) = serve(export, fence::PROGRAM, 1, 1, &arguments.0).0 else {
+        panic!("no results")
+    };
+    let mut reader = Reader::new(&results);
+    match reader.u32().unwrap() {
+        0 => Ok(reader.opaque(64).unwrap().to_vec()),
+        status => Err(status),
+    }
+}
+
+#[test]
+fn an_older_claim_is_stale_and_changes_nothing() {
+    let mut export = export();
+    let folder = mount(&mut export, "/export").unwrap();
+    let file = lookup(&mut export, &folder, "a.img").unwrap();
+    let stale = Status::Stale as u32;
+    let write = |export: &mut Export, handle: &[u8], byte: u8| {
+        let mut arguments = Writer::default();
+        arguments.opaque(handle).u64(0).u32(4).u32(2).opaque(&[byte; 4]);
+        let (answer, effect) = serve(export, NFS, 3, 7, &arguments.0);
+        let Answer::Results(results) = answer else { panic!("no results") };
+        (
+            Reader::new(&results).u32().unwrap(),
+            effect.refused.map(|(n, own, at)| (n, own.epoch, at)),
+        )
+    };
+    let first = claim(&mut export, &file, DOMAIN, 1).unwrap();
+    assert_eq!(write(&mut export, &first, 1), (0, None));
+    let second = claim(&mut export, &file, DOMAIN, 2).unwrap();
+    assert_eq!(write(&mut export, &second, 2), (0, None));
+    assert_eq!(write(&mut export, &first, 3), (stale, Some((0, 1, 2))));
+    assert_eq!(write(&mut export, &first, 4), (stale, None), "it is said once");
+    // Reads, attributes and commits are no better, nor is another claim at that epoch.
+    for procedure in [1, 4, 6, 21] {
+        let mut arguments = Writer::default();
+        arguments.opaque(&first).u64(0).u32(1);
+        let results = call(&mut export, NFS, procedure, &arguments);
+        assert_eq!(Reader::new(&results).u32(), Ok(stale));
+    }
+    assert_eq!(claim(&mut export, &file, DOMAIN, 1), Err(stale));
+    assert_eq!(export.files()[0].image.read(0, 4), [2; 4]);
+    // A domain that shares the image, another image, and whoever claims nothing.
+    let other = claim(&mut export, &file, &DOMAIN.replace("01", "02"), 1).unwrap();
+    let beside = lookup(&mut export, &folder, "b.img").unwrap();
+    let beside = claim(&mut export, &beside, DOMAIN, 1).unwrap();
+    for handle in [&other, &beside, &file] {
+        assert_eq!(write(&mut export, handle, 5), (0, None));
+    }
+    for (handle, uuid) in [(&folder, DOMAIN), (&file, "rover")] {
+        assert_eq!(claim(&mut export, handle, uuid, 1), Err(Status::Inval as u32));
+    }
+    let bad = [&file[..], &[0; 23]].concat();
+    assert_eq!(claim(&mut export, &bad, DOMAIN, 1), Err(Status::BadHandle as u32));
 }
