@@ -65,6 +65,21 @@ fn every_fault_at_every_entry_and_at_frames_all_along_is_survived() {
     assert!(sum.fired + 50 > sum.events, "nearly every occasion comes: {sum:?}");
 }
 
+/// Plans that failed once.
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    let all = [
+        // A departure of which the last entry was not written was taken up again while the
+        // domain came back, and what had come of it was destroyed.
+        "0ms=migrate:t5120 269ms=migrate:t5220 durable:t5220:6=reset:t5120:82us \
+         47164us=full:t5120:9217us",
+    ];
+    for text in all {
+        let verdict = run(&LAB, 3988, &text.parse().unwrap(), false).unwrap();
+        assert_eq!(verdict.failed, None, "{text}");
+    }
+}
+
 /// Mistakes that storms find, each within so many of them: within a minute of two cores.
 #[cfg(feature = "mutants")]
 const FOUND: [(ldm::migrate::mutant::Mutant, u64); 12] = {
