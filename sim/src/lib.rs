@@ -10,4 +10,5 @@ pub mod lab;
 pub mod mem;
 pub mod net;
 pub mod outside;
+pub mod storm;
 pub mod time;

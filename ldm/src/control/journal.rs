@@ -41,6 +41,8 @@ pub struct Paper {
     writing: VecDeque<Writing>,
     next: u64,
     timer: u64,
+    /// The medium takes no entry more.
+    full: bool,
 }
 
 impl Paper {
@@ -51,7 +53,7 @@ impl Paper {
             Ok((store, torn)) => (Ok(store), torn),
             Err(damage) => (Err((bytes.to_vec(), damage)), None),
         };
-        Self { store, torn, writing: VecDeque::new(), next: 0, timer }
+        Self { store, torn, writing: VecDeque::new(), next: 0, timer, full: false }
     }
 
     /// What there is to say about it, once.
@@ -78,12 +80,26 @@ impl Paper {
         self.writing.is_empty()
     }
 
+    /// Says that its medium is full, or has room again: entries that would become durable
+    /// meanwhile never will.
+    pub const fn set_full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Entries that were begun since the software began, and how many of them are still
+    /// being written.
+    #[must_use]
+    pub fn progress(&self) -> (u64, usize) {
+        (self.next, self.writing.len())
+    }
+
     /// The bytes that the chassis keeps, if the software stops now.
     #[must_use]
     pub fn kept(&self) -> Vec<u8> {
         match (&self.store, self.writing.front()) {
             (Err((bytes, _)), _) => bytes.clone(),
             (Ok(store), None) => store.bytes().to_vec(),
+            (Ok(store), Some(_)) if self.full => store.bytes().to_vec(),
             (Ok(store), Some(first)) => {
                 let part = store.draft(&first.entry).map_or(0, |bytes| bytes.len() / 2);
                 store.torn(&first.entry, part)
@@ -98,6 +114,7 @@ impl Paper {
         }
         let Writing { tag, writer, entry, .. } = self.writing.pop_front()?;
         let result = match &mut self.store {
+            Ok(_) if self.full => Err("the medium of the migration journal is full".to_owned()),
             Ok(store) => store.append(entry).map_err(|damage| damage.to_string()),
             Err((_, damage)) => Err(damage.to_string()),
         };

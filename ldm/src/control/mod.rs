@@ -26,6 +26,7 @@ use crate::manager::Ldmd;
 use crate::memory::Arena;
 use crate::migrate;
 use crate::service::host::Host;
+use journal::Paper;
 use record::Recalled;
 use running::Running;
 use std::collections::BTreeMap;
@@ -94,13 +95,15 @@ pub struct ControlDomain {
     running: Option<Box<Running>>,
     /// What it goes on from, until it begins.
     recalled: Option<Box<Recalled>>,
+    /// The medium of its journal is full.
+    full: bool,
 }
 
 impl ControlDomain {
     /// One that waits for its domain to start.
     #[must_use]
     pub fn new(conf: ControlConf) -> Self {
-        Self { conf, running: None, recalled: None }
+        Self { conf, running: None, recalled: None, full: false }
     }
 
     /// One whose domain goes on and whose software is yet to begin again, from what
@@ -110,7 +113,27 @@ impl ControlDomain {
     /// Bytes that are damaged, of another domain, or that break a rule.
     pub fn restored(conf: ControlConf, bytes: &[u8]) -> Result<Self, LoadError> {
         let recalled = record::load(&conf, bytes)?;
-        Ok(Self { conf, running: None, recalled: Some(Box::new(recalled)) })
+        Ok(Self { conf, running: None, recalled: Some(Box::new(recalled)), full: false })
+    }
+
+    /// The journal of its migrations, while its software runs.
+    #[must_use]
+    pub fn journal(&self) -> Option<&Paper> {
+        self.running.as_ref().map(|running| running.moves().paper())
+    }
+
+    /// Its software runs, and no migration is under way or leaves something to do.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.moves().is_at_rest())
+    }
+
+    /// Says that the medium of its journal is full, or has room again.
+    pub fn set_journal_full(&mut self, full: bool) {
+        self.full = full;
+        if let Some(running) = &mut self.running {
+            running.moves_mut().paper_mut().set_full(full);
+        }
     }
 
     /// What a life before has kept where a reset does not reach: what its manager knew, and
@@ -141,7 +164,10 @@ impl ControlDomain {
             Some(recalled) => Running::begin_again(&self.conf, ports, *recalled),
         };
         match begun {
-            Ok(running) => self.running = Some(Box::new(running)),
+            Ok(mut running) => {
+                running.moves_mut().paper_mut().set_full(self.full);
+                self.running = Some(Box::new(running));
+            }
             Err(error) => ports.log(format!("the control domain cannot begin: {error}")),
         }
     }
@@ -162,7 +188,7 @@ impl Program for ControlDomain {
     }
 
     fn save(&self) -> Result<Vec<u8>, String> {
-        let Self { conf, running, recalled } = self;
+        let Self { conf, running, recalled, full: _ } = self;
         let host = &conf.inventory.host;
         match (running, recalled) {
             (Some(running), _) => record::save(conf, running.save(host)?),

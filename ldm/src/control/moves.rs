@@ -250,12 +250,32 @@ impl Moves {
         (self.fresh, self.paper.kept())
     }
 
+    /// The journal.
+    pub const fn paper(&self) -> &Paper {
+        &self.paper
+    }
+
+    /// The journal, to act on its medium.
+    pub const fn paper_mut(&mut self) -> &mut Paper {
+        &mut self.paper
+    }
+
+    /// Nothing moves, nothing is written, and nobody is left to be told.
+    pub fn is_at_rest(&self) -> bool {
+        let comes = self.incoming.as_ref().is_some_and(|own| !own.target.is_finished());
+        let waits = self.waiting.is_some() || !self.notes.is_empty();
+        self.recovered
+            && self.outgoing.is_none()
+            && !(comes || waits || self.owes_farewells())
+            && self.paper.is_idle()
+    }
+
     /// Does the journal leave something to do besides telling targets?
     fn is_pending(&self) -> bool {
         let Ok(ledger) = self.paper.ledger() else { return false };
         let goes = |entry: &EntryV1| matches!(entry.state, State::Leaving | State::Commit);
         let comes = |entry: &EntryV1| !entry.state.is_finished();
-        ledger.departures().any(goes) || ledger.arrivals().any(comes)
+        ledger.open_departures().any(goes) || ledger.arrivals().any(comes)
     }
 
     /// Reads the journal and goes on from there, once the manager knows its machine.
@@ -308,7 +328,8 @@ impl Moves {
     /// Goes on with a domain that was to leave, whose last entry is one of these.
     fn recall_source(&mut self, ends: &mut Ends<'_>, wanted: impl Fn(State) -> bool) -> bool {
         let Ok(ledger) = self.paper.ledger() else { return false };
-        let all: Vec<&EntryV1> = ledger.departures().filter(|entry| wanted(entry.state)).collect();
+        let all: Vec<&EntryV1> =
+            ledger.open_departures().filter(|entry| wanted(entry.state)).collect();
         let next = all.iter().find(|entry| entry.uuid > self.told).or(all.first());
         let Some(entry) = next.map(|entry| (*entry).clone()) else { return false };
         self.told.clone_from(&entry.uuid);
@@ -350,7 +371,7 @@ impl Moves {
 
     fn owes_farewells(&self) -> bool {
         let off = |entry: &EntryV1| entry.state == State::Off;
-        self.paper.ledger().is_ok_and(|ledger| ledger.departures().any(off))
+        self.paper.ledger().is_ok_and(|ledger| ledger.open_departures().any(off))
     }
 
     /// Takes a domain over whose source does not come back.

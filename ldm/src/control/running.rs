@@ -175,6 +175,16 @@ impl Running {
         Ok(ControlV1 { host, restarts, migrations, journal, manager, disks, consoles })
     }
 
+    /// Its migrations.
+    pub const fn moves(&self) -> &Moves {
+        &self.moves
+    }
+
+    /// Its migrations, to act on their journal.
+    pub const fn moves_mut(&mut self) -> &mut Moves {
+        &mut self.moves
+    }
+
     /// Operators whose answers are lost with it.
     pub fn waiting_operators(&self) -> Vec<u64> {
         self.manager.waiting_operators()
@@ -524,7 +534,7 @@ impl Running {
     /// A domain that has come runs once its volumes are claimed.
     fn look_at_volumes(&mut self, ports: &mut dyn Ports) -> bool {
         let Some(domain) = self.moves.waits_for_volumes() else { return false };
-        let keys = self.keys_of(&domain.to_owned());
+        let keys = self.keys_of(domain);
         let Some(result) = self.services.is_claimed(&keys) else { return false };
         self.with_moves(ports, |moves, ends| moves.volumes_are_claimed(ends, result));
         true

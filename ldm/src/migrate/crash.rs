@@ -217,6 +217,38 @@ fn a_question_about_a_migration_that_is_forgotten_is_answered_by_the_epoch() {
     assert_eq!(with(Mutant::SeenForgotten, answer), [true, true], "it runs what it gave away");
 }
 
+/// A journal of which `end`'s medium has no room for some entries; crashes besides, at every
+/// `every`th moment.
+fn full(end: usize, refuses: std::ops::Range<u64>, every: usize) {
+    for at in (0..).step_by(every) {
+        for ends in [[true, false], [false, true]] {
+            let crash = Crash { at, ends, loses: at % 2 == 0, away: SimTime::ms(700) };
+            let mut world = World::new(&Setup { crash: Some(crash), ..setup() });
+            world.ends[end].journal.refuses = refuses.clone();
+            world.run(LONG);
+            if !world.crashed {
+                return;
+            }
+            check(&world, Kind::Active, &format!("{end} {refuses:?} {crash:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_takes_nothing_for_a_while_leaves_the_domain_at_one_end() {
+    for end in [0, 1] {
+        for first in 1..7 {
+            for count in [1, 2, 5] {
+                let mut world = World::new(&setup());
+                world.ends[end].journal.refuses = first..first + count;
+                world.run(LONG);
+                check(&world, Kind::Active, &format!("{end}, {count} from {first}"));
+                full(end, first..first + count, 7);
+            }
+        }
+    }
+}
+
 /// A mistake that the table above finds.
 fn dies(mutant: Mutant, table: impl FnOnce()) {
     let lived = with(mutant, || catch_unwind(AssertUnwindSafe(table))).is_ok();

@@ -249,6 +249,17 @@ impl Ledger {
         self.last.values().filter(|entry| entry.state.is_source())
     }
 
+    /// The last entries of domains that left, or were to, and of which something may be left
+    /// to do: not of one that has since been offered here at a newer epoch. What became of
+    /// the older migration is known then, whatever its last entry says; and what is here of
+    /// the domain is not what left.
+    pub fn open_departures(&self) -> impl Iterator<Item = &EntryV1> {
+        let newer = |own: &EntryV1| {
+            self.arrivals().any(|came| came.uuid == own.uuid && came.epoch > own.epoch)
+        };
+        self.departures().filter(move |own| !newer(own))
+    }
+
     /// The last entry of every domain that came, or was to.
     pub fn arrivals(&self) -> impl Iterator<Item = &EntryV1> {
         self.last.values().filter(|entry| !entry.state.is_source())

@@ -66,6 +66,9 @@ pub mod handshake;
 mod in_order;
 pub mod journal;
 mod link;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+#[cfg(not(feature = "mutants"))]
 pub(crate) mod mutant;
 pub mod pages;
 pub mod port;

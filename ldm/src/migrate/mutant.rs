@@ -1,10 +1,12 @@
 //! Mistakes that somebody could make here, each of which a test must find.
 //!
-//! Outside of tests there are none: [`is`] is `false`, and the compiler takes the wrong
-//! way out.
+//! Outside of tests and of the feature `mutants` there are none: [`is`] is `false`, and the
+//! compiler takes the wrong way out. A test makes one on its own thread; with the feature,
+//! the whole process makes the one that it was told to ([`set`]).
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Mutant {
     /// Source: *commit* is said before its entry is durable.
     CommitBeforeDurable,
@@ -49,6 +51,51 @@ pub enum Mutant {
     PortLeftOpen,
 }
 
+#[cfg(feature = "mutants")]
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::CommitBeforeDurable,
+        Self::VerifiedBeforeDurable,
+        Self::RunsBeforeDurable,
+        Self::NotHereBeforeDurable,
+        Self::RunsAfterCommit,
+        Self::GuessesAfterCommit,
+        Self::CancelsCommit,
+        Self::EpochNotChecked,
+        Self::EpochNotRaised,
+        Self::ForceRaisesByOne,
+        Self::PreparedForgotten,
+        Self::ShellLeft,
+        Self::LogLeftOn,
+        Self::DirtyDropped,
+        Self::FarewellForgotten,
+        Self::SeenForgotten,
+        Self::DigestOfEntryIgnored,
+    ];
+}
+
+#[cfg(all(feature = "mutants", not(test)))]
+mod process {
+    use super::Mutant;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// Which one is made, plus one; 0 for none.
+    static ON: AtomicU8 = AtomicU8::new(0);
+
+    /// Is this mistake being made?
+    pub fn is(mutant: Mutant) -> bool {
+        ON.load(Ordering::Relaxed) == mutant as u8 + 1
+    }
+
+    /// Makes this mistake from now on, in the whole process, or none.
+    pub fn set(mutant: Option<Mutant>) {
+        ON.store(mutant.map_or(0, |mutant| mutant as u8 + 1), Ordering::Relaxed);
+    }
+}
+#[cfg(all(feature = "mutants", not(test)))]
+pub use process::{is, set};
+
 #[cfg(test)]
 std::thread_local! {
     static ON: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
@@ -61,7 +108,7 @@ pub fn is(mutant: Mutant) -> bool {
 }
 
 /// Is this mistake being made?
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "mutants")))]
 pub const fn is(_: Mutant) -> bool {
     false
 }

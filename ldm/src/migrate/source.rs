@@ -580,6 +580,12 @@ impl Source {
                 _ => self.end(io),
             },
             Stage::Back(waits) if waits == tag => {
+                if let Err(why) = result {
+                    // It may not run against the journal: the target is asked again.
+                    self.stage = Stage::Commit;
+                    self.broken(io, &why);
+                    return;
+                }
                 // Nobody has it but us.
                 io.fence.open(&self.request.domain);
                 self.commit_begun = false;

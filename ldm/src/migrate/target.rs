@@ -110,6 +110,8 @@ pub struct Target {
     /// The epoch of the domain here.
     owned: u64,
     owed: Option<Owed>,
+    /// The journal says that it will not be this end's.
+    discarded: bool,
     /// Pages of the shell that are filled with zeros.
     scrubbed: u32,
     verified_at: SimTime,
@@ -159,6 +161,7 @@ impl Target {
             digest: [0; 32],
             owned: 0,
             owed: None,
+            discarded: false,
             scrubbed: 0,
             verified_at: SimTime::ZERO,
             guest: GuestId::default(),
@@ -215,12 +218,13 @@ impl Target {
                     "migration of {domain}: it is ready and waits for {peer} to decide"
                 ));
             }
-            State::Activated => {
+            State::Activated if found.is_some() => {
                 target.phase = Phase::HandOff;
                 target.show(io);
                 target.run(io);
             }
-            State::Here => {
+            // One that ran here and has left since.
+            State::Here | State::Activated => {
                 target.stage = Stage::Here;
                 target.phase = Phase::Done;
                 target.percent = 100;
@@ -229,7 +233,10 @@ impl Target {
             State::Reserved | State::Prepared => {
                 target.fail_quietly(io, "this manager began again");
             }
-            State::Discarded => target.clear(io),
+            State::Discarded => {
+                target.discarded = true;
+                target.clear(io);
+            }
             _ => target.stage = Stage::Gone,
         }
         target
@@ -500,9 +507,10 @@ impl Target {
             (State::Prepared, Err(why)) => self.fail(io, &why),
             (State::Activated, Ok(())) => self.run(io),
             // It is as it was: the source asks again, or an operator.
-            (State::Activated, Err(_)) => {
-                self.owned = 0;
+            (State::Activated, Err(why)) => {
+                (self.owned, self.owed) = (0, None);
                 self.verified(io);
+                self.broken(io, &why);
             }
             (State::Here, _) => {
                 self.stage = Stage::Here;
@@ -513,11 +521,18 @@ impl Target {
                 }
                 self.observe(io, "arrived", Vec::new());
             }
-            (State::Discarded, _) => {
-                self.answer(io);
+            (State::Discarded, result) => {
+                // Without the entry it may be said once there is nothing left to run.
+                self.discarded = result.is_ok();
+                if self.discarded {
+                    self.answer(io);
+                }
                 self.clear(io);
             }
-            _ => self.stage = Stage::Gone,
+            _ => {
+                self.stage = Stage::Gone;
+                self.answer(io);
+            }
         }
     }
 
@@ -657,7 +672,7 @@ impl Target {
                     | Stage::Resume(_)
                     | Stage::Step(Step::Resume)
             ),
-            Owed::NotHere => !matches!(self.stage, Stage::Write(_, State::Discarded)),
+            Owed::NotHere => self.discarded || self.stage == Stage::Gone,
         };
         if now {
             self.answer(io);

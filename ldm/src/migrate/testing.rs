@@ -372,6 +372,8 @@ pub(crate) struct FakeJournal {
     next: u64,
     /// Entries that were begun, in order.
     pub(crate) begun: Vec<State>,
+    /// Entries, from 1, for which the medium has no room.
+    pub(crate) refuses: std::ops::Range<u64>,
 }
 
 impl Journal for FakeJournal {
@@ -817,8 +819,10 @@ impl World {
             for (.., deed) in deeds {
                 let _ = manager.serve(hv, deed);
             }
-            for (.., entry) in std::mem::take(&mut journal.writing) {
-                journal.store.append(entry).unwrap();
+            for (_, tag, entry) in std::mem::take(&mut journal.writing) {
+                if !journal.refuses.contains(&tag.0) {
+                    journal.store.append(entry).unwrap();
+                }
             }
         }
         journal.writing.clear();
@@ -1160,7 +1164,10 @@ impl World {
             let journal = &mut self.ends[end].journal;
             if let Some((_, tag, entry)) = journal.writing.pop_front_if(|&mut (due, ..)| due <= now)
             {
-                let result = journal.store.append(entry).map_err(|damage| damage.to_string());
+                let result = match journal.refuses.contains(&tag.0) {
+                    true => Err("the medium is full".to_owned()),
+                    false => journal.store.append(entry).map_err(|damage| damage.to_string()),
+                };
                 self.moment();
                 self.tell(end, Input::Journal(tag, result));
                 self.moment();

@@ -15,6 +15,7 @@ pub mod pool;
 pub mod rom;
 pub mod server;
 pub mod slice;
+pub mod software;
 pub mod world;
 
 #[cfg(test)]

@@ -28,13 +28,14 @@ const FIRMWARE_BYTES: usize = 4 << 20;
 const MAGIC: &[u8; 8] = b"LDLBOOT1";
 
 /// Images that are built in, by name.
-const BUILT_IN: [(&str, &[u8]); 6] = [
+const BUILT_IN: [(&str, &[u8]); 7] = [
     ("openboot", include_bytes!("../../../firmware/images/openboot.bin")),
     ("rover", include_bytes!("../../../firmware/images/rover.bin")),
     ("hello", include_bytes!("../../../firmware/images/hello.bin")),
     ("burn", include_bytes!("../../../firmware/images/burn.bin")),
     ("echo", include_bytes!("../../../firmware/images/echo.bin")),
     ("hostile", include_bytes!("../../../firmware/images/hostile.bin")),
+    ("storm", include_bytes!("../../../firmware/images/storm.bin")),
 ];
 /// The firmware that knows how to start what is beside it.
 pub const OPENBOOT: &str = "openboot";

@@ -153,6 +153,8 @@ pub struct Server {
     retired: BTreeMap<String, Figures>,
     /// Its power was cut: nothing of it happens any more.
     off: bool,
+    /// Whoever watches has no use for digests of memory.
+    undigested: bool,
 }
 
 impl Server {
@@ -199,6 +201,7 @@ impl Server {
             names: BTreeMap::new(),
             retired: BTreeMap::new(),
             off: false,
+            undigested: false,
         };
         server.hear();
         Ok(server)
@@ -257,6 +260,11 @@ impl Server {
             all.entry(self.guest_name(guest)).or_default().add(&domain.figures());
         }
         all
+    }
+
+    /// Leaves out the digests of memory that [`Server::boundary`] notes.
+    pub fn leave_out_digests(&mut self) {
+        self.undigested = true;
     }
 
     /// Turns the trace of hypercalls on or off.
@@ -427,6 +435,9 @@ impl Server {
     /// one that leaves when it was suspended, the one that comes when its state was
     /// loaded. It takes no simulated time.
     fn look_at_suspended(&mut self) {
+        if self.undigested {
+            return;
+        }
         for conf in &self.hv.config().guests {
             let Some(guest) = self.hv.guest(conf.id) else { continue };
             if guest.state != GuestState::Suspended {
@@ -481,6 +492,16 @@ impl Server {
     /// Gives the random number generator the noise of a run.
     pub fn set_seed(&mut self, seed: u64) {
         self.board.set_noise(Noise::new(seed, &self.name));
+    }
+
+    /// The service processor resets the control domain: its software begins again, guests
+    /// go on.
+    ///
+    /// # Errors
+    /// See [`ReportError`].
+    pub fn sp_reset(&mut self) -> Result<(), ReportError> {
+        self.stirred = true;
+        self.hv.sp_reset(&mut self.board)
     }
 
     /// The service processor asks the control domain to shut down within `grace` seconds.

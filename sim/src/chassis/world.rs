@@ -253,6 +253,11 @@ impl World {
         &self.lab
     }
 
+    /// The networks and hosts, to act on them between two turns.
+    pub fn lab_mut(&mut self) -> &mut Lab {
+        &mut self.lab
+    }
+
     /// Steps of the script begun, and steps in all.
     #[must_use]
     pub fn progress(&self) -> (usize, usize) {
@@ -384,6 +389,14 @@ impl World {
             self.step(until)?;
         }
         Ok(())
+    }
+
+    /// Goes on to the next turn, not beyond `until`.
+    ///
+    /// # Errors
+    /// The script fails.
+    pub fn advance(&mut self, until: SimTime) -> Result<(), WorldError> {
+        self.step(until)
     }
 
     /// Runs until the typed line `id` is answered, or `until`.

@@ -1,14 +1,11 @@
 //! What the verbs that run a lab share: its options, and how it is powered on.
 
 use crate::chassis::checkpoint::Reader;
-use crate::chassis::server::PowerOn;
+use crate::chassis::software;
 use crate::chassis::world::World;
-use crate::lab::scenario::{Chassis, Release, Scenario, Unfit, mac};
+use crate::lab::scenario::{Chassis, Scenario};
 use anyhow::Context;
-use ldm::control::{ControlConf, ControlDomain, NicConf};
-use ldm::factory::{Factory, Primary};
-use ldm::migrate::fixed_time::FixedTime;
-use ldm::stack::StackConf;
+use ldm::control::ControlDomain;
 use std::path::PathBuf;
 use sun4v::hvmd::Inventory;
 use sun4v::native::Program;
@@ -96,8 +93,10 @@ impl Options {
 
 /// The lab of a scenario, powered on.
 pub(super) fn power_on(scenario: &Scenario, file: &str, threads: usize) -> anyhow::Result<World> {
-    let mut prepare =
-        |_: &str, chassis: &Chassis, inventory: &Inventory| prepare(scenario, chassis, inventory);
+    let mut prepare = |_: &str, chassis: &Chassis, inventory: &Inventory| {
+        let conf = software::control(scenario, chassis, inventory);
+        software::prepare(chassis, inventory, Box::new(ControlDomain::new(conf)))
+    };
     Ok(World::new(scenario, file, threads, &mut prepare)?)
 }
 
@@ -109,79 +108,9 @@ pub(super) fn load(
     reader: &mut Reader<'_>,
 ) -> anyhow::Result<World> {
     let mut restore = |_: &str, chassis: &Chassis, inventory: &Inventory, bytes: &[u8]| {
-        let conf = control(scenario, chassis, inventory);
+        let conf = software::control(scenario, chassis, inventory);
         let program = ControlDomain::restored(conf, bytes)?;
         Ok(Box::new(program) as Box<dyn Program>)
     };
     Ok(World::load(scenario, file, threads, &mut restore, reader)?)
-}
-
-/// What the service processor of a chassis prepares: `factory-default`, and the
-/// control domain's software.
-fn prepare(
-    scenario: &Scenario,
-    chassis: &Chassis,
-    inventory: &Inventory,
-) -> Result<PowerOn, String> {
-    let primary = Primary {
-        vcpus: chassis.primary.vcpus,
-        memory_bytes: chassis.primary.memory.0,
-        crypto: chassis.primary.crypto,
-        ..Primary::default()
-    };
-    let factory = Factory::new(inventory, &primary).map_err(|error| error.to_string())?;
-    let Factory { writes, hvmd, .. } = factory;
-    let conf = control(scenario, chassis, inventory);
-    Ok(PowerOn { writes, hvmd, program: Box::new(ControlDomain::new(conf)) })
-}
-
-/// What the control domain of a chassis is told.
-fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) -> ControlConf {
-    let nic = |(number, (network, ip)): (usize, (&String, &std::net::Ipv4Addr))| NicConf {
-        name: format!("e1000g{number}"),
-        stack: StackConf {
-            mac: mac(*ip),
-            ip: *ip,
-            prefix: 24,
-            mtu: scenario.networks.get(network).map_or(1500, |network| network.mtu.into()),
-            seed: scenario.seed.wrapping_mul(31).wrapping_add(number as u64),
-        },
-    };
-    let hosts = scenario.all_names().0;
-    ControlConf {
-        inventory: inventory.clone(),
-        nics: chassis.addresses.iter().enumerate().map(nic).collect(),
-        hosts: hosts.into_iter().map(|(name, address)| (name, address.into())).collect(),
-        files: chassis.files.clone(),
-        password: chassis.password.clone(),
-        seed: scenario.seed,
-        migrate: ldm::migrate::Config {
-            cost: ldm::migrate::cost::Cost {
-                compress: scenario.packing.compress,
-                expand: scenario.packing.expand,
-                ..ldm::migrate::cost::Cost::default()
-            },
-            fixed: FixedTime::default().percent(scenario.migration.fixed_percent),
-            policy: ldm::migrate::rounds::Policy {
-                pause_budget: scenario.migration.pause.0,
-                rounds_max: scenario.migration.rounds,
-                unfit: match scenario.migration.unfit {
-                    Unfit::Accept => ldm::migrate::rounds::Unfit::Accept,
-                    Unfit::Slow => ldm::migrate::rounds::Unfit::Slow,
-                    Unfit::GiveUp => ldm::migrate::rounds::Unfit::GiveUp,
-                },
-            },
-            ..ldm::migrate::Config::default()
-        },
-        cost: ldm::cost::Cost::default(),
-        ldmd: ldm::manager::Ldmd {
-            version: match chassis.ldmd.version {
-                Release::V2_0 => ldm::manager::Version::V2_0,
-                Release::V2_1 => ldm::manager::Version::V2_1,
-            },
-            incoming_migration_enabled: chassis.ldmd.incoming_migration_enabled,
-            outgoing_migration_enabled: chassis.ldmd.outgoing_migration_enabled,
-            xmpp_enabled: chassis.ldmd.xmpp_enabled,
-        },
-    }
 }

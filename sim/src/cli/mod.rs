@@ -17,6 +17,7 @@ pub mod lab;
 pub mod replay;
 pub mod run;
 pub mod stats;
+pub mod storm;
 pub mod symbols;
 pub mod trace;
 pub mod up;
@@ -47,6 +48,8 @@ pub enum Verb {
     Replay(replay::Args),
     /// Run one bare guest to its end
     Run(run::Args),
+    /// Move a domain between two chassis while everything goes wrong, thousands of times
+    Storm(storm::Args),
     /// Run one bare guest and print what it does, line by line
     Trace(trace::Args),
     /// Power the lab on and take commands
@@ -67,6 +70,7 @@ impl Verb {
             Self::Dis(args) => dis::run(args, out),
             Self::Replay(args) => replay::run(args, out),
             Self::Run(args) => run::run(args, out),
+            Self::Storm(args) => storm::run(args, out),
             Self::Trace(args) => trace::run(args, out),
             Self::Up(args) => up::run(args, out),
             Self::Verdict(args) => verdict::run(args, out),

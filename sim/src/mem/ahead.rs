@@ -33,12 +33,12 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// For a mapping of `bytes`.
-    pub fn new(map: Arc<MmapRaw>, bytes: u64) -> Self {
+    /// For a mapping of `bytes`; nothing is made ready in one that is `sparse`.
+    pub fn new(map: Arc<MmapRaw>, bytes: u64, sparse: bool) -> Self {
         let blocks = bytes.div_ceil(1 << BLOCK_SHIFT);
         let asked = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         let this = Self { map, bytes, asked, blocks: OnceLock::new() };
-        if bytes < BYTES_MIN {
+        if sparse || bytes < BYTES_MIN {
             let _ = this.blocks.set(None);
         }
         this

@@ -83,15 +83,26 @@ impl Ram {
     /// Reserves `bytes`, rounded up to whole pages, all zero. Fails when the host
     /// has no such stretch of address space.
     pub fn new(bytes: u64) -> std::io::Result<Self> {
+        Self::reserve(bytes, false)
+    }
+
+    /// The same, where little of it is ever touched: the host clears no more than that.
+    pub fn sparse(bytes: u64) -> std::io::Result<Self> {
+        Self::reserve(bytes, true)
+    }
+
+    fn reserve(bytes: u64, sparse: bool) -> std::io::Result<Self> {
         let bytes = bytes.max(1).next_multiple_of(PAGE_BYTES);
         let length = usize::try_from(bytes).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
-        // A host without huge pages is slower and nothing else.
-        let _ = map.advise(Advice::HugePage);
+        if !sparse {
+            // A host without huge pages is slower and nothing else.
+            let _ = map.advise(Advice::HugePage);
+        }
         let pages = bytes >> PAGE_SHIFT;
         let map = Arc::new(MmapRaw::from(map));
         Ok(Self {
-            ahead: Ahead::new(Arc::clone(&map), bytes),
+            ahead: Ahead::new(Arc::clone(&map), bytes, sparse),
             map,
             bytes,
             log: DirtyLog::new(pages),

@@ -185,6 +185,17 @@ impl Fabric {
         port.down.set_link(link);
     }
 
+    /// Draws the faults of all lines from another seed from now on.
+    pub fn reseed(&mut self, seed: Seed) {
+        self.seed = seed;
+        let network = &self.name;
+        for Port { name, up, down } in &mut self.ports {
+            for (line, way) in [(up, "up"), (down, "down")] {
+                line.rng = seed.stream(&format!("net/{network}/{name}/{way}"));
+            }
+        }
+    }
+
     /// What has passed a port: towards the switch, and from it.
     #[must_use]
     pub fn counters(&self, port: PortId) -> (Counters, Counters) {

@@ -194,3 +194,18 @@ proptest::proptest! {
         let _ = Store::open(&log);
     }
 }
+
+#[test]
+fn a_departure_is_over_once_the_domain_is_offered_here_at_a_newer_epoch() {
+    let mut store = Store::default();
+    for state in [State::Commit, State::Leaving, State::Off] {
+        store.append(entry(state, "one", 3)).unwrap();
+        store.append(entry(State::Gone, "other", 9)).unwrap();
+        assert_eq!(store.ledger().open_departures().count(), 1, "{state:?}");
+    }
+    // What came before it left does not count; what comes after does, however far it is.
+    store.append(entry(State::Here, "one", 2)).unwrap();
+    assert_eq!(store.ledger().open_departures().count(), 1);
+    store.append(entry(State::Reserved, "one", 4)).unwrap();
+    assert_eq!(store.ledger().open_departures().count(), 0);
+}

@@ -150,6 +150,8 @@ impl Server {
             retired,
             // No server that is off is saved.
             off: _,
+            // Whoever runs it says it anew.
+            undigested: _,
         } = self;
         let record = ServerV1 {
             name: name.clone(),
@@ -207,7 +209,8 @@ impl Server {
         let saved = reader.section(&program_section)?.all(RECORDS_MAX)?;
         let program = restore(name, chassis, &inventory, &saved)
             .map_err(|why| LoadError::record(&program_section, why))?;
-        let ram = Ram::new(inventory.memory_bytes).map_err(PowerOnError::from);
+        let make = if chassis.sparse { Ram::sparse } else { Ram::new };
+        let ram = make(inventory.memory_bytes).map_err(PowerOnError::from);
         let ram = Arc::new(ram.map_err(|why| LoadError::section(&section, why))?);
         let memory_section = format!("memory/{name}");
         memory::load(&ram, &memory_section, reader.section(&memory_section)?)?;
@@ -260,6 +263,7 @@ impl Server {
             names: by_key(names, GuestId, Ok).map_err(refuse)?,
             retired: retired.map_err(refuse)?,
             off: false,
+            undigested: false,
         })
     }
 

@@ -257,6 +257,10 @@ pub struct Chassis {
     /// Installed memory.
     #[serde(default = "default_memory")]
     pub memory: Size,
+    /// Little of the memory is ever touched, so the host need not be quick about much of it.
+    /// It matters when a world is made from a checkpoint.
+    #[serde(default)]
+    pub sparse: bool,
     /// What guests start from: an image that is built in (`rover`), or the path of a
     /// flat binary.
     #[serde(default = "default_boot")]

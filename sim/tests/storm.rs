@@ -1,0 +1,116 @@
+//! Storms, a few of them; `LDOMLAB_STORMS=N` for N, and for every frame of the matrix.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use sim::storm::campaign::{Sum, storms};
+use sim::storm::lab::Lab;
+use sim::storm::matrix;
+use sim::storm::plan::{Plan, Side};
+use sim::storm::run::run;
+use std::sync::LazyLock;
+
+static LAB: LazyLock<Lab> = LazyLock::new(|| Lab::bring_up().unwrap());
+
+fn asked_for() -> Option<u64> {
+    std::env::var("LDOMLAB_STORMS").ok().map(|n| n.parse().expect("LDOMLAB_STORMS is a number"))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn well(sum: &Sum) {
+    println!("{sum:?}");
+    if let Some((seed, plan, why)) = &sum.failed {
+        panic!("{why}\n  ldomlab storm --seed {seed} --plan '{plan}'");
+    }
+}
+
+#[test]
+fn a_migration_in_which_nothing_goes_wrong_moves_the_domain() {
+    let verdict = run(&LAB, 0, &matrix::calm(), false).unwrap();
+    assert_eq!(verdict.failed, None);
+    assert_eq!((verdict.home, verdict.entries), (Some(Side::B), [3, 4]));
+    assert!(verdict.frames > 50, "{verdict:?}");
+}
+
+#[test]
+fn the_same_plan_is_the_same_storm() {
+    for seed in [3, 4, 5] {
+        let plan = Plan::of_seed(seed);
+        let [one, two] = [(); 2].map(|()| run(&LAB, seed, &plan, true).unwrap());
+        assert!(one.lines.len() > 5, "{one:?}");
+        assert_eq!(one, two);
+    }
+}
+
+#[test]
+fn whatever_comes_of_a_seed_the_domain_runs_once_and_is_whole() {
+    let count = asked_for().unwrap_or(200);
+    let sum = storms(&LAB, 1..1 + count, Plan::of_seed, threads(), || false).unwrap();
+    well(&sum);
+    assert_eq!(sum.storms, count);
+    // Storms happen, and they end in either way.
+    assert!(sum.fired > count && sum.homes[0] > count / 10 && sum.homes[1] > count / 10, "{sum:?}");
+}
+
+#[test]
+fn every_fault_at_every_entry_and_at_frames_all_along_is_survived() {
+    let stride = if asked_for().is_some() { 1 } else { 41 };
+    let plans = matrix::plans(&matrix::occasions(&LAB, stride).unwrap());
+    assert!(plans.len() > 200, "{}", plans.len());
+    let plan = |number: u64| plans[number as usize].clone();
+    let sum = storms(&LAB, 0..plans.len() as u64, plan, threads(), || false).unwrap();
+    well(&sum);
+    assert!(sum.fired + 50 > sum.events, "nearly every occasion comes: {sum:?}");
+}
+
+/// Plans that failed once.
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    let all = [
+        // A departure of which the last entry was not written was taken up again while the
+        // domain came back, and what had come of it was destroyed.
+        "0ms=migrate:t5120 269ms=migrate:t5220 durable:t5220:6=reset:t5120:82us \
+         47164us=full:t5120:9217us",
+    ];
+    for text in all {
+        let verdict = run(&LAB, 3988, &text.parse().unwrap(), false).unwrap();
+        assert_eq!(verdict.failed, None, "{text}");
+    }
+}
+
+/// Mistakes that storms find, each within so many of them: within a minute of two cores.
+#[cfg(feature = "mutants")]
+const FOUND: [(ldm::migrate::mutant::Mutant, u64); 12] = {
+    use ldm::migrate::mutant::Mutant;
+    [
+        (Mutant::CommitBeforeDurable, 300),
+        (Mutant::VerifiedBeforeDurable, 300),
+        (Mutant::RunsBeforeDurable, 50),
+        (Mutant::RunsAfterCommit, 100),
+        (Mutant::GuessesAfterCommit, 300),
+        (Mutant::CancelsCommit, 100),
+        (Mutant::EpochNotRaised, 50),
+        (Mutant::PreparedForgotten, 300),
+        (Mutant::ShellLeft, 100),
+        (Mutant::LogLeftOn, 50),
+        (Mutant::DirtyDropped, 50),
+        (Mutant::FarewellForgotten, 100),
+    ]
+};
+
+// One process makes one mistake at a time, so no other test runs with this one.
+#[cfg(feature = "mutants")]
+#[test]
+#[ignore = "alone: cargo test --release --features mutants --test storm -- --ignored"]
+fn mistakes_are_found() {
+    use ldm::migrate::mutant::set;
+    for (mutant, within) in FOUND {
+        set(Some(mutant));
+        let sum = storms(&LAB, 1..within, Plan::of_seed, threads(), || false).unwrap();
+        set(None);
+        println!("{mutant:?}: {:?} after {} storms", sum.failed, sum.storms);
+        assert!(sum.failed.is_some(), "{mutant:?} is not found in {within} storms");
+    }
+}
