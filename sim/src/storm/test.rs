@@ -39,5 +39,5 @@ fn a_plan_is_made_as_short_as_it_can_be() {
         let text = plan.to_string();
         text.contains("reset") && text.contains("migrate")
     });
-    assert_eq!(short.to_string(), "0ms=migrate:t5120 5ms=reset:t5120:50us");
+    assert_eq!(short.to_string(), "0ms=migrate:t5120 5ms=reset:t5120:97us");
 }

@@ -337,7 +337,7 @@ fn a_debugger_that_only_looks_at_a_lab_changes_nothing() {
             " in task_loop ()",
             "\"t5220.rover.",
             "hit Breakpoint 1, ",
-            " in disk_run ()",
+            " in net_run ()",
             "\"t5220.rover.1\"",
             "hit Hardware watchpoint 2",
             "Old value = ",

@@ -10,9 +10,8 @@ const MIGRATE: &str = "t5120# ldm migrate-domain -p /root/t5220.password rover t
 #[test]
 fn the_old_owner_of_a_domain_that_was_taken_over_is_kept_from_its_disks() {
     let steps = format!(
-        "[wait = false] !{MIGRATE}\n\
-         [when = \"log line primary: migration of rover: pre-copy\"; within = \"30s\"] \
-         workstation# type scrub start\n\
+        "workstation# type scrub start\n\
+         [after = \"2s\"; wait = false] !{MIGRATE}\n\
          [when = \"log line primary: migration of rover: digest\"; within = \"20s\"; \
          after = \"1500us\"] lab# cut lab/t5120\n\
          nas# owners\n\

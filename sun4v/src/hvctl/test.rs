@@ -135,7 +135,7 @@ fn what_nobody_sends_is_refused() {
         bytes[..2].copy_from_slice(&op.to_be_bytes());
         bytes
     };
-    for op in [1, 12, 16, 0x7f, 0x8a] {
+    for op in [1, 12, 16, 0x7f, 0x8b] {
         assert_eq!(Request::parse(&bytes(op)), Err(MessageError::Op(op)));
     }
     let mut message = bytes(3);
