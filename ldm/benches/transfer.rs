@@ -25,7 +25,7 @@ use ldm::migrate::compress::CHUNK_PAGES;
 use ldm::migrate::pages::{PAGE, page_hash};
 use ldm::migrate::seal::{Session, open, seal};
 use ldm::migrate::{Buffers, Config, Request, SoftCipher, Source, Target};
-use ldm::migrate::{cost, fixed_time, journal, pages, port, rounds};
+use ldm::migrate::{cost, fixed_time, handshake, journal, pages, port, rounds};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;

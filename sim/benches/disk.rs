@@ -12,6 +12,7 @@ use ldm::cost::Cost;
 use ldm::memory::{Arena, Block};
 use ldm::service::host::Host;
 use ldm::service::vds::{DiskConf, DiskServer};
+use ldm::service::volume::Owner;
 use ldm::service::volumes::Volumes;
 use sim::chassis::board::Board;
 use sim::chassis::disks::{Drive, Drives, FileStore, MemoryStore, Store};
@@ -95,6 +96,7 @@ impl Program for ServerProgram {
                     slice: false,
                     exclusive: false,
                     channel: CONF,
+                    owner: Owner::default(),
                 };
                 self.server.attach(&mut host, volumes, 1, conf).expect("a port");
             }
