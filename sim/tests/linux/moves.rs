@@ -53,7 +53,7 @@ fn linux_moves_and_loses_nothing() {
     let mut set = vec![
         "migration.fixed_percent=10".to_owned(),
         "limits.time=900s".to_owned(),
-        "disks.0.size=0".to_owned(),
+        "disks.0.size=256M".to_owned(),
         "disks.0.seed=0".to_owned(),
         format!("disks.0.file={}", image.display()),
         "disks.0.keep=true".to_owned(),
