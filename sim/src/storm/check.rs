@@ -211,7 +211,8 @@ pub struct Guard {
     most: Report,
     /// An operator took the domain over: two may run it for a while.
     pub forced: bool,
-    /// Two did run it: what they made of its disk is nobody's fault.
+    /// Two did run it, or an operator went back to what a dead source had sent: what became
+    /// of its disk is nobody's fault.
     pub mixed: bool,
     last: Option<([Seen; 2], [bool; 2])>,
 }
@@ -234,7 +235,14 @@ impl Guard {
                 return Err(format!("the guest has found {} wrong", report.bad));
             }
             let fell = report.done < before.done || report.written < before.written;
-            if fell {
+            // Raised by two: an operator took it over. What a source did after the target had
+            // everything, and died before it could say so, is given up, and what it wrote with it.
+            let came = seen.iter().filter_map(|seen| seen.says.came);
+            let by_force =
+                self.forced || came.into_iter().any(|(_, epoch, owned)| owned > epoch + 1);
+            if fell && by_force {
+                self.mixed = true;
+            } else if fell {
                 return Err(format!("the guest has counted backwards: {before:?}, {report:?}"));
             }
         }
