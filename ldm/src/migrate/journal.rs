@@ -136,6 +136,20 @@ impl EntryV1 {
         own.max(self.before)
     }
 
+    /// An offer of which no more is known than the entry says.
+    #[must_use]
+    pub fn bare_offer(&self) -> Offer {
+        Offer {
+            name: self.domain.clone(),
+            new_name: None,
+            uuid: self.uuid.clone(),
+            epoch: self.epoch,
+            kind: self.kind,
+            memory: Vec::new(),
+            description: Vec::new(),
+        }
+    }
+
     /// What is kept of it.
     fn trimmed(&self) -> Self {
         let finished = self.state.is_finished();

@@ -268,15 +268,7 @@ impl Source {
             entropy,
             timer,
         };
-        let offer = Offer {
-            name: entry.domain.clone(),
-            new_name: None,
-            uuid: entry.uuid.clone(),
-            epoch: entry.epoch,
-            kind: entry.kind,
-            memory: Vec::new(),
-            description: Vec::new(),
-        };
+        let offer = entry.bare_offer();
         let found = io.manager.find(&entry.domain, &entry.uuid).filter(|found| !found.shell);
         let guest = found.and_then(|found| found.guest).filter(|_| entry.kind == Kind::Active);
         let (map, now) = (PageMap::default(), io.ports.now());

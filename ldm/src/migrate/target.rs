@@ -187,16 +187,7 @@ impl Target {
         io: &mut Io<'_>,
     ) -> Self {
         let mut target = Self::new(config, host, secrets, entropy, timer, buffers);
-        let none = || Offer {
-            name: entry.domain.clone(),
-            new_name: None,
-            uuid: entry.uuid.clone(),
-            epoch: entry.epoch,
-            kind: entry.kind,
-            memory: Vec::new(),
-            description: Vec::new(),
-        };
-        let offer = entry.offer.clone().unwrap_or_else(none);
+        let offer = entry.offer.clone().unwrap_or_else(|| entry.bare_offer());
         let found = io.manager.find(&entry.domain, &entry.uuid);
         target.peer.clone_from(&entry.peer);
         target.migration = Some(entry.migration);
