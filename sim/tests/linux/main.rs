@@ -20,6 +20,7 @@ mod scenario;
 mod session;
 mod speed;
 mod start;
+mod tape;
 mod usernet;
 
 use std::path::{Path, PathBuf};
