@@ -20,7 +20,7 @@ const WORK: &str = "console=ttyHV0 ip=192.168.1.50 rng_core.default_quality=1000
     run=telnetd,-l,/bin/sh;mkdir,/mnt;mount,/dev/vdiska,/mnt;dirty,64&\
     (n=0;while,:;do,n=$((n+1));echo,clock:,$n,$(date,+%s),$(cut,-d.,-f1,/proc/uptime);sleep,2;done)&\
     n=0;while,[,!,-e,/tmp/enough,];do,n=$((n+1));echo,$n>>/mnt/log;\
-    head,-c,300000,/bin/busybox>/mnt/part$((n%50));sync;usleep,400000;done;\
+    head,-c,300000,/bin/busybox>/mnt/part$((n%50));sync;done;\
     umount,/mnt&&echo,unmounted;dmesg>/dev/console;echo,wrote,$n";
 
 /// The scenario of Linux at the article's lab up to where it is moved, and then so often.
