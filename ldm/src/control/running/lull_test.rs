@@ -1,16 +1,18 @@
 //! A guest that is suspended while its disk works, from hvctl to the descriptors of its
 //! ring. Its system has opened its end of domain services and says nothing there.
 
+use crate::control::ControlDomain;
 use crate::control::lull::{STILL, WAIT};
-use crate::control::record::ControlV1;
+use crate::control::record::{ControlV1, seal};
 use crate::control::testing::World;
 use crate::manager::domain::Device;
 use crate::memory::Block;
-use crate::migrate::port::HvRequest;
+use crate::migrate::journal::{EntryV1, State, Store, ticket};
+use crate::migrate::port::{HvRequest, Kind};
 use sun4v::hvctl::{Op, Request, migrate};
 use sun4v::id::GuestId;
 use sun4v::ldc::{Cookie, CookieAddr, Stype, Version};
-use sun4v::native::{Event, Ports, Program};
+use sun4v::native::{Event, LocalDisk, Ports, Program};
 use sun4v::record::decode;
 use sun4v::time::SimTime;
 use sun4v::vio::dring::XFER_DRING;
@@ -41,6 +43,8 @@ impl Lab {
     /// With a `system` or without.
     fn new(system: bool) -> Self {
         let mut world = World::new();
+        let disk = LocalDisk { name: "c0t1d0".into(), bytes: 1 << 20, read_only: false };
+        world.board.domains[0].disks.push((disk, vec![3; 1 << 20]));
         world.out(&[
             "ldm add-vds primary-vds0 primary",
             "ldm add-vdsdev /dev/dsk/c0t1d0s2 vol@primary-vds0",
@@ -311,6 +315,53 @@ fn a_migration_is_cancelled_while_it_waits_or_while_the_guest_is_being_held() {
         lab.knocks(1);
         lab.world.run();
         assert_eq!((lab.answered(), lab.state(1)), (1, DescriptorState::Done));
+    }
+}
+
+#[test]
+fn a_manager_that_begins_again_meanwhile_lets_the_guest_go_on() {
+    for held in [false, true] {
+        let mut lab = Lab::new(true);
+        lab.world.disks_stall = !held;
+        lab.world.stalls = held.then_some(Op::Hold);
+        lab.fills(0);
+        if !held {
+            lab.knocks(0);
+            lab.world.run();
+        } else {
+            lab.frees(0);
+        }
+        lab.suspends();
+        let before = if held { vec![LOG, hold(STILL)] } else { vec![LOG] };
+        assert_eq!(lab.asked(), before);
+
+        let World { program, conf, .. } = &mut lab.world;
+        let mut record = program.running.as_ref().unwrap().keep("t5120").unwrap();
+        let mut store = Store::default();
+        let entry = EntryV1 {
+            state: State::Leaving,
+            migration: [5; 16],
+            uuid: record.manager.model.domains[1].uuid.clone(),
+            domain: "rover".into(),
+            kind: Kind::Active,
+            epoch: 1,
+            owned: 0,
+            before: 0,
+            peer: "t5220".into(),
+            ticket: ticket(&[9; 32], &[5; 16]),
+            digest: [0; 32],
+            offer: None,
+        };
+        store.append(entry).unwrap();
+        record.journal = store.bytes().to_vec();
+        *program = ControlDomain::restored(conf.clone(), &seal(&record)).unwrap();
+        (lab.world.stalls, lab.world.disks_stall) = (None, false);
+        lab.world.event(Event::Restarted);
+        lab.world.run();
+        // The hold ends with the log.
+        assert_eq!(lab.asked(), [RESUME, LOG_STOP]);
+        lab.later(WAIT.plus(WAIT));
+        assert_eq!(lab.asked(), []);
     }
 }
 
