@@ -16,6 +16,7 @@ mod log;
 mod moves;
 mod network;
 mod overlay;
+mod policy;
 mod scenario;
 mod session;
 mod speed;
