@@ -422,7 +422,7 @@ impl Moves {
             // The journal remembers it.
             self.drop_outgoing(ends);
         }
-        self.check_told(ends, order).map_err(one)?;
+        let untold = self.check_told(ends, order).map_err(one)?;
         if let Some(busy) = &self.outgoing {
             return Err(vec![format!("LDom {} is being migrated already", busy.source.domain())]);
         }
@@ -454,7 +454,10 @@ impl Moves {
             journal: &mut pen,
             fence: gate.fence,
         };
-        let source = Source::new(config, request, buffers, &mut io)?;
+        let mut source = Source::new(config, request, buffers, &mut io)?;
+        if untold {
+            source.takes_farewell_on();
+        }
         let memory = watch.memory.take();
         self.notes.extend(memory.and_then(|(guest, memory)| Some(Note::Memory(guest?, memory))));
         self.outgoing =
@@ -463,18 +466,19 @@ impl Moves {
     }
 
     /// A target that was not told that a migration of the domain is off may be told to
-    /// run it by an operator; only one may be left in that state.
-    fn check_told(&self, ends: &mut Ends<'_>, order: &Order) -> Result<(), String> {
+    /// run it by an operator; only one may be left in that state. Is it this one?
+    fn check_told(&self, ends: &mut Ends<'_>, order: &Order) -> Result<bool, String> {
         let ledger = self.paper.ledger()?;
         let offer = ends.manager.offer(&order.domain)?.0;
         let off = ledger.departures().find(|entry| entry.uuid == offer.uuid);
-        match off.filter(|entry| entry.state == State::Off && entry.peer != order.peer) {
+        match off.filter(|entry| entry.state == State::Off) {
+            Some(entry) if entry.peer == order.peer => Ok(true),
             Some(entry) if !order.force && !order.check_only => Err(format!(
                 "{} has not been told that an earlier migration of LDom {} to it is off, and \
                  cannot be reached: use -f if it will never run it",
                 entry.peer, order.domain
             )),
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 

@@ -33,6 +33,10 @@ const LOOK: SimTime = SimTime::ms(5);
 /// Between two attempts of an operator.
 const AGAIN: SimTime = SimTime::ms(500);
 const IMAGE: &str = "storm.img";
+/// What ends a domain for good, one line after the other.
+const STOP: &str = "ldm stop-domain -f storm";
+const UNBIND: &str = "ldm unbind-domain storm";
+const REMOVE: &str = "ldm remove-domain storm";
 
 /// How a storm ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +75,8 @@ struct Storm<'a> {
     off: [bool; 2],
     /// Somebody has asked to stop the domain.
     stopped: bool,
+    /// Somebody has asked to unbind it, or to remove it.
+    removed: bool,
     open: BTreeMap<u64, What>,
     replies: BTreeMap<u64, Reply>,
     fired: usize,
@@ -99,6 +105,7 @@ pub fn run(lab: &Lab, seed: u64, plan: &Plan, tells: bool) -> anyhow::Result<Ver
         guard: Guard::default(),
         off: [false; 2],
         stopped: false,
+        removed: false,
         open: BTreeMap::new(),
         replies: BTreeMap::new(),
         fired: 0,
@@ -169,6 +176,18 @@ impl Storm<'_> {
             }
             match self.open.remove(&answer.id) {
                 Some(What::Take(_)) if answer.reply.status == 0 => self.guard.forced = true,
+                Some(what @ What::Remove(side)) => {
+                    // Whatever came of it: it may have been stopped, or unbound, already.
+                    let next = match line.as_str() {
+                        STOP => Some(UNBIND),
+                        UNBIND => Some(REMOVE),
+                        _ => None,
+                    };
+                    if let Some(next) = next {
+                        self.removed = true;
+                        self.give(side, what, next);
+                    }
+                }
                 _ => {}
             }
             self.replies.insert(answer.id, answer.reply);
@@ -250,14 +269,21 @@ impl Storm<'_> {
             events.extend(is.then_some(*event));
             !is
         });
-        for event in &events {
+        let mut acts = false;
+        for event in events {
+            if event.after > SimTime::ZERO {
+                let when = When::At(now.since(self.begun).plus(event.after));
+                self.pending.push(Event::new(when, event.what));
+                continue;
+            }
+            acts = true;
             self.fired += 1;
             self.tell(&event.to_string());
             self.act(event.what);
         }
         let active = self.active.len();
         self.active.retain(|(until, _)| *until > now);
-        if !events.is_empty() || self.active.len() < active {
+        if acts || self.active.len() < active {
             self.apply();
         }
     }
@@ -280,10 +306,14 @@ impl Storm<'_> {
             What::Stop(side) => {
                 // Its answer may be lost.
                 self.stopped = true;
-                self.give(side, what, &format!("ldm stop-domain -f {DOMAIN}"));
+                self.give(side, what, STOP);
             }
             What::Take(side) => {
                 self.give(side, what, &format!("ldm complete-operation -f migration {DOMAIN}"));
+            }
+            What::Remove(side) => {
+                self.stopped = true;
+                self.give(side, what, STOP);
             }
             What::Off(side) => {
                 self.off[side as usize] = true;
@@ -475,14 +505,15 @@ impl Storm<'_> {
                 return Err(format!("{side} does not answer"));
             };
             let listed = reply.stdout.lines().any(|line| line.starts_with(DOMAIN));
-            if reply.status != 0 || listed != (side == home) {
+            let gone = self.removed && side == home;
+            if reply.status != 0 || listed != (side == home) && !gone {
                 return Err(format!("{side} lists: {}{}", reply.stdout, reply.stderr));
             }
             // In the beginning it was at the first.
             let as_of = if side == home { Side::A } else { Side::B };
             let (should, holds) =
                 (&self.lab.holdings[as_of as usize], Holdings::of(self.scene.server(side)));
-            if *should != holds {
+            if *should != holds && !(gone && holds == self.lab.holdings[Side::B as usize]) {
                 return Err(format!("{side} holds {holds:?} and should hold {should:?}"));
             }
         }
