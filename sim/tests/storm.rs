@@ -103,6 +103,15 @@ fn what_failed_once_does_not_fail_again() {
              durable:t5220:2+72516us=remove:t5220 durable:t5220:2+9ms=cancel:t5120 \
              durable:t5220:2+16ms=migrate:t5120",
         ),
+        // The same, but the source began again before it had made its offer: the target, which
+        // had not looked for what, said only that the domain was not there.
+        (
+            1564,
+            "0ms=migrate:t5120 begun:t5220:2+1436us=cut:t5120:86ms \
+             durable:t5220:2+596us=reset:t5220:61us durable:t5220:2+27596us=take:t5220 \
+             durable:t5220:2+57596us=remove:t5220 durable:t5220:2+27ms=cancel:t5120 \
+             durable:t5220:2+41ms=migrate:t5120 durable:t5120:3=reset:t5120:3699us",
+        ),
     ];
     for (seed, text) in all {
         let verdict = run(&LAB, seed, &text.parse().unwrap(), false).unwrap();

@@ -38,8 +38,6 @@ use sun4v::id::GuestId;
 use sun4v::native::{JobId, Ports};
 use sun4v::time::SimTime;
 
-/// Bytes of a connection's buffers, each way.
-const BUFFER_BYTES: usize = 1 << 20;
 /// Bytes taken from a connection at a time.
 const TAKE_BYTES: usize = 256 << 10;
 /// Between two attempts to connect.
@@ -114,6 +112,8 @@ pub struct MovesConf {
     pub buffers: [Buffers; 2],
     /// The interface on which other control domains are.
     pub nic: usize,
+    /// Bytes of a connection's buffers, each way.
+    pub socket_bytes: usize,
 }
 
 #[derive(Default)]
@@ -641,8 +641,9 @@ impl Moves {
     fn answer_callers(&mut self, ends: &mut Ends<'_>) -> bool {
         let nic = self.conf.nic;
         let Some(stack) = ends.network.stack(nic) else { return false };
-        let listener =
-            *self.listener.get_or_insert_with(|| stack.tcp_listen(TCP_PORT, BUFFER_BYTES));
+        let listener = *self
+            .listener
+            .get_or_insert_with(|| stack.tcp_listen(TCP_PORT, self.conf.socket_bytes));
         match stack.tcp_state(listener) {
             TcpState::Listening | TcpState::Connecting => {}
             TcpState::Closed => {
@@ -653,7 +654,7 @@ impl Moves {
             TcpState::Open | TcpState::Ended => {
                 let (frames, bytes) = (Frames::default(), Vec::new());
                 self.callers.push(Caller { socket: listener, frames, bytes });
-                self.listener = Some(stack.tcp_listen(TCP_PORT, BUFFER_BYTES));
+                self.listener = Some(stack.tcp_listen(TCP_PORT, self.conf.socket_bytes));
             }
         }
         let mut busy = false;
@@ -754,7 +755,7 @@ impl Moves {
                 out.dials += 1;
                 out.dial_at = ends.ports.now().plus(REDIAL);
                 let Some(stack) = ends.network.stack(self.conf.nic) else { return false };
-                let socket = stack.tcp_connect(address, TCP_PORT, BUFFER_BYTES);
+                let socket = stack.tcp_connect(address, TCP_PORT, self.conf.socket_bytes);
                 ends.network.stir(self.conf.nic);
                 out.line = Line { socket: Some(socket), ..Line::default() };
                 return true;
@@ -1110,6 +1111,7 @@ mod test {
             timers: [1, 2, 3],
             buffers: [Buffers { ra: Ra(0) }; 2],
             nic: 0,
+            socket_bytes: 4096,
         };
         Moves::new(conf, BTreeMap::new(), &[])
     }

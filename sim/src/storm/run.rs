@@ -4,7 +4,8 @@
 //! occasions that cannot come any more, or after [`STORM_MAX`], cables are put back, media
 //! have room, and whoever is away comes back. Then there is [`HEAL_MAX`] for everybody to
 //! come to rest, without a human: but where a chassis has lost its power, an operator at the
-//! other does what the book says, once its manager waits for that.
+//! other does what the book says, once its manager waits for that; and three operators of four
+//! cancel what they send to it, where the fourth waits until that fails by itself.
 //!
 //! **Errors.** [`Verdict::failed`]: what happened that may not, in words, and when.
 
@@ -73,6 +74,8 @@ struct Storm<'a> {
     active: Vec<(SimTime, What)>,
     guard: Guard,
     off: [bool; 2],
+    /// What is sent to a chassis that is off is cancelled, and not waited for.
+    impatient: bool,
     /// Somebody has asked to stop the domain.
     stopped: bool,
     /// Somebody has asked to unbind it, or to remove it.
@@ -104,6 +107,7 @@ pub fn run(lab: &Lab, seed: u64, plan: &Plan, tells: bool) -> anyhow::Result<Ver
         active: Vec::new(),
         guard: Guard::default(),
         off: [false; 2],
+        impatient: !seed.is_multiple_of(4),
         stopped: false,
         removed: false,
         open: BTreeMap::new(),
@@ -421,6 +425,11 @@ impl Storm<'_> {
             if gone || self.open.is_empty() && seen.at_rest {
                 // What is gone only the dead one could give back.
                 return Ok(());
+            }
+            let sends = self.open.values().any(|what| *what == What::Migrate(live));
+            if sends && self.impatient && self.now() >= next {
+                self.act(What::Cancel(live));
+                next = self.now().plus(AGAIN);
             }
             if seen.says.waits().is_some() && self.now() >= next && self.open.is_empty() {
                 self.act(What::Take(live));
