@@ -54,7 +54,7 @@ impl Memory for SharedRam {
     }
     fn copy(&self, from: Pa, to: Pa, bytes: u64) {
         let places = (0..bytes).step_by(PAGE_BYTES as usize);
-        if from.0 % PAGE_BYTES == 0 && to.0 % PAGE_BYTES == 0 && bytes % PAGE_BYTES == 0 {
+        if [from.0, to.0, bytes].iter().all(|place| place.is_multiple_of(PAGE_BYTES)) {
             return places.for_each(|at| self.0.copy_page(from.offset(at), to.offset(at)));
         }
         let mut page = [0; PAGE_BYTES as usize];
