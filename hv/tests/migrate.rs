@@ -513,7 +513,7 @@ fn bounds_are_kept_and_states_are_minded() {
     let hold = |percent| Request::Hold { guest: 1, percent };
     assert_eq!(chassis.migrate(hold(50)), illegal(Detail::NotLogging));
     chassis.migrate(Request::LogStart(1)).unwrap();
-    for percent in [96, 256 + 50, !0] {
+    for percent in [101, 256 + 50, !0] {
         assert_eq!(chassis.migrate(hold(percent)), refused(Detail::BadShare));
     }
     for first in [1, 32, !7] {
@@ -564,7 +564,7 @@ fn a_guest_is_held_as_long_as_its_log_is_on() {
     let mut chassis = busy(HERE);
     for ends in [Request::LogStop(1), Request::Hold { guest: 1, percent: 0 }] {
         chassis.migrate(Request::LogStart(1)).unwrap();
-        for percent in [50, 95, 10] {
+        for percent in [50, 95, 100, 10] {
             assert_eq!(chassis.migrate(Request::Hold { guest: 1, percent }), Ok(0));
             assert_eq!(held(&chassis), (percent as u8, percent as u8));
         }

@@ -156,6 +156,11 @@ impl Board {
     }
 
     /// Is there such an endpoint?
+    /// An end that goes from the configuration.
+    pub(crate) fn parts(&mut self, (domain, channel): (usize, u16)) {
+        self.domains[domain].ldc.remove(&channel);
+    }
+
     pub(crate) fn has(&self, (domain, channel): (usize, u16)) -> bool {
         self.domains[domain].ldc.contains_key(&channel)
     }

@@ -185,6 +185,18 @@ impl Endpoint {
         Ok(sent)
     }
 
+    /// Does something wait to be taken? A RESET that this reads is told by the next
+    /// [`Endpoint::receive`].
+    ///
+    /// # Errors
+    /// The hypervisor's.
+    pub fn has_arrivals(&mut self, ports: &mut dyn Ports) -> Result<bool, HvError> {
+        let id = u64::from(self.conf.id.0);
+        let [head, tail, state, ..] = ports.hcall(LDC_RX_GET_STATE, [id, 0, 0, 0, 0])?;
+        self.reset_seen |= State::from_code(state) == Some(State::Reset);
+        Ok(head != tail || self.reset_seen)
+    }
+
     /// Takes every packet that waits. RESET is told once.
     ///
     /// # Errors

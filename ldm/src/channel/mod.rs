@@ -46,6 +46,8 @@ pub struct Channel {
     begun: u8,
     /// The session ended outside [`Channel::service`], which has yet to tell.
     lost: bool,
+    /// The peer had its end open when we looked last.
+    peer: bool,
 }
 
 impl Channel {
@@ -82,6 +84,7 @@ impl Channel {
             starts: false,
             begun: 0,
             lost: false,
+            peer: false,
         })
     }
 
@@ -128,6 +131,18 @@ impl Channel {
         self.link.is_up()
     }
 
+    /// Had the peer opened its end when [`Channel::service`] looked last, whatever it says?
+    #[must_use]
+    pub const fn has_peer(&self) -> bool {
+        self.peer
+    }
+
+    /// Does the peer's word wait to be taken by [`Channel::service`]?
+    pub fn has_arrivals(&mut self, ports: &mut dyn Ports) -> bool {
+        // Who cannot be asked has nothing to say.
+        self.endpoint.has_arrivals(ports).unwrap_or(false)
+    }
+
     /// Do packets wait for room? Nothing tells of room: call
     /// [`Channel::flush`] now and then.
     #[must_use]
@@ -166,6 +181,7 @@ impl Channel {
                 State::Down
             }
         };
+        self.peer = state != State::Down;
         if state != State::Up {
             if self.link.close() {
                 events.push(LinkEvent::Down);

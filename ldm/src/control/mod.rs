@@ -10,6 +10,7 @@
 //! Tokens of timers: see [`timer`].
 
 pub mod journal;
+mod lull;
 mod moves;
 mod network;
 mod noise;

@@ -12,12 +12,15 @@
 //!
 //! **The suspend.** Before a guest stands still its disks must: the request to
 //! suspend it waits here ([`Moves::take_notes`], [`Moves::disks_are_quiet`]) until
-//! nothing of it is under way at its volumes.
+//! nothing of it is under way at its volumes. One without a suspend handler is stopped in
+//! a moment in which it has asked for nothing, if there is one soon
+//! ([`Moves::wait_for_lull`], [`lull`](super::lull)).
 //!
 //! **The claim.** A guest that has come runs once its volumes are claimed: whoever asked
 //! for that waits here ([`Moves::waits_for_volumes`], [`Moves::volumes_are_claimed`]).
 
 use super::journal::{Paper, Writer};
+use super::lull::{Act, How, Lull, STILL, WAIT};
 use super::network::Network;
 use crate::crypto::Units;
 use crate::manager::record::MIGRATION;
@@ -30,12 +33,13 @@ use crate::migrate::port::{
     Wire,
 };
 use crate::migrate::{Buffers, Config, Refusal, Request, Source, TCP_PORT, Target};
+use crate::service::vds::Rest;
 use crate::stack::{Stack, TcpId, TcpState};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use sun4v::id::GuestId;
-use sun4v::native::{JobId, Ports};
+use sun4v::native::{JobId, Observation, Ports};
 use sun4v::time::SimTime;
 
 /// Bytes taken from a connection at a time.
@@ -54,7 +58,7 @@ const OWN_TAGS: u64 = 1 << 63;
 /// What a migration means for the services of this domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// This guest will stand still once its disks are quiet.
+    /// This guest will stand still once its disks do.
     Stopping(GuestId),
     /// This guest stands still from now on.
     Stopped(GuestId),
@@ -152,7 +156,11 @@ struct Caller {
 struct Waiting {
     own: Tag,
     guest: GuestId,
-    /// The hypervisor's tag, once it was asked.
+    /// The moment that is waited for, while it is.
+    lull: Option<Lull>,
+    /// The hypervisor's tag, once it was asked to hold the guest.
+    stop: Option<Tag>,
+    /// The same, once it was asked to suspend it.
     asked: Option<Tag>,
 }
 
@@ -166,6 +174,9 @@ pub struct Moves {
     callers: Vec<Caller>,
     notes: Vec<Note>,
     waiting: Option<Waiting>,
+    /// The share of the time in which the guest that leaves is held; none while its log is
+    /// off, and nobody can.
+    share: Option<u8>,
     border: Border,
     own_tags: u64,
     /// Requests of the source that are not answered yet.
@@ -197,6 +208,7 @@ impl Moves {
             callers: Vec::new(),
             notes: Vec::new(),
             waiting: None,
+            share: None,
             border: Border::default(),
             own_tags: OWN_TAGS,
             source_tags: BTreeSet::new(),
@@ -219,6 +231,8 @@ impl Moves {
             callers: _,
             notes,
             waiting,
+            // Of one that leaves.
+            share: _,
             border,
             // Names what is under way; nothing is.
             own_tags: _,
@@ -510,9 +524,75 @@ impl Moves {
         notes
     }
 
+    /// The guest that is to be suspended has no handler for that: its disks are to rest
+    /// first. False when it cannot be held, and is suspended as it is.
+    pub fn wait_for_lull(&mut self, now: SimTime) -> bool {
+        let Some(waiting) = self.waiting.as_mut().filter(|_| self.share.is_some()) else {
+            return false;
+        };
+        waiting.lull = Some(Lull::new(now));
+        true
+    }
+
+    /// The guest whose disks are to be looked at, whether they rest.
+    pub fn waits_for_lull(&self) -> Option<GuestId> {
+        let waiting = self.waiting.as_ref()?;
+        waiting.lull.as_ref().filter(|lull| lull.wants_look()).map(|_| waiting.guest)
+    }
+
+    /// Somebody has looked. True when the guest is to be suspended now: its ports are to
+    /// be held.
+    pub fn looked(&mut self, ends: &mut Ends<'_>, rest: Rest) -> bool {
+        let now = ends.ports.now();
+        let Some(waiting) = &mut self.waiting else { return false };
+        let (Some(lull), guest) = (&mut waiting.lull, waiting.guest) else { return false };
+        let mut hold = |percent| {
+            let tag = ends.hv.request(ends.ports, HvRequest::Hold { guest, percent });
+            self.source_tags.insert(tag);
+            tag
+        };
+        match lull.looked(now, rest) {
+            Act::Wait => false,
+            Act::Stop => {
+                waiting.stop = Some(hold(STILL));
+                false
+            }
+            Act::GoOn => {
+                hold(self.share.unwrap_or(0));
+                false
+            }
+            Act::Suspend(how) => {
+                let (took, tries) = lull.took(now);
+                waiting.lull = None;
+                self.tell_lull(ends, how, took, tries);
+                true
+            }
+        }
+    }
+
+    fn tell_lull(&self, ends: &mut Ends<'_>, how: How, took: SimTime, tries: u32) {
+        let name = self.outgoing.as_ref().map_or("", |out| out.source.domain()).to_owned();
+        let why = match how {
+            How::InLull => format!("its disks rest after {} us", took.as_us()),
+            How::Busy => {
+                format!("its disks did not rest for {} ms: as they are", WAIT.as_us() / 1000)
+            }
+            How::Knocks => format!("it asked for more {tries} times: its disks are as they are"),
+            How::Refused => "it cannot be held: its disks are as they are".to_owned(),
+        };
+        ends.ports.log(format!("migration of {name}: {why}"));
+        let values = vec![
+            ("rests", u64::from(how == How::InLull)),
+            ("tries", tries.into()),
+            ("took_us", took.as_us()),
+        ];
+        ends.ports.observe(Observation { subject: "migration", what: "lull", name, values });
+    }
+
     /// Does a guest wait for its disks?
     pub fn waits_for_disks(&self) -> Option<GuestId> {
-        self.waiting.as_ref().filter(|wait| wait.asked.is_none()).map(|wait| wait.guest)
+        let waits = |wait: &&Waiting| wait.asked.is_none() && wait.lull.is_none();
+        self.waiting.as_ref().filter(waits).map(|wait| wait.guest)
     }
 
     /// The disks of the guest that is to be suspended are quiet.
@@ -546,6 +626,15 @@ impl Moves {
     /// The hypervisor has answered a request of a migration.
     pub fn hv(&mut self, ends: &mut Ends<'_>, tag: Tag, reply: Result<HvReply, String>) {
         let mut tag = tag;
+        if let Some(waiting) = &mut self.waiting
+            && waiting.stop.take_if(|stop| *stop == tag).is_some()
+        {
+            self.source_tags.remove(&tag);
+            if let Some(lull) = &mut waiting.lull {
+                lull.stopped(reply.is_ok());
+            }
+            return;
+        }
         if let Some(waiting) = self.waiting.take_if(|wait| wait.asked == Some(tag)) {
             tag = waiting.own;
         }
@@ -609,11 +698,13 @@ impl Moves {
 
     /// When [`Moves::work`] is due without a frame.
     pub fn next_time(&self) -> SimTime {
-        match &self.outgoing {
+        let lull = self.waiting.as_ref().and_then(|waiting| waiting.lull.as_ref());
+        let lull = lull.map_or(SimTime::NEVER, Lull::next_time);
+        lull.min(match &self.outgoing {
             Some(out) if out.line.socket.is_none() && out.source.wants_connection() => out.dial_at,
             None if self.recovered && self.owes_farewells() => self.tell_at,
             _ => SimTime::NEVER,
-        }
+        })
     }
 
     // Connections.
@@ -949,6 +1040,7 @@ struct Gate<'a> {
     hv: &'a mut dyn Hv,
     notes: &'a mut Vec<Note>,
     waiting: &'a mut Option<Waiting>,
+    share: &'a mut Option<u8>,
     own_tags: &'a mut u64,
     /// The source's requests; none for a target.
     tags: Option<&'a mut BTreeSet<Tag>>,
@@ -961,6 +1053,7 @@ impl<'a> Gate<'a> {
             hv,
             notes: &mut moves.notes,
             waiting: &mut moves.waiting,
+            share: &mut moves.share,
             own_tags: &mut moves.own_tags,
             tags: Some(&mut moves.source_tags),
             nic: moves.conf.nic,
@@ -973,6 +1066,7 @@ impl<'a> Gate<'a> {
             hv,
             notes: &mut moves.notes,
             waiting: &mut moves.waiting,
+            share: &mut moves.share,
             own_tags: &mut moves.own_tags,
             tags: None,
             nic: moves.conf.nic,
@@ -992,7 +1086,7 @@ impl Hv for Gate<'_> {
         if let HvRequest::Suspend(guest) = request {
             *self.own_tags += 1;
             let own = Tag(*self.own_tags);
-            *self.waiting = Some(Waiting { own, guest, asked: None });
+            *self.waiting = Some(Waiting { own, guest, lull: None, stop: None, asked: None });
             self.notes.push(Note::Stopping(guest));
             tags.insert(own);
             return own;
@@ -1001,6 +1095,12 @@ impl Hv for Gate<'_> {
             // A suspend that still waits is not asked for any more.
             self.waiting.take_if(|waiting| waiting.asked.is_none());
             self.notes.push(Note::GoesOn(guest));
+        }
+        match request {
+            HvRequest::LogStart(_) => *self.share = Some(0),
+            HvRequest::LogStop(_) => *self.share = None,
+            HvRequest::Hold { percent, .. } => *self.share = Some(percent),
+            _ => {}
         }
         let tag = self.hv.request(ports, request);
         tags.insert(tag);
@@ -1091,6 +1191,16 @@ impl Manager for Watch<'_> {
     }
     fn status(&mut self, domain: &str, status: Option<Status>) {
         self.manager.status(domain, status);
+    }
+}
+
+/// What a source asks of the hypervisor, without one.
+#[cfg(test)]
+impl Moves {
+    pub fn asks(&mut self, ends: &mut Ends<'_>, requests: &[HvRequest]) {
+        for request in requests {
+            Gate::source(self, ends.hv).hv.request(ends.ports, request.clone());
+        }
     }
 }
 

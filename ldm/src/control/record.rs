@@ -94,7 +94,7 @@ pub fn save(conf: &ControlConf, record: ControlV1) -> Result<Vec<u8>, String> {
     }
 }
 
-fn seal(record: &ControlV1) -> Vec<u8> {
+pub(super) fn seal(record: &ControlV1) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(record, &mut bytes);
     let digest = Sha256::digest(&bytes);

@@ -486,7 +486,12 @@ impl Running {
                 Note::Stopping(guest) => {
                     let keys = self.keys(guest);
                     self.leaving = Some(guest);
-                    self.services.hold(&keys);
+                    // A system that has no suspend handler, for none has registered one; of
+                    // who knows nothing of domain services nothing is known.
+                    let watched = self.services.has_system(guest);
+                    if !(watched && self.moves.wait_for_lull(ports.now())) {
+                        self.services.hold(&keys);
+                    }
                 }
                 Note::Claim(domain, epoch) => {
                     let keys = self.keys_of(&domain);
@@ -541,8 +546,18 @@ impl Running {
         true
     }
 
-    /// A guest that waits for its disks stands still once they are quiet.
+    /// A guest that waits for its disks stands still once they do: while they rest, or when
+    /// they are quiet.
     fn look_at_disks(&mut self, ports: &mut dyn Ports) -> bool {
+        if let Some(guest) = self.moves.waits_for_lull() {
+            let keys = self.keys(guest);
+            let rest = self.services.rest(&mut self.kit, ports, &keys);
+            let decided = self.with_moves(ports, |moves, ends| moves.looked(ends, rest));
+            if decided {
+                self.services.hold(&keys);
+            }
+            return decided;
+        }
         let Some(guest) = self.moves.waits_for_disks() else { return false };
         let keys = self.keys(guest);
         if !self.services.is_quiet(&keys) {
@@ -553,5 +568,7 @@ impl Running {
     }
 }
 
+#[cfg(test)]
+mod lull_test;
 #[cfg(test)]
 mod test;

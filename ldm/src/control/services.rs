@@ -8,8 +8,8 @@ use crate::manager::Change;
 use crate::service::ds::{Ask, DsEvent, DsServer};
 use crate::service::vcc::record::{ConsolePortV1, Recalled};
 use crate::service::vcc::{ConsoleConf, ConsoleServer};
-use crate::service::vds::DiskServer;
 use crate::service::vds::record::{Disk, DiskV1};
+use crate::service::vds::{DiskServer, Rest};
 use crate::service::volume::{Backend, Completion, VolumeId};
 use crate::service::volumes::Volumes;
 use std::collections::BTreeMap;
@@ -336,6 +336,18 @@ impl Services {
     pub fn hold(&mut self, keys: &[u64]) {
         self.asked = true;
         keys.iter().for_each(|key| self.disks.hold(&mut self.storage, *key));
+    }
+
+    /// Has this guest a system that speaks, or could, to its manager?
+    pub fn has_system(&self, guest: GuestId) -> bool {
+        self.sessions.has_system(guest)
+    }
+
+    /// What the busiest of the disks at these ports is doing.
+    pub fn rest(&mut self, kit: &mut Kit, ports: &mut dyn Ports, keys: &[u64]) -> Rest {
+        let mut host = kit.host(ports);
+        let all = keys.iter().map(|key| self.disks.rest(&mut host, *key));
+        all.max().unwrap_or(Rest::Rests)
     }
 
     /// Has a held guest nothing under way?

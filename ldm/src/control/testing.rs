@@ -7,7 +7,7 @@ use crate::factory::{Factory, MdSlots, Primary};
 use crate::hvctl::Event as HvEvent;
 use crate::manager::Ldmd;
 use crate::manager::testing::{FakeHv, inventory};
-use crate::memory::Arena;
+use crate::memory::{Arena, Block};
 use crate::stack::StackConf;
 use crate::testing::{BASE, Board};
 use std::collections::BTreeMap;
@@ -19,8 +19,10 @@ use sun4v::hvctl::{
 };
 use sun4v::hvmd::LdcTarget;
 use sun4v::id::{GuestId, LdcId};
-use sun4v::ldc::Mode;
-use sun4v::native::{Event, Program, Reply};
+use sun4v::ldc::map::{MapEntry, MapPerms};
+use sun4v::ldc::{LDC_SET_MAP_TABLE, Mode, Mte};
+use sun4v::native::{Event, Ports, Program, Reply};
+use zerocopy::IntoBytes;
 
 const SECRET: u64 = 0x5e_c2e7;
 /// Every domain's memory.
@@ -54,6 +56,11 @@ pub(crate) struct World {
     ours: u16,
     up: bool,
     next: u64,
+    /// Disks of the machine answer nothing.
+    pub(crate) disks_stall: bool,
+    /// The hypervisor does not answer commands of this kind until it is told to.
+    pub(crate) stalls: Option<Op>,
+    stalled: Option<HvReply>,
 }
 
 impl World {
@@ -100,8 +107,21 @@ impl World {
         };
         let program = ControlDomain::new(conf.clone());
         let far = Vec::new();
-        let mut world =
-            Self { board, conf, program, hv, far, arenas, endpoint, ours: 0, up: false, next: 0 };
+        let mut world = Self {
+            board,
+            conf,
+            program,
+            hv,
+            far,
+            arenas,
+            endpoint,
+            ours: 0,
+            up: false,
+            next: 0,
+            disks_stall: false,
+            stalls: None,
+            stalled: None,
+        };
         world.event(Event::Start);
         world.run();
         world
@@ -126,7 +146,7 @@ impl World {
         loop {
             if let Some(mondo) = self.board.domains[0].mondos.pop_front() {
                 self.event(Event::Mondo(mondo));
-            } else if let Some(event) = self.board.domains[0].disk_events.pop_front() {
+            } else if let Some(event) = self.disk_event() {
                 self.event(event);
             } else if self.board.domains[HYPERVISOR].mondos.pop_front().is_some() {
                 self.serve();
@@ -141,6 +161,20 @@ impl World {
                 return;
             }
         }
+    }
+
+    fn disk_event(&mut self) -> Option<Event> {
+        let events = &mut self.board.domains[0].disk_events;
+        if self.disks_stall { None } else { events.pop_front() }
+    }
+
+    /// The hypervisor answers what it has not answered.
+    pub(crate) fn goes_on(&mut self) {
+        self.stalls = None;
+        if let Some(reply) = self.stalled.take() {
+            self.say(reply);
+        }
+        self.run();
     }
 
     /// A guest's end that has a mondo.
@@ -210,7 +244,12 @@ impl World {
             }
             let (status, body) = self.hv.serve(request);
             self.join();
-            self.say(HvReply { seqn: 0, op, status, body });
+            let reply = HvReply { seqn: 0, op, status, body };
+            if self.stalls == Some(op) {
+                self.stalled = Some(reply);
+            } else {
+                self.say(reply);
+            }
         }
         self.endpoint.rearm(&mut self.board.ports(HYPERVISOR)).unwrap();
     }
@@ -246,6 +285,21 @@ impl World {
         self.far.push(Far { domain, id, channel: link, got: Vec::new(), ups: 0, downs: 0 });
         self.run();
         self.far.len() - 1
+    }
+
+    /// A guest lends two pages to whoever is at the other end, the first at address zero.
+    pub(crate) fn lends(&mut self, far: usize) -> Block {
+        let Far { domain, id, .. } = self.far[far];
+        let arena = self.arenas.get_mut(&domain).unwrap();
+        let (table, lent) = (arena.alloc(16 * 16).unwrap(), arena.alloc(2 * 0x2000).unwrap());
+        let ports = &mut self.board.ports(domain);
+        for n in 0..2_u64 {
+            let mte = Mte::page(lent.at(n * 0x2000), MapPerms::CR | MapPerms::CW);
+            let entry = MapEntry { mte: mte.0.into(), revoke: 0.into() };
+            ports.write(table.at(16 * n), entry.as_bytes());
+        }
+        ports.hcall(LDC_SET_MAP_TABLE, [id.into(), table.ra.0, 16, 0, 0]).unwrap();
+        lent
     }
 
     /// Types a command that is not answered at once; its number.

@@ -27,6 +27,9 @@ pub trait HostNet {
     /// Appends the frames that have come from the host since the last call; never blocks.
     fn poll(&mut self, out: &mut Vec<Vec<u8>>);
 
+    /// Bytes of the largest IP packet that it carries.
+    fn mtu(&self) -> u16;
+
     /// Descriptors that are readable when there may be something to poll for.
     fn wait_fds(&self) -> Vec<BorrowedFd<'_>>;
 

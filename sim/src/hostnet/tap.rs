@@ -63,12 +63,6 @@ impl Tap {
         let frame_max = usize::from(mtu) + HEADER_MAX;
         Ok(Self { device, frame_max, buffer: vec![0; FRAME_MAX], more: false })
     }
-
-    /// Bytes of an IP packet that fit in a frame.
-    #[must_use]
-    pub fn mtu(&self) -> usize {
-        self.frame_max - HEADER_MAX
-    }
 }
 
 impl HostNet for Tap {
@@ -89,6 +83,10 @@ impl HostNet for Tap {
             }
         }
         self.more = true;
+    }
+
+    fn mtu(&self) -> u16 {
+        (self.frame_max - HEADER_MAX) as u16
     }
 
     fn wait_fds(&self) -> Vec<BorrowedFd<'_>> {

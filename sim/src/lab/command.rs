@@ -9,7 +9,7 @@
 use super::quantity::{Rate, Size, Span};
 use super::{Lab, NetworkId};
 use crate::net::fabric::PortId;
-use crate::net::link::Link;
+use crate::net::link::{Link, MTU_RANGE};
 use std::fmt::Write as _;
 
 impl Lab {
@@ -107,8 +107,8 @@ fn change_link(link: &mut Link, change: &str) -> Result<(), String> {
         }
         "queue" => link.queue_bytes = value.parse::<Size>()?.0,
         "mtu" => {
-            let mtu = value.parse().ok().filter(|mtu| (576..=9000).contains(mtu));
-            link.mtu = mtu.ok_or_else(|| format!("mtu {value} is not 576 to 9000"))?;
+            let mtu = value.parse().ok().filter(|mtu| MTU_RANGE.contains(mtu));
+            link.mtu = mtu.ok_or_else(|| format!("mtu {value} is not 576 to 16000"))?;
         }
         "loss" => link.faults.loss = chance()?,
         "duplication" => link.faults.duplication = chance()?,

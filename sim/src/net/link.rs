@@ -16,6 +16,7 @@
 //! sent and what is under way.
 
 use crate::time::rng::{Rng, Seed};
+use std::ops::RangeInclusive;
 use sun4v::time::SimTime;
 
 /// Bytes that a frame occupies on the wire beyond itself.
@@ -33,6 +34,10 @@ pub struct Faults {
     /// One bit of it arrives inverted.
     pub bit_flip: f64,
 }
+
+/// Payloads that a link may be made for: from what every host must take in one piece
+/// (RFC 791) to the largest that a virtual switch takes (`ldm add-vsw mtu=`).
+pub const MTU_RANGE: RangeInclusive<u16> = 576..=16000;
 
 /// What a link is like; both directions alike.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 //! the network stays as it was.
 
 use super::fabric::{Fabric, Port, Transit};
-use super::link::{Counters, Faults, Line, Link};
+use super::link::{Counters, Faults, Line, Link, MTU_RANGE};
 use super::switch::{Mac, Switch};
 use crate::time::event::EventQueue;
 use crate::time::rng::Rng;
@@ -203,7 +203,7 @@ impl Line {
         } = record;
         check(bits_per_second > 0, "a link without bandwidth")?;
         check(latency >= SimTime::us(1), "a link shorter than a microsecond")?;
-        check((576..=9000).contains(&mtu), "an MTU outside 576 to 9000")?;
+        check(MTU_RANGE.contains(&mtu), "an MTU outside 576 to 16000")?;
         check(faults.iter().all(|p| (0.0..=1.0).contains(p)), "a probability outside 0 to 1")?;
         check(!cut || era > 0, "a cut that nobody made")?;
         let rng = Rng::from_state(rng);

@@ -154,6 +154,10 @@ impl HostNet for Shared {
         self.0.borrow_mut().net.poll(out);
     }
 
+    fn mtu(&self) -> u16 {
+        self.0.borrow().net.mtu()
+    }
+
     fn wait_fds(&self) -> Vec<BorrowedFd<'_>> {
         Vec::new() // It is asked often enough.
     }

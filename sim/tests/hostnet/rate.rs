@@ -44,6 +44,10 @@ impl HostNet for Timed {
         self.spent.set(self.spent.get() + begin.elapsed());
     }
 
+    fn mtu(&self) -> u16 {
+        self.net.mtu()
+    }
+
     fn wait_fds(&self) -> Vec<BorrowedFd<'_>> {
         self.net.wait_fds()
     }

@@ -16,10 +16,12 @@ mod log;
 mod moves;
 mod network;
 mod overlay;
+mod policy;
 mod scenario;
 mod session;
 mod speed;
 mod start;
+mod tape;
 mod usernet;
 
 use std::path::{Path, PathBuf};

@@ -4,9 +4,9 @@
 //! `LDOMLAB_MOVES` moves, 2 unless it says otherwise. What is waited for without work of
 //! ours is a tenth of what it was in 2011: the guest is busy all the time.
 //!
-//! It writes in bursts. Its disk driver puts requests that are under way when the channel
-//! is reset on a list that nothing takes them from (`vdc_requeue_inflight` asks for no
-//! kick), so a move in the middle of one ends what waits for the disk.
+//! Its disk driver puts requests that are under way when the channel is reset on a list that
+//! nothing takes them from (`vdc_requeue_inflight` asks for no kick), so what waits for the
+//! disk would wait for ever after a move in the middle of one: each is to begin in a lull.
 
 use super::disk::{image, tool};
 use super::log::trouble;
@@ -20,7 +20,7 @@ const WORK: &str = "console=ttyHV0 ip=192.168.1.50 rng_core.default_quality=1000
     run=telnetd,-l,/bin/sh;mkdir,/mnt;mount,/dev/vdiska,/mnt;dirty,64&\
     (n=0;while,:;do,n=$((n+1));echo,clock:,$n,$(date,+%s),$(cut,-d.,-f1,/proc/uptime);sleep,2;done)&\
     n=0;while,[,!,-e,/tmp/enough,];do,n=$((n+1));echo,$n>>/mnt/log;\
-    head,-c,300000,/bin/busybox>/mnt/part$((n%50));sync;usleep,400000;done;\
+    head,-c,300000,/bin/busybox>/mnt/part$((n%50));sync;done;\
     umount,/mnt&&echo,unmounted;dmesg>/dev/console;echo,wrote,$n";
 
 /// The scenario of Linux at the article's lab up to where it is moved, and then so often.
@@ -71,6 +71,9 @@ fn linux_moves_and_loses_nothing() {
 
     let came = run.facts("migration", "taken over");
     assert_eq!(came.len(), moves, "{}", run.transcript);
+    let lulls = run.facts("migration", "lull");
+    let rests = lulls.iter().filter(|lull| lull["values"]["rests"] == 1);
+    assert_eq!((rests.count(), lulls.len()), (moves, moves), "{lulls:?}");
     let lost = run.facts("ping", "lost");
     let replies = run.facts("ping", "reply").len();
     assert!(lost.is_empty() && replies > 20 * moves, "{lost:?}, {replies} replies");
@@ -91,5 +94,10 @@ fn linux_moves_and_loses_nothing() {
     let lines: usize = wrote.trim().parse().unwrap();
     let expected: String = (1..=lines).map(|n| format!("{n}\n")).collect();
     assert_eq!(std::fs::read_to_string(copy).unwrap(), expected);
+    let figure = |fact: &&serde_json::Value, name: &str| fact["values"][name].as_u64().unwrap();
+    for (lull, over) in lulls.iter().zip(&run.facts("migration", "handed over")) {
+        let [took, tries] = ["took_us", "tries"].map(|name| figure(lull, name));
+        println!("paused {} us; lull after {took} us, {tries} tries", figure(over, "pause_us"));
+    }
     println!("{moves} moves, {replies} pings, {lines} lines written");
 }

@@ -6,7 +6,8 @@ use super::{guest, scratch};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn promised() -> bool {
+/// Are figures held against what is wished for?
+pub fn promised() -> bool {
     std::env::var_os("LDOMLAB_SPEED").is_some()
 }
 

@@ -1,29 +1,26 @@
-//! The host's network in user mode, which asks for no rights; and a run on it that is had again
-//! from its tape.
+//! The host's network in user mode, which asks for no rights.
 
+use super::guest;
 use super::log::trouble;
 use super::session::{Session, boot_linux};
-use super::{guest, ldomlab, scratch};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::Command;
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-const MB: usize = 1 << 20;
+pub const MB: usize = 1 << 20;
 /// Nobody, for whom root has no rights.
 const NOBODY: u32 = 65534;
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes that do not repeat soon.
-fn bytes(seed: u64, length: usize) -> Vec<u8> {
+pub fn bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut rng = sim::time::rng::Rng::new(seed);
     (0..length.div_ceil(8)).flat_map(|_| rng.draw().to_le_bytes()).take(length).collect()
 }
@@ -46,7 +43,7 @@ fn server(given: Vec<u8>) -> (u16, JoinHandle<Vec<u8>>) {
 }
 
 /// The guest gets its address, router and mask from the network.
-fn lease(linux: &mut Session) {
+pub fn lease(linux: &mut Session) {
     let script = "[ $1 = bound ] && ifconfig $interface $ip netmask $subnet && \
                   route add default gw $router; exit 0";
     linux.done(&format!("(echo '#!/bin/sh'; echo '{script}') > /tmp/bound; chmod +x /tmp/bound"));
@@ -59,7 +56,7 @@ fn lease(linux: &mut Session) {
 
 /// The guest fetches a file of so many megabytes from a server on the host, and takes it back
 /// there: it is what it was.
-fn exchange(linux: &mut Session, megabytes: usize) {
+pub fn exchange(linux: &mut Session, megabytes: usize) {
     let file = bytes(7, megabytes * MB);
     let (port, host) = server(file.clone());
     let begun = Instant::now();
@@ -73,7 +70,7 @@ fn exchange(linux: &mut Session, megabytes: usize) {
 }
 
 /// Somebody on the host logs in at the guest, by this port of the host.
-fn log_in(port: u16) {
+pub fn log_in(port: u16) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(b"echo hello-$((40+2)) from $(hostname)\r\n").unwrap();
@@ -87,7 +84,7 @@ fn log_in(port: u16) {
 }
 
 /// A port of the host at which nothing listens.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -131,39 +128,4 @@ fn without_any_rights_files_datagrams_and_a_login_get_through() {
     linux.send("poweroff -f\n");
     let (status, text) = linux.end();
     assert_eq!(status, 0, "{text}");
-}
-
-/// What a run has left: its output, its hypercalls, its frames.
-fn left(output: &[u8], calls: &Path, frames: &Path) -> [(usize, String); 3] {
-    let file = |path: &Path| std::fs::read(path).unwrap();
-    [output.to_vec(), file(calls), file(frames)].map(|bytes| (bytes.len(), hex(&bytes)))
-}
-
-#[test]
-fn a_run_with_keys_and_a_network_is_had_again_from_its_tape() {
-    let Some(guest) = guest("a tape") else { return };
-    let folder = scratch("tape");
-    let file = |name: &str| folder.join(name);
-    let telnet = free_port();
-    let net = format!("user,hostfwd=tcp:127.0.0.1:{telnet}-:23");
-    let mut command = boot_linux(&guest, "");
-    command.args(["--net", &net, "--record"]).arg(file("tape"));
-    command.arg("--trace").arg(file("calls")).arg("--capture").arg(file("frames"));
-    let mut linux = Session::start(&mut command);
-    linux.shell();
-    lease(&mut linux);
-    exchange(&mut linux, 1);
-    log_in(telnet);
-    linux.send("poweroff -f\n");
-    let (status, text) = linux.end();
-    assert_eq!(status, 0, "{text}");
-    let first = left(text.as_bytes(), &file("calls"), &file("frames"));
-    assert!(first[2].0 > 2 * MB, "{first:?}");
-
-    let mut command = Command::new(ldomlab());
-    command.args(["boot", "--threads", "1", "--playback"]).arg(file("tape"));
-    command.arg("--trace").arg(file("calls2")).arg("--capture").arg(file("frames2"));
-    let (status, text) = Session::start(&mut command).end();
-    assert_eq!(status, 0, "{text}");
-    assert_eq!(left(text.as_bytes(), &file("calls2"), &file("frames2")), first);
 }

@@ -31,8 +31,9 @@ use crate::addr::Ra;
 
 /// Most pages of one message.
 pub const PAGES_MAX: u32 = 512;
-/// The largest share of time in which a guest is held, in percent.
-pub const HELD_MAX: u32 = 95;
+/// The largest share of time in which a guest is held, in percent: it stands still, and is
+/// not suspended.
+pub const HELD_MAX: u32 = 100;
 /// A held guest stands still once in every such interval, in microseconds.
 pub const HOLD_INTERVAL_US: u64 = 1000;
 

@@ -196,6 +196,14 @@ impl DsServer {
         }
     }
 
+    /// Is there a system that has opened its end, whether or not it speaks? One that has
+    /// none of it never asked for anything to be told it.
+    #[must_use]
+    pub fn has_system(&self, guest: GuestId) -> bool {
+        let mut systems = self.ports.values().filter(|port| !port.conf.firmware);
+        systems.any(|port| port.conf.guest == guest && port.channel.has_peer())
+    }
+
     /// Asks something of a guest's system; the answer comes as an event, at once when there
     /// is nobody to ask.
     pub fn ask(&mut self, host: &mut Host<'_>, guest: GuestId, ticket: u64, ask: &Ask) {

@@ -26,6 +26,7 @@ use super::host::Host;
 use crate::channel::{ChannelConf, Endpoint, OpenError};
 use record::{ConsolePortV1, Recalled};
 use std::collections::{BTreeMap, VecDeque};
+use sun4v::hcall::HvError;
 use sun4v::id::LdcId;
 use sun4v::ldc::{PACKET_BYTES, State};
 use sun4v::native::{ConsoleInput, Ports};
@@ -142,10 +143,13 @@ impl ConsoleServer {
         Ok(())
     }
 
-    /// Takes what still waits and closes a port.
+    /// Takes what still waits and closes a port. Its channel may have gone with its domain.
     pub fn detach(&mut self, host: &mut Host<'_>, key: PortKey) {
         if let Some(mut port) = self.ports.remove(&key) {
-            port.receive(host, &mut self.lines);
+            let received = port.receive(host, &mut self.lines);
+            if let Err(error) = received.or_else(gone) {
+                port.complain(host.ports, &error);
+            }
             port.end_line(&mut self.lines);
             host.ports.console_room(&port.conf.domain, None);
             port.endpoint.close(host.ports, host.arena);
@@ -187,7 +191,10 @@ impl ConsoleServer {
     pub fn mondo(&mut self, host: &mut Host<'_>, key: PortKey) {
         let Some(port) = self.ports.get_mut(&key) else { return };
         host.ports.charge(host.cost.mondo);
-        port.receive(host, &mut self.lines);
+        let received = port.receive(host, &mut self.lines);
+        if let Err(error) = received {
+            port.complain(host.ports, &error);
+        }
         port.send(host);
         if let Err(error) = port.endpoint.rearm(host.ports) {
             port.complain(host.ports, &error);
@@ -280,7 +287,11 @@ impl ConsolePort {
         Recalled { line: line.clone(), typed: typed.clone() }.save(conf.channel.id)
     }
 
-    fn receive(&mut self, host: &mut Host<'_>, lines: &mut Vec<(String, String)>) {
+    fn receive(
+        &mut self,
+        host: &mut Host<'_>,
+        lines: &mut Vec<(String, String)>,
+    ) -> Result<(), HvError> {
         let mut packets = Vec::new();
         let state = self.endpoint.receive(host.ports, &mut packets);
         for packet in &packets {
@@ -293,14 +304,14 @@ impl ConsolePort {
                 chars.iter().for_each(|&byte| self.byte(byte, lines));
             }
         }
-        match state {
-            Ok(State::Up) => {}
+        match state? {
+            State::Up => {}
             // Another guest, or the same one anew.
-            Ok(State::Reset) if !std::mem::take(&mut self.again) => self.end_line(lines),
-            Ok(State::Reset) => {}
-            Ok(State::Down) => {}
-            Err(error) => self.complain(host.ports, &error),
+            State::Reset if !std::mem::take(&mut self.again) => self.end_line(lines),
+            State::Reset => {}
+            State::Down => {}
         }
+        Ok(())
     }
 
     fn byte(&mut self, byte: u8, lines: &mut Vec<(String, String)>) {
@@ -364,6 +375,11 @@ impl ConsolePort {
     fn complain(&self, ports: &mut dyn Ports, error: &dyn std::fmt::Display) {
         ports.log(format!("console of {}: {error}", self.conf.domain));
     }
+}
+
+/// A channel that has gone is no fault of a port that goes too.
+fn gone(error: HvError) -> Result<(), HvError> {
+    if error == HvError::Channel { Ok(()) } else { Err(error) }
 }
 
 /// The first packet of what was typed, which is not empty; how much it takes.

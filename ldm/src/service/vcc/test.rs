@@ -299,6 +299,22 @@ fn what_finds_no_room_waits_and_too_much_is_refused() {
 }
 
 #[test]
+fn a_port_goes_without_a_word_when_its_channel_went_before_it() {
+    let mut world = World::new();
+    world.writes("half a line");
+    world.board.parts((0, 5));
+    world.serve(|server, host| server.detach(host, KEY));
+    assert_eq!(world.board.domains[0].lines, [""; 0]);
+    assert_eq!(world.lines(), ["rover: half a line"]);
+    // One that stays has a fault.
+    let mut world = World::new();
+    world.board.parts((0, 5));
+    world.serve(|server, host| server.mondo(host, KEY));
+    let said = &world.board.domains[0].lines;
+    assert!(said.contains(&"console of rover: invalid LDC channel".to_owned()), "{said:?}");
+}
+
+#[test]
 fn a_console_that_nobody_has_cannot_be_typed_at() {
     let mut world = World::new();
     let other = world.serve(|server, host| server.type_bytes(host, 7, b"x"));

@@ -25,7 +25,9 @@
 //!
 //! **Suspended guests.** [`DiskServer::hold`] stops a port from touching its
 //! guest; [`DiskServer::is_quiet`] tells when its volume has nothing under way and
-//! everything durable. [`DiskServer::release`] goes on where it stopped.
+//! everything durable. [`DiskServer::release`] goes on where it stopped. A client whose
+//! driver loses what is under way when its channel is reset is best stopped while its disk
+//! rests ([`DiskServer::rest`]).
 //!
 //! **Errors.** A request that cannot be done gets a Solaris error number as its
 //! status (ENOTSUP for operations that the server lacks); a violation of the
@@ -40,12 +42,14 @@ mod label;
 mod media;
 mod port;
 pub mod record;
+mod rest;
 mod serve;
 mod session;
 #[cfg(test)]
 pub(crate) mod test;
 
 pub use port::DiskConf;
+pub use rest::Rest;
 
 use super::host::Host;
 use super::volume::{Backend, Completion, Request, VolumeId};
@@ -275,6 +279,12 @@ impl DiskServer {
         if let Some(port) = self.ports.get_mut(&key) {
             port.hold(backend, &mut self.desk);
         }
+    }
+
+    /// What the disk of a port is doing: [`Rest::Rests`] is that it could go away now. A
+    /// port that is no disk's rests always.
+    pub fn rest(&mut self, host: &mut Host<'_>, key: PortKey) -> Rest {
+        self.ports.get_mut(&key).map_or(Rest::Rests, |port| port.rest(host))
     }
 
     /// True when a held port's volume has nothing under way.

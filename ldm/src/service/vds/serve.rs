@@ -94,6 +94,7 @@ impl DiskPort {
                 return self.refuse(host, bytes, Violation::Full);
             }
         }
+        self.session.last = Some(end);
         if let Some(job) = self.session.jobs.back_mut() {
             job.reply.ends(info);
         }

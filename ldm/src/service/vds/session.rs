@@ -80,6 +80,8 @@ pub(super) struct Session {
     /// Requests come in messages.
     pub(super) in_band: bool,
     pub(super) ring: Option<Ring>,
+    /// The last descriptor that a message has named.
+    pub(super) last: Option<u32>,
     /// The next message's number; any is the first.
     pub(super) next_seq: Option<u64>,
     pub(super) jobs: VecDeque<Job>,

@@ -9,6 +9,7 @@
 
 use super::{CHASSIS, GUEST, NETWORK};
 use crate::chassis::rom::built_in;
+use crate::hostnet::conf::MTU_DEFAULT;
 use crate::lab::scenario::{Chassis, GuestImage, Scenario};
 use crate::outside::tape::Given;
 use anyhow::{Context, bail, ensure};
@@ -32,8 +33,8 @@ pub struct Machine {
     pub variables: Vec<(String, String)>,
     /// Its disks: path of a file of the host, and whether it takes no writes.
     pub disks: Vec<(String, bool)>,
-    /// It has a network interface.
-    pub network: bool,
+    /// It has a network interface, whose packets have this many bytes at most.
+    pub network: Option<u16>,
     /// What looks like chance comes of it.
     pub seed: u64,
 }
@@ -82,8 +83,10 @@ impl Machine {
             let device = format!("/dev/dsk/{}s2", disk(number));
             say(format!("ldm add-vdsdev {options}{device} disk{number}@primary-vds0"));
         }
-        if *network {
-            say("ldm add-vsw net-dev=e1000g0 primary-vsw0 primary".to_owned());
+        let mtu = network.filter(|mtu| *mtu != MTU_DEFAULT);
+        let frames = mtu.map(|mtu| format!("mtu={mtu} ")).unwrap_or_default();
+        if network.is_some() {
+            say(format!("ldm add-vsw net-dev=e1000g0 {frames}primary-vsw0 primary"));
         }
         say(format!("ldm add-domain {GUEST}"));
         say(format!("ldm add-vcpu {vcpus} {GUEST}"));
@@ -94,8 +97,8 @@ impl Machine {
         for number in 0..disks.len() {
             say(format!("ldm add-vdisk vdisk{number} disk{number}@primary-vds0 {GUEST}"));
         }
-        if *network {
-            say(format!("ldm add-vnet vnet0 primary-vsw0 {GUEST}"));
+        if network.is_some() {
+            say(format!("ldm add-vnet {frames}vnet0 primary-vsw0 {GUEST}"));
         }
         for (name, value) in variables {
             let plain = |c: char| c.is_ascii_graphic() && !"'\"\\`$".contains(c);
@@ -110,11 +113,12 @@ impl Machine {
         say(format!("ldm bind-domain {GUEST}"));
         say(format!("ldm start-domain {GUEST}"));
         let mut text = format!(
-            "name = \"boot\"\nseed = {seed}\n\n[networks.{NETWORK}]\n\n\
+            "name = \"boot\"\nseed = {seed}\n\n[networks.{NETWORK}]\n{}\n\
              [chassis.{CHASSIS}]\nmodel = \"t5120\"\nmemory = \"{chassis}G\"\n\
              primary = {{ vcpus = {}, memory = \"{}G\", crypto = 1 }}\n\
              addresses = {{ {NETWORK} = \"169.254.51.20\" }}\n\n\
              [chassis.{CHASSIS}.guests.{GUEST}]\nfirmware = {}\n",
+            mtu.map(|mtu| format!("mtu = {mtu}\n")).unwrap_or_default(),
             PRIMARY.0,
             PRIMARY.1 / GB,
             quoted(&image.firmware),
@@ -246,7 +250,7 @@ mod test {
             memory: 512 << 20,
             variables: Vec::new(),
             disks: Vec::new(),
-            network: false,
+            network: None,
             seed: 1,
         }
     }
@@ -267,7 +271,7 @@ mod test {
             disks,
             image: image.clone(),
             variables,
-            network: true,
+            network: Some(1500),
             memory,
             ..machine()
         };

@@ -38,6 +38,7 @@ use crate::hostnet::HostNet;
 use crate::hostnet::conf::Conf;
 use crate::lab::quantity::{Size, Span};
 use crate::lab::scenario::{GuestImage, Scenario};
+use crate::net::link::MTU_RANGE;
 use crate::outside::tape::{self, Tape};
 use anyhow::{Context, bail};
 use keys::{Escapes, HELP, Key};
@@ -170,7 +171,7 @@ enum Over {
 }
 
 impl Args {
-    fn machine(&self, network: bool) -> anyhow::Result<Machine> {
+    fn machine(&self, network: Option<u16>) -> anyhow::Result<Machine> {
         let firmware = GuestImage::default().firmware;
         let image = GuestImage {
             firmware: self.firmware.clone().unwrap_or(firmware),
@@ -228,7 +229,7 @@ impl Args {
     }
 
     /// What is said about a machine before it is switched on.
-    fn head(&self, network: bool) -> anyhow::Result<(Scenario, tape::Head)> {
+    fn head(&self, network: Option<u16>) -> anyhow::Result<(Scenario, tape::Head)> {
         let text = self.machine(network)?.scenario()?;
         let scenario = Scenario::parse(&text, "boot", &[])?;
         let choice = self.by.choice();
@@ -241,7 +242,7 @@ impl Args {
             scenario: text,
             engine: choice.engine.to_string(),
             timing: choice.timing.to_string(),
-            network,
+            network: network.is_some(),
             files,
         };
         Ok((scenario, head))
@@ -277,6 +278,12 @@ impl Args {
     }
 }
 
+/// Bytes of the largest packet of the lab's network, and of the domain's: the host's, as far as
+/// a virtual switch and a link can be made for it.
+fn mtu(host: &dyn HostNet) -> u16 {
+    host.mtu().clamp(*MTU_RANGE.start(), *MTU_RANGE.end())
+}
+
 /// Boots the guest.
 ///
 /// # Errors
@@ -294,7 +301,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
             (play(args, tape, &mut session, &signals, out), session, choice)
         }
         None => {
-            let (scenario, head) = args.head(host.is_some())?;
+            let (scenario, head) = args.head(host.as_ref().map(|host| mtu(&**host)))?;
             let world = args.power_on(&scenario, &head)?;
             let mut session = args.session(world, host)?;
             if let Some(path) = &args.record {

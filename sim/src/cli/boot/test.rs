@@ -58,6 +58,9 @@ impl HostNet for Asker {
             out.push(vec![1, 2, 3]);
         }
     }
+    fn mtu(&self) -> u16 {
+        1500
+    }
     fn wait_fds(&self) -> Vec<BorrowedFd<'_>> {
         Vec::new()
     }
@@ -83,7 +86,7 @@ fn to_the_end(session: &mut Session, out: &mut Vec<u8>) -> End {
 fn a_run_with_a_network_of_the_host_is_had_again_from_its_tape() {
     let [tape, trace, frames] = ["tape", "trace", "frames"].map(file);
     let own = args(&["--firmware", "echo", "--vcpus", "1", "--memory", "64M", "--record", "x"]);
-    let (scenario, head) = own.head(true).unwrap();
+    let (scenario, head) = own.head(Some(1500)).unwrap();
     let world = own.power_on(&scenario, &head).unwrap();
     let asker = Asker::default();
     let heard = Rc::clone(&asker.heard);
@@ -145,7 +148,7 @@ fn a_run_with_a_network_of_the_host_is_had_again_from_its_tape() {
 #[test]
 fn a_guest_whose_virtual_cpus_are_all_in_error_has_ended() {
     let own = args(&["--firmware", "echo", "--vcpus", "1", "--memory", "64M"]);
-    let (scenario, head) = own.head(false).unwrap();
+    let (scenario, head) = own.head(None).unwrap();
     let world = own.power_on(&scenario, &head).unwrap();
     let mut session = Session::new(world, None, &Keep::default()).unwrap();
     let mut out = Vec::new();
@@ -162,7 +165,7 @@ fn a_guest_whose_virtual_cpus_are_all_in_error_has_ended() {
 #[test]
 fn a_command_that_the_manager_refuses_is_an_error() {
     let own = args(&["--firmware", "echo", "--variable", "ip-address"]);
-    let why = own.head(false).unwrap_err().to_string();
+    let why = own.head(None).unwrap_err().to_string();
     assert_eq!(why, "--variable ip-address: it is not NAME=VALUE");
     let clashes =
         [["--firmware", "rover", "--kernel", "vmlinux"], ["--record", "a", "--playback", "b"]];

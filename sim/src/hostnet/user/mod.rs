@@ -50,6 +50,7 @@ pub struct User {
     clock: Clock,
     routes: Routes,
     link: Link,
+    mtu: u16,
     maker: Maker,
     ready: Ready,
     assemblies: Assemblies,
@@ -82,6 +83,7 @@ impl User {
             clock,
             routes,
             link,
+            mtu: conf.mtu,
             maker: Maker::new(conf.mtu),
             ready,
             assemblies: Assemblies::default(),
@@ -197,6 +199,10 @@ impl HostNet for User {
         let due = [self.streams.due(now), self.datagrams.due(now), self.echo.due(now)];
         self.due = due.into_iter().flatten().min();
         self.link.take(out);
+    }
+
+    fn mtu(&self) -> u16 {
+        self.mtu
     }
 
     fn wait_fds(&self) -> Vec<BorrowedFd<'_>> {

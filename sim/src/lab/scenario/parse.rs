@@ -1,6 +1,7 @@
 //! Reading a scenario: text, overrides, rules.
 
 use super::{HostKind, Scenario};
+use crate::net::link::MTU_RANGE;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -111,8 +112,8 @@ impl Scenario {
         }
         for (name, network) in &self.networks {
             let key = |last| ["networks", name, last];
-            if !(576..=9000).contains(&network.mtu) {
-                return fail(&key("mtu"), format!("{} is not 576 to 9000", network.mtu));
+            if !MTU_RANGE.contains(&network.mtu) {
+                return fail(&key("mtu"), format!("{} is not 576 to 16000", network.mtu));
             }
             if network.latency.0.0.saturating_mul(2) < self.slice.0.0 {
                 let why = "a frame crosses two links and must take a slice or longer";

@@ -99,7 +99,7 @@ fn what_is_wrong_is_said_in_one_line_with_its_place_and_key() {
         ("speed = \"100Mbit/s\"", "sped = \"100Mbit/s\""),
         ("speed = \"100Mbit/s\"", "speed = \"fast\""),
         ("mtu = 9000", "mtu = 70000"),
-        ("mtu = 9000", "mtu = 9001"),
+        ("mtu = 9000", "mtu = 16001"),
         ("mtu = 9000", "loss = 1.5"),
         ("mtu = 9000", "latency = \"1us\""),
         ("model = \"t5120\"", "model = \"t5440\""),
