@@ -29,15 +29,20 @@
 /* Words of a page that are written, so far from each other. */
 #define WORDS 8
 #define WORD_STRIDE 128
-/* A burst of beats, then a rest. */
+/* A burst of beats, then a rest. It begins in haste; who waits for a connection to be given up,
+ * or for a chassis to come back, waits long, and need not see so many beats meanwhile. */
 #define BURST 6
 #define BEAT_US 700
 #define REST_MS 25
+#define HASTE_BEATS 240
+#define LONG_REST_MS 150
 /* Beats to a record; records of the disk, which are written in turn. */
 #define BEATS_A_RECORD 3
 #define RECORDS 8
 #define RECORD_BYTES 512ul
 #define RECORD_WORDS (RECORD_BYTES / 8)
+/* A request that failed is made again after so long, or with the next record's beat. */
+#define AGAIN_MS 5
 
 struct report {
     u64 magic;
@@ -55,6 +60,7 @@ static u64 *record;
 static struct task beats, writer;
 static struct disk_request request;
 static u64 next; /* the record that is under way, or 0 */
+static u32 failed; /* its request has, and is not made again yet */
 
 /* There is no network. */
 u32 net_parse_address(const char *text)
@@ -117,8 +123,11 @@ static void beat(void)
 
 static void beats_run(struct task *task)
 {
+    u64 rest;
+
     beat();
-    task_wake_at(task, stick() + (report->done % BURST ? ticks_of_us(BEAT_US) : ticks_of_ms(REST_MS)));
+    rest = ticks_of_ms(report->done < HASTE_BEATS ? REST_MS : LONG_REST_MS);
+    task_wake_at(task, stick() + (report->done % BURST ? ticks_of_us(BEAT_US) : rest));
 }
 
 static void ask(u8 operation)
@@ -154,8 +163,14 @@ static void writer_run(struct task *task)
     }
     if (!request.done)
         return;
-    if (request.status) {
+    if (request.status && !failed) {
+        failed = 1;
         report->errors++;
+        task_wake_at(task, stick() + ticks_of_ms(AGAIN_MS));
+        return;
+    }
+    if (request.status) {
+        failed = 0;
         ask(request.operation);
         return;
     }

@@ -44,6 +44,16 @@ fn the_same_plan_is_the_same_storm() {
     }
 }
 
+/// A thread uses the host's memory of one storm for the next one.
+#[test]
+fn a_storm_is_the_same_whatever_its_thread_did_before() {
+    let one = |seed: u64| run(&LAB, seed, &Plan::of_seed(seed), true).unwrap();
+    let seeds = [3, 4, 5, 11];
+    let fresh = seeds.map(|seed| std::thread::scope(|on| on.spawn(|| one(seed)).join().unwrap()));
+    let after = seeds.map(one);
+    assert_eq!(fresh, after);
+}
+
 #[test]
 fn whatever_comes_of_a_seed_the_domain_runs_once_and_is_whole() {
     let count = asked_for().unwrap_or(200);
@@ -83,6 +93,25 @@ fn what_failed_once_does_not_fail_again() {
             "0ms=migrate:t5120 269ms=migrate:t5220 durable:t5220:6=reset:t5120:82us \
              47164us=full:t5120:9217us",
         ),
+        // The domain was taken over and destroyed at the target. The source, which had not
+        // been told, offered it once more, was refused, and went on with what nobody could
+        // run: the new migration's entries had replaced the one that it was to be told of.
+        (
+            60,
+            "0ms=migrate:t5120 begun:t5220:2+513us=cut:t5120:371ms \
+             durable:t5220:2+1516us=reset:t5220:1560us durable:t5220:2+23516us=take:t5220 \
+             durable:t5220:2+72516us=remove:t5220 durable:t5220:2+9ms=cancel:t5120 \
+             durable:t5220:2+16ms=migrate:t5120",
+        ),
+        // The same, but the source began again before it had made its offer: the target, which
+        // had not looked for what, said only that the domain was not there.
+        (
+            1564,
+            "0ms=migrate:t5120 begun:t5220:2+1436us=cut:t5120:86ms \
+             durable:t5220:2+596us=reset:t5220:61us durable:t5220:2+27596us=take:t5220 \
+             durable:t5220:2+57596us=remove:t5220 durable:t5220:2+27ms=cancel:t5120 \
+             durable:t5220:2+41ms=migrate:t5120 durable:t5120:3=reset:t5120:3699us",
+        ),
     ];
     for (seed, text) in all {
         let verdict = run(&LAB, seed, &text.parse().unwrap(), false).unwrap();
@@ -92,7 +121,7 @@ fn what_failed_once_does_not_fail_again() {
 
 /// Mistakes that storms find, each within so many of them: within a minute of two cores.
 #[cfg(feature = "mutants")]
-const FOUND: [(ldm::migrate::mutant::Mutant, u64); 12] = {
+const FOUND: [(ldm::migrate::mutant::Mutant, u64); 15] = {
     use ldm::migrate::mutant::Mutant;
     [
         (Mutant::CommitBeforeDurable, 300),
@@ -107,6 +136,9 @@ const FOUND: [(ldm::migrate::mutant::Mutant, u64); 12] = {
         (Mutant::LogLeftOn, 50),
         (Mutant::DirtyDropped, 50),
         (Mutant::FarewellForgotten, 100),
+        (Mutant::NotHereBeforeDurable, 600),
+        (Mutant::EpochNotChecked, 600),
+        (Mutant::ForceRaisesByOne, 600),
     ]
 };
 

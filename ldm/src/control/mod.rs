@@ -70,11 +70,16 @@ pub struct ControlConf {
     pub seed: u64,
     /// How to migrate.
     pub migrate: migrate::Config,
+    /// Bytes of the buffers of a migration's connection, each way ([`SOCKET_BYTES`]).
+    pub socket_bytes: usize,
     /// What work costs.
     pub cost: Cost,
     /// Properties of the manager's service.
     pub ldmd: Ldmd,
 }
+
+/// Bytes of the buffers of a migration's connection, each way, if nobody says otherwise.
+pub const SOCKET_BYTES: usize = 1 << 20;
 
 /// What services share.
 pub struct Kit {

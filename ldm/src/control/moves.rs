@@ -42,8 +42,6 @@ use sun4v::id::GuestId;
 use sun4v::native::{JobId, Observation, Ports};
 use sun4v::time::SimTime;
 
-/// Bytes of a connection's buffers, each way.
-const BUFFER_BYTES: usize = 1 << 20;
 /// Bytes taken from a connection at a time.
 const TAKE_BYTES: usize = 256 << 10;
 /// Between two attempts to connect.
@@ -118,6 +116,8 @@ pub struct MovesConf {
     pub buffers: [Buffers; 2],
     /// The interface on which other control domains are.
     pub nic: usize,
+    /// Bytes of a connection's buffers, each way.
+    pub socket_bytes: usize,
 }
 
 #[derive(Default)]
@@ -436,7 +436,7 @@ impl Moves {
             // The journal remembers it.
             self.drop_outgoing(ends);
         }
-        self.check_told(ends, order).map_err(one)?;
+        let untold = self.check_told(ends, order).map_err(one)?;
         if let Some(busy) = &self.outgoing {
             return Err(vec![format!("LDom {} is being migrated already", busy.source.domain())]);
         }
@@ -468,7 +468,10 @@ impl Moves {
             journal: &mut pen,
             fence: gate.fence,
         };
-        let source = Source::new(config, request, buffers, &mut io)?;
+        let mut source = Source::new(config, request, buffers, &mut io)?;
+        if untold {
+            source.takes_farewell_on();
+        }
         let memory = watch.memory.take();
         self.notes.extend(memory.and_then(|(guest, memory)| Some(Note::Memory(guest?, memory))));
         self.outgoing =
@@ -477,18 +480,19 @@ impl Moves {
     }
 
     /// A target that was not told that a migration of the domain is off may be told to
-    /// run it by an operator; only one may be left in that state.
-    fn check_told(&self, ends: &mut Ends<'_>, order: &Order) -> Result<(), String> {
+    /// run it by an operator; only one may be left in that state. Is it this one?
+    fn check_told(&self, ends: &mut Ends<'_>, order: &Order) -> Result<bool, String> {
         let ledger = self.paper.ledger()?;
         let offer = ends.manager.offer(&order.domain)?.0;
         let off = ledger.departures().find(|entry| entry.uuid == offer.uuid);
-        match off.filter(|entry| entry.state == State::Off && entry.peer != order.peer) {
+        match off.filter(|entry| entry.state == State::Off) {
+            Some(entry) if entry.peer == order.peer => Ok(true),
             Some(entry) if !order.force && !order.check_only => Err(format!(
                 "{} has not been told that an earlier migration of LDom {} to it is off, and \
                  cannot be reached: use -f if it will never run it",
                 entry.peer, order.domain
             )),
-            _ => Ok(()),
+            _ => Ok(false),
         }
     }
 
@@ -728,8 +732,9 @@ impl Moves {
     fn answer_callers(&mut self, ends: &mut Ends<'_>) -> bool {
         let nic = self.conf.nic;
         let Some(stack) = ends.network.stack(nic) else { return false };
-        let listener =
-            *self.listener.get_or_insert_with(|| stack.tcp_listen(TCP_PORT, BUFFER_BYTES));
+        let listener = *self
+            .listener
+            .get_or_insert_with(|| stack.tcp_listen(TCP_PORT, self.conf.socket_bytes));
         match stack.tcp_state(listener) {
             TcpState::Listening | TcpState::Connecting => {}
             TcpState::Closed => {
@@ -740,7 +745,7 @@ impl Moves {
             TcpState::Open | TcpState::Ended => {
                 let (frames, bytes) = (Frames::default(), Vec::new());
                 self.callers.push(Caller { socket: listener, frames, bytes });
-                self.listener = Some(stack.tcp_listen(TCP_PORT, BUFFER_BYTES));
+                self.listener = Some(stack.tcp_listen(TCP_PORT, self.conf.socket_bytes));
             }
         }
         let mut busy = false;
@@ -841,7 +846,7 @@ impl Moves {
                 out.dials += 1;
                 out.dial_at = ends.ports.now().plus(REDIAL);
                 let Some(stack) = ends.network.stack(self.conf.nic) else { return false };
-                let socket = stack.tcp_connect(address, TCP_PORT, BUFFER_BYTES);
+                let socket = stack.tcp_connect(address, TCP_PORT, self.conf.socket_bytes);
                 ends.network.stir(self.conf.nic);
                 out.line = Line { socket: Some(socket), ..Line::default() };
                 return true;
@@ -1216,6 +1221,7 @@ mod test {
             timers: [1, 2, 3],
             buffers: [Buffers { ra: Ra(0) }; 2],
             nic: 0,
+            socket_bytes: 4096,
         };
         Moves::new(conf, BTreeMap::new(), &[])
     }

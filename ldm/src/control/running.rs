@@ -220,6 +220,7 @@ impl Running {
             timers: [timer::SOURCE, timer::TARGET, timer::JOURNAL],
             buffers,
             nic: 0,
+            socket_bytes: conf.socket_bytes,
         };
         let moves = Moves::new(moves_conf, conf.hosts.clone(), journal);
         Ok(Self {

@@ -101,6 +101,7 @@ impl World {
             password: "secret".into(),
             seed: 42,
             migrate: crate::migrate::Config::default(),
+            socket_bytes: super::SOCKET_BYTES,
             cost: Cost::default(),
             ldmd: Ldmd::default(),
         };

@@ -51,6 +51,24 @@ pub struct Copier {
     in_flight: VecDeque<(u64, Vec<u32>)>,
     unacknowledged: PageSet,
     hashes: PageHashes,
+    spare: Spare,
+}
+
+/// The host's memory for contents of pages that were read: used again, and no part of what
+/// a copier is.
+#[derive(Default)]
+struct Spare(Vec<Vec<u8>>);
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl std::fmt::Debug for Spare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spare")
+    }
 }
 
 impl Copier {
@@ -73,6 +91,7 @@ impl Copier {
             in_flight: VecDeque::new(),
             unacknowledged: PageSet::none(pages),
             hashes: PageHashes::new(pages),
+            spare: Spare::default(),
         }
     }
 
@@ -137,7 +156,8 @@ impl Copier {
             self.free.push(buffer);
             return true;
         }
-        let mut bytes = vec![0; pages.len() * PAGE];
+        let mut bytes = self.spare.0.pop().unwrap_or_default();
+        bytes.resize(pages.len() * PAGE, 0);
         io.ports.read(buffer, &mut bytes);
         let places = (0..).step_by(PAGE).map(|at| buffer.offset(at as u64));
         let places = places.zip(bytes.chunks_exact(PAGE)).filter(|(_, page)| !is_zero(page));
@@ -147,6 +167,7 @@ impl Copier {
             None => {
                 self.free.push(buffer);
                 self.cut_chunks(&pages, &bytes, &[]);
+                self.spare.0.push(bytes);
             }
         }
         true
@@ -161,6 +182,7 @@ impl Copier {
                 self.free.push(buffer);
                 let hashes = result.unwrap_or_default();
                 self.cut_chunks(&pages, &bytes, hashes.as_chunks::<16>().0);
+                self.spare.0.push(bytes);
             }
         }
     }

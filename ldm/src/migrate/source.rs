@@ -143,6 +143,9 @@ pub struct Source {
     why: String,
     /// The target may hold something for the domain, and must be told if it is off.
     owes_word: bool,
+    /// It was not told that an earlier migration is off, which the journal forgets with the
+    /// first entry of this one.
+    untold: bool,
     /// The entry that gives the domain away is durable, or may be.
     commit_begun: bool,
     /// The target has it by an operator's word, at this epoch.
@@ -236,6 +239,7 @@ impl Source {
             off_tag: None,
             why: String::new(),
             owes_word: false,
+            untold: false,
             commit_begun: false,
             taken: None,
             percent: 0,
@@ -300,6 +304,12 @@ impl Source {
             source.outcome = None;
         }
         Some(source)
+    }
+
+    /// The target was not told that an earlier migration is off: an operator may have taken
+    /// the domain over there. So this one asks before the domain stays, whatever ends it.
+    pub const fn takes_farewell_on(&mut self) {
+        self.untold = true;
     }
 
     /// The domain that leaves.
@@ -622,6 +632,7 @@ impl Source {
                     self.say_offer(io);
                 } else {
                     self.journaled = true;
+                    self.owes_word |= self.untold;
                     self.stage = Stage::Write(self.write(io, State::Leaving), State::Leaving);
                 }
             }
@@ -663,7 +674,8 @@ impl Source {
                 self.owes_word = false;
                 self.undone(io);
             }
-            (Message::Abort(_) | Message::NotHere, Stage::Undo(_)) => self.owes_word = false,
+            (Message::NotHere, Stage::Undo(_)) => self.owes_word = false,
+            (Message::Abort(_), Stage::Undo(_)) => self.owes_word = self.untold,
             (Message::Taken(epoch), Stage::Undo(_) | Stage::Farewell) => {
                 if epoch > self.offer.epoch {
                     self.taken = Some(epoch);
@@ -675,7 +687,7 @@ impl Source {
                 self.broken(io, &why);
             }
             (Message::Abort(why), _) if !self.is_over() => {
-                self.owes_word = false;
+                self.owes_word = self.untold;
                 self.fail(io, vec![why]);
             }
             (Message::Committed | Message::NotHere, Stage::Back(_) | Stage::Release(_)) => {}

@@ -640,8 +640,13 @@ impl Target {
                 }
                 self.owe(io, if seen > epoch { Owed::Taken } else { Owed::NotHere });
             }
-            (Message::Off { why, .. }, _) => {
-                self.owed = Some(Owed::NotHere);
+            (Message::Off { uuid, epoch, why }, _) => {
+                // An offer that was not looked at yet may be of one that was taken over.
+                let seen = io.journal.seen(&uuid);
+                if seen > epoch {
+                    self.owned = seen;
+                }
+                self.owed = Some(if seen > epoch { Owed::Taken } else { Owed::NotHere });
                 self.fail_quietly(io, &why);
                 if mutant::is(Mutant::NotHereBeforeDurable) || self.stage == Stage::Gone {
                     self.answer(io);

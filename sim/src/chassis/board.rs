@@ -26,7 +26,7 @@ use hv::Hypervisor;
 use hv::platform::{ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, SpMessage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use sun4v::addr::{Pa, RealMap};
+use sun4v::addr::{PAGE_BYTES, Pa, RealMap};
 use sun4v::hvmd::CryptoKind;
 use sun4v::id::{CORES, CoreId, GuestId, StrandId, VcpuId};
 use sun4v::ncs::{Control, MaControl, MaOffsets};
@@ -51,6 +51,18 @@ impl Memory for SharedRam {
     }
     fn zero(&self, pa: Pa, bytes: u64) {
         self.0.zero(pa, bytes);
+    }
+    fn copy(&self, from: Pa, to: Pa, bytes: u64) {
+        let places = (0..bytes).step_by(PAGE_BYTES as usize);
+        if [from.0, to.0, bytes].iter().all(|place| place.is_multiple_of(PAGE_BYTES)) {
+            return places.for_each(|at| self.0.copy_page(from.offset(at), to.offset(at)));
+        }
+        let mut page = [0; PAGE_BYTES as usize];
+        for at in places {
+            let part = &mut page[..(bytes - at).min(PAGE_BYTES) as usize];
+            self.0.read(from.offset(at), part);
+            self.0.write(to.offset(at), part);
+        }
     }
     fn log_start(&self, pa: Pa, bytes: u64) {
         self.0.log().start(pa, bytes);

@@ -56,6 +56,7 @@ pub fn control(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) ->
         files: chassis.files.clone(),
         password: chassis.password.clone(),
         seed: scenario.seed,
+        socket_bytes: ldm::control::SOCKET_BYTES,
         migrate: ldm::migrate::Config {
             cost: ldm::migrate::cost::Cost {
                 compress: scenario.packing.compress,

@@ -29,6 +29,35 @@ impl Bits {
             word.fetch_or(1 << (page % 64), Relaxed);
         }
     }
+    /// Is one of these set?
+    pub(super) fn any(&self, pages: std::ops::Range<u64>) -> bool {
+        let mut page = pages.start;
+        while page < pages.end {
+            if page.is_multiple_of(64) && pages.end - page >= 64 {
+                if self.0.get((page / 64) as usize).is_some_and(|word| word.load(Relaxed) != 0) {
+                    return true;
+                }
+                page += 64;
+            } else if self.get(page) {
+                return true;
+            } else {
+                page += 1;
+            }
+        }
+        false
+    }
+    /// How many are set.
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.load(Relaxed).count_ones() as usize).sum()
+    }
+    /// Those that are set.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
+        let words = (0u64..).zip(&self.0).map(|(n, word)| (n, word.load(Relaxed)));
+        let words = words.filter(|(_, word)| *word != 0);
+        words.flat_map(|(n, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 != 0).map(move |bit| n * 64 + bit)
+        })
+    }
     pub(super) fn clear(&self, page: u64) {
         if let Some(word) = self.0.get((page / 64) as usize) {
             word.fetch_and(!(1 << (page % 64)), Relaxed);

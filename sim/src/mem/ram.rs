@@ -12,6 +12,11 @@
 //! scalar access ignores the address bits below its size; whoever may not be
 //! misaligned checks first.
 //!
+//! **Pages that were never stored to** are known ([`Ram::is_untouched`]): they are read,
+//! copied and zeroed without the host having to provide them. The mapping of a `sparse`
+//! memory that is gone is cleared, where it was stored to, and used again by the next one of
+//! its thread: a host takes longer to provide a page than it takes to clear one.
+//!
 //! **Errors.** An address outside the memory is a mistake of ours and panics.
 //!
 //! **Unsafe.** This is room 1 of the ledger: a pointer into the mapping is made in
@@ -19,8 +24,9 @@
 
 use super::ahead::Ahead;
 use super::code::CodePages;
-use super::dirty::{DirtyLog, pages};
+use super::dirty::{Bits, DirtyLog, pages};
 use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Pa};
@@ -69,11 +75,25 @@ word! {
     u64, AtomicU64;
 }
 
+/// Stretches up to this are zeroed by stores; longer ones are given back to the host.
+const FILL_BYTES_MAX: u64 = 64 << 10;
+/// Mappings of memories that are gone, for each thread, and the most pages that one of them
+/// may have been stored to: they stay with the host's process.
+const SPARE_MAPS: usize = 2;
+const SPARE_PAGES: usize = (64 << 20) >> PAGE_SHIFT;
+
+std::thread_local! {
+    static SPARE: RefCell<Vec<Arc<MmapRaw>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The memory of one chassis.
 pub struct Ram {
     map: Arc<MmapRaw>,
     /// Bytes, a multiple of 8 KiB.
     bytes: u64,
+    sparse: bool,
+    /// Pages that may have been stored to; all others are zero.
+    used: Bits,
     log: DirtyLog,
     code: CodePages,
     ahead: Ahead,
@@ -94,14 +114,21 @@ impl Ram {
     fn reserve(bytes: u64, sparse: bool) -> std::io::Result<Self> {
         let bytes = bytes.max(1).next_multiple_of(PAGE_BYTES);
         let length = usize::try_from(bytes).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
-        let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
-        if !sparse {
-            // A host without huge pages is slower and nothing else.
-            let _ = map.advise(Advice::HugePage);
-        }
+        let map = match sparse.then(|| spare(length)).flatten() {
+            Some(map) => map,
+            None => {
+                let map = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
+                if !sparse {
+                    // A host without huge pages is slower and nothing else.
+                    let _ = map.advise(Advice::HugePage);
+                }
+                Arc::new(MmapRaw::from(map))
+            }
+        };
         let pages = bytes >> PAGE_SHIFT;
-        let map = Arc::new(MmapRaw::from(map));
         Ok(Self {
+            sparse,
+            used: Bits::new(pages),
             ahead: Ahead::new(Arc::clone(&map), bytes, sparse),
             map,
             bytes,
@@ -149,6 +176,7 @@ impl Ram {
     /// Stores to the word that holds `pa`.
     pub fn store<W: Word>(&self, pa: Pa, word: W) {
         self.touched(pa, W::BYTES);
+        self.use_page(pa.0 >> PAGE_SHIFT);
         word.store(self.cell::<W>(pa.0));
     }
 
@@ -162,12 +190,48 @@ impl Ram {
     /// May a caller store to the page that holds `pa` with nobody having to know,
     /// until the log's generation or the code epoch changes?
     pub fn may_store_unmarked(&self, pa: Pa) -> bool {
-        !self.log.is_waiting(pa) && !self.code.is_marked(pa)
+        let may = !self.log.is_waiting(pa) && !self.code.is_marked(pa);
+        if may {
+            self.use_page(pa.0 >> PAGE_SHIFT);
+        }
+        may
+    }
+
+    /// Somebody is about to store to the page that holds `pa` in a way of his own.
+    pub fn will_store(&self, pa: Pa) {
+        self.use_page(pa.0 >> PAGE_SHIFT);
+    }
+
+    #[inline]
+    fn use_page(&self, page: u64) {
+        if !self.used.get(page) {
+            self.used.set(page);
+        }
+    }
+
+    /// Was nothing ever stored to the page that holds `pa`? Then it is zero.
+    pub fn is_untouched(&self, pa: Pa) -> bool {
+        !self.used.get(pa.0 >> PAGE_SHIFT)
     }
 
     /// Copies bytes out.
     pub fn read(&self, pa: Pa, bytes: &mut [u8]) {
         self.check(pa, bytes.len() as u64);
+        let (mut at, mut rest) = (pa.0, bytes);
+        while !rest.is_empty() {
+            let part;
+            (part, rest) = rest.split_at_mut(in_page(at, rest.len()));
+            if self.is_untouched(Pa(at)) {
+                part.fill(0);
+            } else {
+                self.read_words(Pa(at), part);
+            }
+            at += part.len() as u64;
+        }
+    }
+
+    /// Copies bytes of one page out.
+    fn read_words(&self, pa: Pa, bytes: &mut [u8]) {
         let head = (pa.0.wrapping_neg() as usize & 7).min(bytes.len());
         let (head, rest) = bytes.split_at_mut(head);
         let mut at = pa.0;
@@ -189,7 +253,10 @@ impl Ram {
     /// Is the page that begins at `pa` all zeros?
     pub fn is_zero_page(&self, pa: Pa) -> bool {
         self.check(pa, PAGE_BYTES);
-        (pa.0..pa.0 + PAGE_BYTES).step_by(8).all(|at| self.cell::<u64>(at).load(Relaxed) == 0)
+        self.is_untouched(pa)
+            || (pa.0..pa.0 + PAGE_BYTES)
+                .step_by(8)
+                .all(|at| self.cell::<u64>(at).load(Relaxed) == 0)
     }
 
     /// Copies bytes in, and marks their pages.
@@ -198,6 +265,38 @@ impl Ram {
         if bytes.len() as u64 >= PAGE_BYTES {
             self.ahead.wrote(pa.0);
         }
+        let (mut at, mut rest) = (pa.0, bytes);
+        while !rest.is_empty() {
+            let part;
+            (part, rest) = rest.split_at(in_page(at, rest.len()));
+            if !(self.is_untouched(Pa(at)) && is_zero(part)) {
+                self.use_page(at >> PAGE_SHIFT);
+                self.write_words(Pa(at), part);
+            }
+            at += part.len() as u64;
+        }
+    }
+
+    /// Copies a whole page to another one, and marks that.
+    pub fn copy_page(&self, from: Pa, to: Pa) {
+        self.check(from, PAGE_BYTES);
+        self.touched(to, PAGE_BYTES);
+        self.ahead.wrote(to.0);
+        if self.is_untouched(from) {
+            if !self.is_untouched(to) {
+                self.fill_zero(to.0..to.0 + PAGE_BYTES);
+            }
+            return;
+        }
+        self.use_page(to.0 >> PAGE_SHIFT);
+        for at in (0..PAGE_BYTES).step_by(8) {
+            let word = self.cell::<u64>(from.0 + at).load(Relaxed);
+            self.cell::<u64>(to.0 + at).store(word, Relaxed);
+        }
+    }
+
+    /// Copies bytes of one page in.
+    fn write_words(&self, pa: Pa, bytes: &[u8]) {
         let head = (pa.0.wrapping_neg() as usize & 7).min(bytes.len());
         let (head, rest) = bytes.split_at(head);
         let mut at = pa.0;
@@ -221,14 +320,23 @@ impl Ram {
     pub fn zero(&self, pa: Pa, bytes: u64) {
         self.touched(pa, bytes);
         let end = pa.0 + bytes;
+        if bytes <= FILL_BYTES_MAX {
+            for page in pages(pa, bytes).filter(|page| self.used.get(*page)) {
+                let page = page << PAGE_SHIFT;
+                self.fill_zero(page.max(pa.0)..end.min(page + PAGE_BYTES));
+            }
+            return;
+        }
         let whole = pa.0.next_multiple_of(PAGE_BYTES)..end & !(PAGE_BYTES - 1);
         if whole.is_empty() || !self.give_back(&whole) {
             return self.fill_zero(pa.0..end);
         }
+        // The ends may be of pages that nothing was stored to: zeros change nothing.
         self.fill_zero(pa.0..whole.start);
         self.fill_zero(whole.end..end);
     }
 
+    /// Stores zeros; whoever calls has looked whether its pages were stored to.
     fn fill_zero(&self, range: std::ops::Range<u64>) {
         let mut at = range.start;
         while at < range.end {
@@ -246,6 +354,9 @@ impl Ram {
     fn give_back(&self, pages: &std::ops::Range<u64>) -> bool {
         if pages.start >= pages.end || pages.end > self.bytes {
             return false;
+        }
+        if !self.used.any(pages.start >> PAGE_SHIFT..pages.end >> PAGE_SHIFT) {
+            return true;
         }
         let (offset, length) = (pages.start as usize, (pages.end - pages.start) as usize);
         #[expect(unsafe_code, reason = "ledger room 1: giving pages back to the host")]
@@ -295,6 +406,48 @@ impl Ram {
     pub fn code_epoch(&self) -> u64 {
         self.code.epoch()
     }
+}
+
+impl Drop for Ram {
+    fn drop(&mut self) {
+        if !self.sparse || self.used.count() > SPARE_PAGES {
+            return;
+        }
+        for page in self.used.iter() {
+            let start = page << PAGE_SHIFT;
+            self.fill_zero(start..start + PAGE_BYTES);
+        }
+        let map = Arc::clone(&self.map);
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAPS {
+                spare.push(map);
+            }
+        });
+    }
+}
+
+/// A mapping of so many bytes, all zero, of a memory that is gone.
+fn spare(bytes: usize) -> Option<Arc<MmapRaw>> {
+    let take = |spare: &RefCell<Vec<Arc<MmapRaw>>>| {
+        let mut spare = spare.borrow_mut();
+        // Nobody else may have a way to it.
+        let fits = |map: &Arc<MmapRaw>| map.len() == bytes && Arc::strong_count(map) == 1;
+        let at = spare.iter().position(fits)?;
+        Some(spare.swap_remove(at))
+    };
+    SPARE.try_with(take).ok().flatten()
+}
+
+/// How many of `bytes` bytes from an address on are in its page.
+fn in_page(at: u64, bytes: usize) -> usize {
+    bytes.min((PAGE_BYTES - at % PAGE_BYTES) as usize)
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
+    ZEROS.get(..bytes.len()).is_some_and(|zeros| zeros == bytes)
 }
 
 /// Memory without a bounds check.
@@ -380,6 +533,51 @@ mod test {
         ram.read(Pa(0), &mut bytes);
         let zeros: Vec<_> = (0..0x10000).filter(|&at| bytes[at] == 0).collect();
         assert_eq!((zeros[0], zeros.len()), (0x1ffd, 0x6006));
+    }
+
+    #[test]
+    fn a_page_is_untouched_until_something_but_zeros_is_stored_to_it() {
+        let ram = Ram::new(0x40000).unwrap();
+        let untouched = || (0..32).filter(|page| ram.is_untouched(Pa(page << 13))).count();
+        ram.write(Pa(0x1ff0), &[0; 0x4010]);
+        ram.zero(Pa(0), 0x40000);
+        ram.copy_page(Pa(0x8000), Pa(0xa000));
+        assert_eq!(untouched(), 32);
+        ram.write(Pa(0x1fff), &[0, 0, 7]);
+        ram.store(Pa(0x6000), 0u8);
+        assert!(ram.may_store_unmarked(Pa(0x9ff8)));
+        ram.will_store(Pa(0xc000));
+        assert_eq!(untouched(), 28);
+        ram.copy_page(Pa(0x2000), Pa(0xe000));
+        assert_eq!((untouched(), ram.load::<u8>(Pa(0xe001)) + ram.load::<u8>(Pa(0xe000))), (27, 7));
+        // Zeros over what was there.
+        ram.copy_page(Pa(0x10000), Pa(0xe000));
+        ram.write(Pa(0x2000), &[0; 2]);
+        assert!(ram.is_zero_page(Pa(0xe000)) && ram.is_zero_page(Pa(0x2000)));
+    }
+
+    #[test]
+    fn a_mapping_that_is_used_again_is_zero_however_it_was_stored_to() {
+        let bytes = 0x60_0000;
+        let mut places = Vec::new();
+        for round in 0..4u64 {
+            let ram = Ram::sparse(bytes).unwrap();
+            places.push(ram.door().0 as usize);
+            assert!((0..bytes >> 13).all(|page| ram.is_untouched(Pa(page << 13))));
+            assert!((0..bytes).step_by(8).all(|at| ram.load::<u64>(Pa(at)) == 0), "{round}");
+            ram.store(Pa(0x2000 * round), u64::MAX);
+            ram.write(Pa(0x10_1ff8), &[9; 0x4000]);
+            ram.copy_page(Pa(0x10_2000), Pa(0x30_0000));
+            assert!(ram.may_store_unmarked(Pa(0x50_0000)));
+            ram.store_unmarked(Pa(0x50_0008), 7u64);
+            ram.mark_code(Pa(0x52_0000));
+            ram.will_store(Pa(0x52_0000));
+            ram.store_unmarked(Pa(0x52_0008), 7u64);
+            ram.log().start(Pa(0), bytes);
+        }
+        assert_eq!(places[0], places[3], "it was used again");
+        // Another size is another mapping.
+        assert_eq!(Ram::sparse(0x4000).unwrap().load::<u64>(Pa(0x2000)), 0);
     }
 
     #[test]

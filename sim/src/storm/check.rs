@@ -6,7 +6,10 @@
 //! - the domain runs at two chassis;
 //! - both journals let it run, or neither does and nobody holds it ready;
 //! - it runs at a chassis whose journal does not let it;
-//! - its epoch did not rise as it changed hands;
+//! - its epoch did not rise as it changed hands, or it comes to a chassis at an older epoch
+//!   than it had there once;
+//! - it came to a chassis at the next epoch, and the other has not given it away: who takes
+//!   it over by force has it at a newer one;
 //! - its guest has counted backwards, or found a page or a record that is not what it wrote.
 //!
 //! **In the end** ([`Guard::check_end`]), when everybody has been back for a while: it runs
@@ -21,6 +24,7 @@ use super::watch::Seen;
 use crate::chassis::server::{CONTROL, Server};
 use crate::mem::Ram;
 use hv::GuestState;
+use ldm::migrate::journal::State;
 use sun4v::addr::{PAGE_BYTES, RealMap};
 use sun4v::id::GuestId;
 
@@ -214,6 +218,8 @@ pub struct Guard {
     /// Two did run it, or an operator went back to what a dead source had sent: what became
     /// of its disk is nobody's fault.
     pub mixed: bool,
+    /// The newest epoch at which it came to either side.
+    epochs: [u64; 2],
     last: Option<([Seen; 2], [bool; 2])>,
 }
 
@@ -253,7 +259,7 @@ impl Guard {
         self.check_owner(&seen, runs)
     }
 
-    fn check_owner(&self, seen: &[Seen; 2], runs: [bool; 2]) -> Result<(), String> {
+    fn check_owner(&mut self, seen: &[Seen; 2], runs: [bool; 2]) -> Result<(), String> {
         if runs == [true, true] && !self.forced {
             return Err("it runs at both".into());
         }
@@ -264,15 +270,39 @@ impl Guard {
         if owns == [false, false] && seen.iter().all(|seen| seen.says.waits().is_none()) {
             return Err(format!("it was given to nobody: {:?}", seen.map(|s| s.says)));
         }
-        let came = seen.iter().filter_map(|seen| seen.says.came);
-        for (_, epoch, owned) in came.filter(|(.., owned)| *owned > 0) {
-            if owned <= epoch {
-                return Err(format!("it came at epoch {owned} and had left at epoch {epoch}"));
-            }
+        for side in Side::BOTH {
+            self.check_epoch(seen, side)?;
         }
         match Side::BOTH.into_iter().find(|&side| runs[side as usize] && !owns[side as usize]) {
             Some(side) => Err(format!("it runs at {side}, whose journal does not let it")),
             None => Ok(()),
         }
+    }
+
+    /// Has it come to a side at an epoch at which it may?
+    fn check_epoch(&mut self, seen: &[Seen; 2], side: Side) -> Result<(), String> {
+        let Some((_, epoch, owned)) = seen[side as usize].says.came else { return Ok(()) };
+        if owned == 0 {
+            return Ok(());
+        }
+        if owned <= epoch {
+            return Err(format!("it came at epoch {owned} and had left at epoch {epoch}"));
+        }
+        let before = std::mem::replace(&mut self.epochs[side as usize], owned);
+        if owned < before {
+            return Err(format!(
+                "it came to {side} at epoch {owned}, and was there at epoch {before} before"
+            ));
+        }
+        let other = side.other();
+        let given = seen[other as usize].says.left.is_some_and(|(state, left)| {
+            left > epoch || left == epoch && matches!(state, State::Commit | State::Released)
+        });
+        if owned == epoch + 1 && !given {
+            return Err(format!(
+                "it came to {side} at epoch {owned}, and {other} has not given it away"
+            ));
+        }
+        Ok(())
     }
 }

@@ -33,6 +33,10 @@ const PATIENCE: SimTime = SimTime::secs(10);
 /// Storms begin when control domains are ready after they have begun again, at the latest.
 const READY: SimTime = SimTime::secs(2);
 
+/// Bytes of a connection's buffers: many times what is under way on such a network. The host
+/// clears those of each connection.
+const SOCKET_BYTES: usize = 256 << 10;
+
 /// A step of a migration that takes this long here.
 const fn fixed_time() -> FixedTime {
     const STEP: SimTime = SimTime::us(500);
@@ -67,6 +71,7 @@ pub struct Scene {
 fn conf(scenario: &Scenario, chassis: &Chassis, inventory: &Inventory) -> ControlConf {
     let mut conf = software::control(scenario, chassis, inventory);
     conf.migrate.fixed = fixed_time();
+    conf.socket_bytes = SOCKET_BYTES;
     conf
 }
 

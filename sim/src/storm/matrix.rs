@@ -57,7 +57,7 @@ pub fn occasions(lab: &Lab, stride: u64) -> anyhow::Result<Vec<When>> {
 /// A migration and nothing else.
 #[must_use]
 pub fn calm() -> Plan {
-    Plan(vec![Event { when: When::At(SimTime::ZERO), what: What::Migrate(Side::A) }])
+    Plan(vec![Event::new(When::At(SimTime::ZERO), What::Migrate(Side::A))])
 }
 
 /// Each fault at each occasion.
@@ -66,7 +66,7 @@ pub fn plans(occasions: &[When]) -> Vec<Plan> {
     let of = |when: When| {
         faults().into_iter().map(move |fault| {
             let mut plan = calm();
-            plan.0.extend(fault.into_iter().map(|what| Event { when, what }));
+            plan.0.extend(fault.into_iter().map(|what| Event::new(when, what)));
             plan
         })
     };

@@ -9,11 +9,13 @@
 //! | `begun:SIDE:N` | the N-th entry since then is being written to the side's journal |
 //! | `durable:SIDE:N` | it is durable, or never will be |
 //! | `frame:N` | the N-th frame between the control domains leaves |
+//! | `begun:SIDE:N+120us` | so long after an occasion |
 //!
 //! | what | |
 //! |---|---|
 //! | `migrate:SIDE`, `check:SIDE` | the domain is sent away from there; `-n` |
 //! | `cancel:SIDE`, `list:SIDE`, `stop:SIDE`, `take:SIDE` | `cancel-operation`, `list`, `stop-domain -f`, `complete-operation -f` |
+//! | `remove:SIDE` | `stop-domain -f`, `unbind-domain`, `remove-domain`, one after the other |
 //! | `reset:SIDE:SPAN` | the control domain is reset and back after so long |
 //! | `off:SIDE` | the chassis loses its power, for good |
 //! | `full:SIDE:SPAN` | the medium of its journal is full |
@@ -23,6 +25,10 @@
 //! | `slow:KBITS:SPAN` | so many kilobits a second |
 //!
 //! A side is `t5120` or `t5220`; the domain is at the first in the beginning.
+//!
+//! **Of a seed.** Most plans are events that have nothing to do with each other. Some of what
+//! can go wrong needs several that follow each other ([`course`]); every fourth plan has
+//! such a course, with its own times, and one or two of the others besides.
 //!
 //! **Errors.** One line that names the word.
 
@@ -91,6 +97,8 @@ pub enum What {
     Stop(Side),
     /// `complete-operation -f migration`.
     Take(Side),
+    /// `stop-domain -f`, `unbind-domain`, `remove-domain`.
+    Remove(Side),
     /// The control domain is reset, and back after so long.
     Reset(Side, SimTime),
     /// The chassis loses its power.
@@ -133,8 +141,18 @@ impl What {
 pub struct Event {
     /// When.
     pub when: When,
+    /// So long after that.
+    pub after: SimTime,
     /// What.
     pub what: What,
+}
+
+impl Event {
+    /// At once when its occasion comes.
+    #[must_use]
+    pub const fn new(when: When, what: What) -> Self {
+        Self { when, after: SimTime::ZERO, what }
+    }
 }
 
 /// What goes wrong in a storm.
@@ -149,15 +167,20 @@ impl Plan {
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let mut rng = Seed(seed).stream("storm/plan");
-        let mut events =
-            vec![Event { when: When::At(SimTime::ZERO), what: What::Migrate(Side::A) }];
+        let mut events = vec![Event::new(When::At(SimTime::ZERO), What::Migrate(Side::A))];
         if rng.below(3) == 0 {
             let at = SimTime::ms(60 + rng.below(400));
-            events.push(Event { when: When::At(at), what: What::Migrate(Side::B) });
+            events.push(Event::new(When::At(at), What::Migrate(Side::B)));
         }
-        for _ in 0..1 + rng.below(4) {
+        let others = if rng.below(4) == 0 {
+            events.extend(course(&mut rng));
+            rng.below(3)
+        } else {
+            1 + rng.below(4)
+        };
+        for _ in 0..others {
             let (when, what) = (when(&mut rng), what(&mut rng));
-            events.push(Event { when, what });
+            events.push(Event::new(when, what));
         }
         Self(events)
     }
@@ -214,6 +237,61 @@ fn what(rng: &mut Rng) -> What {
     }
 }
 
+/// Something that keeps a source from saying a word for a while.
+fn silences(rng: &mut Rng, side: Side, span: SimTime) -> What {
+    match rng.below(4) {
+        0 => What::Reset(side, span),
+        1 => What::Off(side),
+        _ => What::Cut(side, span),
+    }
+}
+
+/// Events that only together lead anywhere; each has some room around the time at which it
+/// should come.
+fn course(rng: &mut Rng) -> Vec<Event> {
+    // An entry takes two milliseconds to become durable.
+    let within = |rng: &mut Rng, us: u64| SimTime::us(rng.below(us));
+    let at = |when, after, what| Event { when, after, what };
+    let (source, target) = (Side::A, Side::B);
+    match rng.below(3) {
+        // The source thinks better of it while the target writes or has just written
+        // something, and the target ends while it writes what follows from that.
+        0 => {
+            let entry = 1 + rng.below(3);
+            let better = match rng.below(3) {
+                0 => What::Reset(source, span(rng, 50, 8)),
+                _ => What::Cancel(source),
+            };
+            let ends = What::Reset(target, span(rng, 50, 12));
+            let first = at(When::Begun(target, entry), within(rng, 2500), better);
+            vec![first, at(When::Begun(target, entry + 1), within(rng, 2200), ends)]
+        }
+        // The source falls silent as the target becomes ready, the target's manager begins
+        // again, and its operator takes the domain over. What is at the source is as it was.
+        course => {
+            let ready = |after, what| at(When::Durable(target, 2), after, what);
+            let silence = SimTime::ms(80 + rng.below(300));
+            let silent = silences(rng, source, silence);
+            let first = at(When::Begun(target, 2), within(rng, 2600), silent);
+            let again = SimTime::us(200 + rng.below(2000));
+            let took = again.plus(SimTime::ms(12 + rng.below(20)));
+            let reset = ready(again, What::Reset(target, span(rng, 50, 6)));
+            let mut events = vec![first, reset, ready(took, What::Take(target))];
+            if course == 2 {
+                // It is destroyed there; the source's operator knows nothing of all that, and
+                // sends once more what he has.
+                let gone = took.plus(SimTime::ms(10 + rng.below(40)));
+                let off = SimTime::ms(1 + rng.below(30));
+                events.push(ready(gone, What::Remove(target)));
+                events.push(ready(off, What::Cancel(source)));
+                let back = SimTime::ms(rng.below(500));
+                events.push(ready(off.plus(back), What::Migrate(source)));
+            }
+            events
+        }
+    }
+}
+
 // In text.
 
 /// A time in words.
@@ -252,6 +330,7 @@ impl fmt::Display for What {
             Self::List(side) => write!(f, "list:{side}"),
             Self::Stop(side) => write!(f, "stop:{side}"),
             Self::Take(side) => write!(f, "take:{side}"),
+            Self::Remove(side) => write!(f, "remove:{side}"),
             Self::Reset(side, span) => write!(f, "reset:{side}:{}", Span(span)),
             Self::Off(side) => write!(f, "off:{side}"),
             Self::Full(side, span) => write!(f, "full:{side}:{}", Span(span)),
@@ -267,7 +346,11 @@ impl fmt::Display for What {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.when, self.what)
+        write!(f, "{}", self.when)?;
+        if self.after > SimTime::ZERO {
+            write!(f, "+{}", Span(self.after))?;
+        }
+        write!(f, "={}", self.what)
     }
 }
 
@@ -337,6 +420,7 @@ impl FromStr for What {
             ["list", side] => Self::List(side.parse()?),
             ["stop", side] => Self::Stop(side.parse()?),
             ["take", side] => Self::Take(side.parse()?),
+            ["remove", side] => Self::Remove(side.parse()?),
             ["off", side] => Self::Off(side.parse()?),
             ["reset", side, of] => Self::Reset(side.parse()?, span(of)?),
             ["full", side, of] => Self::Full(side.parse()?, span(of)?),
@@ -355,7 +439,11 @@ impl FromStr for Event {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (when, what) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`"))?;
-        Ok(Self { when: when.parse()?, what: what.parse()? })
+        let (when, after) = match when.split_once('+') {
+            Some((when, after)) => (when, after.parse::<Span>()?.0),
+            None => (when, SimTime::ZERO),
+        };
+        Ok(Self { when: when.parse()?, after, what: what.parse()? })
     }
 }
 

@@ -223,6 +223,7 @@ impl Run<'_> {
             if !self.code.holds(pa) {
                 return self.ram.store(pa, word);
             }
+            self.ram.will_store(pa);
             self.code.stored(pa);
             if W::BYTES == 8 {
                 self.code.stored(pa.offset(4));
