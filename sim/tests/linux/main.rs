@@ -16,7 +16,6 @@ mod log;
 mod moves;
 mod network;
 mod overlay;
-mod policy;
 mod scenario;
 mod session;
 mod speed;
