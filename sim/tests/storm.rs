@@ -112,6 +112,22 @@ fn what_failed_once_does_not_fail_again() {
              durable:t5220:2+57596us=remove:t5220 durable:t5220:2+27ms=cancel:t5120 \
              durable:t5220:2+41ms=migrate:t5120 durable:t5120:3=reset:t5120:3699us",
         ),
+        // Taken over by force while the source lived, at a chassis that lost its power for good
+        // when it had claimed the disk: the source's domain goes on without one.
+        (
+            3948,
+            "0ms=migrate:t5120 156ms=migrate:t5220 begun:t5220:2+1157us=reset:t5120:204ms \
+             durable:t5220:2+1047us=reset:t5220:89us durable:t5220:2+23047us=take:t5220 \
+             durable:t5120:2=off:t5220",
+        ),
+        // Neither *commit* nor *off* found room, and the operator sent the domain again.
+        (
+            6600,
+            "0ms=migrate:t5120 begun:t5120:2=cut:t5220:5424us 44099us=full:t5120:7103us \
+             104700us=migrate:t5120",
+        ),
+        // A bit of an answer of ARP flips.
+        (9055, "0ms=migrate:t5120 begun:t5220:2+574us=reset:t5120:54ms 98055us=flip:27:3142us"),
     ];
     for (seed, text) in all {
         let verdict = run(&LAB, seed, &text.parse().unwrap(), false).unwrap();

@@ -309,7 +309,6 @@ impl Moves {
     }
 
     fn recall_target(&mut self, ends: &mut Ends<'_>, entry: &EntryV1) {
-        let nic = self.conf.nic;
         let entropy = self.entropy(ends.ports.now());
         if let Some(found) = ends.manager.find(&entry.domain, &entry.uuid)
             && let (Some(guest), Some(offer)) = (found.guest, &entry.offer)
@@ -320,21 +319,13 @@ impl Moves {
         let (config, buffers) = (self.conf.config, self.conf.buffers[1]);
         let fresh = (entropy, self.conf.timers[1]);
         let mut line = Line::default();
-        let mut gate = Gate::target(self, ends.hv);
-        let mut watch = Watch::new(ends.manager);
-        let Some(stack) = ends.network.stack(nic) else { return };
-        let mut wire = TcpWire { stack, line: &mut line, used: false };
-        let mut pen = gate.paper.pen(Writer::Target);
-        let mut io = Io {
-            ports: ends.ports,
-            wire: &mut wire,
-            hv: &mut gate.hv,
-            manager: &mut watch,
-            cipher: ends.units,
-            journal: &mut pen,
-            fence: gate.fence,
+        let Some(Connected { answer: target, .. }) =
+            self.connected(ends, Writer::Target, &mut line, |io| {
+                Target::recall(config, names, fresh, buffers, entry, io)
+            })
+        else {
+            return;
         };
-        let target = Target::recall(config, names, fresh, buffers, entry, &mut io);
         let memory = entry.offer.as_ref().map(|offer| offer.memory.clone()).unwrap_or_default();
         self.incoming = Some(Incoming { target, line, memory });
     }
@@ -351,23 +342,13 @@ impl Moves {
         let address = address.or_else(|| entry.peer.parse().ok());
         let fresh = (self.entropy(ends.ports.now()), self.conf.timers[0]);
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
-        let (host, nic) = (self.conf.host.clone(), self.conf.nic);
+        let host = self.conf.host.clone();
         let mut line = Line::default();
-        let mut gate = Gate::source(self, ends.hv);
-        let mut watch = Watch::new(ends.manager);
-        let Some(stack) = ends.network.stack(nic) else { return false };
-        let mut wire = TcpWire { stack, line: &mut line, used: false };
-        let mut pen = gate.paper.pen(Writer::Source);
-        let mut io = Io {
-            ports: ends.ports,
-            wire: &mut wire,
-            hv: &mut gate.hv,
-            manager: &mut watch,
-            cipher: ends.units,
-            journal: &mut pen,
-            fence: gate.fence,
-        };
-        let Some(source) = Source::recall(config, &entry, host, fresh, buffers, &mut io) else {
+        let Some(Connected { answer: Some(source), .. }) =
+            self.connected(ends, Writer::Source, &mut line, |io| {
+                Source::recall(config, &entry, host, fresh, buffers, io)
+            })
+        else {
             return false;
         };
         let (command, dial_at, dials) = (NOBODY, SimTime::ZERO, 0);
@@ -380,12 +361,12 @@ impl Moves {
         if !self.recovered || self.outgoing.is_some() || ends.ports.now() < self.tell_at {
             return false;
         }
-        self.recall_source(ends, |state| state == State::Off)
+        self.recall_source(ends, is_untold)
     }
 
     fn owes_farewells(&self) -> bool {
-        let off = |entry: &EntryV1| entry.state == State::Off;
-        self.paper.ledger().is_ok_and(|ledger| ledger.open_departures().any(off))
+        let untold = |entry: &EntryV1| is_untold(entry.state);
+        self.paper.ledger().is_ok_and(|ledger| ledger.open_departures().any(untold))
     }
 
     /// Takes a domain over whose source does not come back.
@@ -452,27 +433,14 @@ impl Moves {
         };
         let (config, buffers) = (self.conf.config, self.conf.buffers[0]);
         let mut line = Line::default();
-        let mut gate = Gate::source(self, ends.hv);
-        let mut watch = Watch::new(ends.manager);
-        let Some(stack) = ends.network.stack(gate.hv.nic) else {
+        let begin = |io: &mut Io<'_>| Source::new(config, request, buffers, io);
+        let Some(begun) = self.connected(ends, Writer::Source, &mut line, begin) else {
             return Err(vec!["there is no network".to_owned()]);
         };
-        let mut wire = TcpWire { stack, line: &mut line, used: false };
-        let mut pen = gate.paper.pen(Writer::Source);
-        let mut io = Io {
-            ports: ends.ports,
-            wire: &mut wire,
-            hv: &mut gate.hv,
-            manager: &mut watch,
-            cipher: ends.units,
-            journal: &mut pen,
-            fence: gate.fence,
-        };
-        let mut source = Source::new(config, request, buffers, &mut io)?;
+        let (mut source, memory) = (begun.answer?, begun.memory);
         if untold {
             source.takes_farewell_on();
         }
-        let memory = watch.memory.take();
         self.notes.extend(memory.and_then(|(guest, memory)| Some(Note::Memory(guest?, memory))));
         self.outgoing =
             Some(Outgoing { command, address, source, line, dial_at: SimTime::ZERO, dials: 0 });
@@ -485,7 +453,7 @@ impl Moves {
         let ledger = self.paper.ledger()?;
         let offer = ends.manager.offer(&order.domain)?.0;
         let off = ledger.departures().find(|entry| entry.uuid == offer.uuid);
-        match off.filter(|entry| entry.state == State::Off) {
+        match off.filter(|entry| is_untold(entry.state)) {
             Some(entry) if entry.peer == order.peer => Ok(true),
             Some(entry) if !order.force && !order.check_only => Err(format!(
                 "{} has not been told that an earlier migration of LDom {} to it is off, and \
@@ -874,27 +842,9 @@ impl Moves {
     fn with_source(&mut self, ends: &mut Ends<'_>, act: impl FnOnce(&mut Source, &mut Io<'_>)) {
         let Some(mut out) = self.outgoing.take() else { return };
         let nic = self.conf.nic;
-        let mut gate = Gate::source(self, ends.hv);
-        let mut watch = Watch::new(ends.manager);
-        if let Some(stack) = ends.network.stack(nic) {
-            let mut wire = TcpWire { stack, line: &mut out.line, used: false };
-            let mut pen = gate.paper.pen(Writer::Source);
-            let mut io = Io {
-                ports: ends.ports,
-                wire: &mut wire,
-                hv: &mut gate.hv,
-                manager: &mut watch,
-                cipher: ends.units,
-                journal: &mut pen,
-                fence: gate.fence,
-            };
-            act(&mut out.source, &mut io);
-            if wire.used {
-                ends.network.stir(nic);
-            }
-        }
-        let released = watch.released;
-        for (domain, tag) in released {
+        let Outgoing { source, line, .. } = &mut out;
+        let came = self.connected(ends, Writer::Source, line, |io| act(source, io));
+        for (domain, tag) in came.into_iter().flat_map(|came| came.released) {
             self.source_tags.insert(tag);
             self.notes.push(Note::Left { domain, to: out.address });
         }
@@ -909,6 +859,10 @@ impl Moves {
                 ends.network.stir(nic);
             }
             self.source_tags.clear();
+            if out.command == NOBODY && self.owes_farewells() {
+                // A journal without room would have it told again at once.
+                self.tell_at = ends.ports.now().plus(FAREWELL);
+            }
         } else {
             self.outgoing = Some(out);
         }
@@ -920,31 +874,58 @@ impl Moves {
 
     fn with_target(&mut self, ends: &mut Ends<'_>, act: impl FnOnce(&mut Target, &mut Io<'_>)) {
         let Some(mut incoming) = self.incoming.take() else { return };
-        let mut gate = Gate::target(self, ends.hv);
-        let mut watch = Watch::new(ends.manager);
-        let nic = gate.hv.nic;
-        if let Some(stack) = ends.network.stack(nic) {
-            let mut wire = TcpWire { stack, line: &mut incoming.line, used: false };
-            let mut pen = gate.paper.pen(Writer::Target);
-            let mut io = Io {
-                ports: ends.ports,
-                wire: &mut wire,
-                hv: &mut gate.hv,
-                manager: &mut watch,
-                cipher: ends.units,
-                journal: &mut pen,
-                fence: gate.fence,
-            };
-            act(&mut incoming.target, &mut io);
-            if wire.used {
-                ends.network.stir(nic);
-            }
-        }
-        if let Some((_, memory)) = watch.memory {
+        let Incoming { target, line, .. } = &mut incoming;
+        let came = self.connected(ends, Writer::Target, line, |io| act(target, io));
+        if let Some((_, memory)) = came.and_then(|came| came.memory) {
             incoming.memory = memory;
         }
         self.incoming = Some(incoming);
     }
+
+    /// Has one end act over its connection; `None` without a network.
+    fn connected<R>(
+        &mut self,
+        ends: &mut Ends<'_>,
+        whose: Writer,
+        line: &mut Line,
+        act: impl FnOnce(&mut Io<'_>) -> R,
+    ) -> Option<Connected<R>> {
+        let nic = self.conf.nic;
+        let mut gates = match whose {
+            Writer::Source => Gate::source(self, ends.hv),
+            Writer::Target => Gate::target(self, ends.hv),
+        };
+        let mut watch = Watch::new(ends.manager);
+        let mut wire = TcpWire { stack: ends.network.stack(nic)?, line, used: false };
+        let answer = act(&mut Io {
+            ports: ends.ports,
+            wire: &mut wire,
+            hv: &mut gates.hv,
+            manager: &mut watch,
+            cipher: ends.units,
+            journal: &mut gates.paper.pen(whose),
+            fence: gates.fence,
+        });
+        if wire.used {
+            ends.network.stir(nic);
+        }
+        Some(Connected { answer, memory: watch.memory, released: watch.released })
+    }
+}
+
+/// What has come of an act.
+struct Connected<R> {
+    answer: R,
+    /// The memory of the domain that is offered, or that is to come.
+    memory: Option<(Option<GuestId>, Vec<Stretch>)>,
+    /// Domains that have left, and the manager's tags.
+    released: Vec<(String, Tag)>,
+}
+
+/// Nobody migrates a domain whose last entry is this, and its target may not know: a
+/// migration is off, or its *off* found no room in the journal.
+const fn is_untold(state: State) -> bool {
+    matches!(state, State::Off | State::Leaving)
 }
 
 /// Randomness that comes once: the `fresh`th draw, at `now`. Who begins again and remembers
@@ -1044,7 +1025,6 @@ struct Gate<'a> {
     own_tags: &'a mut u64,
     /// The source's requests; none for a target.
     tags: Option<&'a mut BTreeSet<Tag>>,
-    nic: usize,
 }
 
 impl<'a> Gate<'a> {
@@ -1056,7 +1036,6 @@ impl<'a> Gate<'a> {
             share: &mut moves.share,
             own_tags: &mut moves.own_tags,
             tags: Some(&mut moves.source_tags),
-            nic: moves.conf.nic,
         };
         Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
@@ -1069,7 +1048,6 @@ impl<'a> Gate<'a> {
             share: &mut moves.share,
             own_tags: &mut moves.own_tags,
             tags: None,
-            nic: moves.conf.nic,
         };
         Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
@@ -1220,7 +1198,6 @@ mod test {
             seed: 42,
             timers: [1, 2, 3],
             buffers: [Buffers { ra: Ra(0) }; 2],
-            nic: 0,
             socket_bytes: 4096,
         };
         Moves::new(conf, BTreeMap::new(), &[])

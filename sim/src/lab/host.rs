@@ -60,6 +60,10 @@ pub trait LabHost: Send {
     fn image(&self, _name: &str) -> Option<&Image> {
         None
     }
+    /// The newest epoch at which an image of its was claimed.
+    fn claimed_at(&self, _image: &str) -> Option<u64> {
+        None
+    }
     /// More bytes than its records have.
     fn records_max(&self) -> u64 {
         1 << 20

@@ -297,6 +297,10 @@ impl LabHost for Nas {
     fn image(&self, name: &str) -> Option<&Image> {
         self.export.files().iter().find(|file| file.name == name).map(|file| &file.image)
     }
+    fn claimed_at(&self, image: &str) -> Option<u64> {
+        let file = self.export.files().iter().find(|file| file.name == image)?;
+        file.owners.0.values().map(|owner| owner.epoch).max()
+    }
     fn records_max(&self) -> u64 {
         // Every block written, and its number.
         let sizes = self.export.files().iter().map(|file| file.image.size());
