@@ -1198,6 +1198,7 @@ mod test {
             seed: 42,
             timers: [1, 2, 3],
             buffers: [Buffers { ra: Ra(0) }; 2],
+            nic: 0,
             socket_bytes: 4096,
         };
         Moves::new(conf, BTreeMap::new(), &[])
