@@ -8,6 +8,8 @@ use crate::hvctl::Event as HvEvent;
 use crate::manager::Ldmd;
 use crate::manager::testing::{FakeHv, inventory};
 use crate::memory::{Arena, Block};
+use crate::migrate::journal::{EntryV1, State, ticket};
+use crate::migrate::port::Kind;
 use crate::stack::StackConf;
 use crate::testing::{BASE, Board};
 use std::collections::BTreeMap;
@@ -61,6 +63,25 @@ pub(crate) struct World {
     /// The hypervisor does not answer commands of this kind until it is told to.
     pub(crate) stalls: Option<Op>,
     stalled: Option<HvReply>,
+}
+
+/// What the journal says of `rover`, which has this UUID and is on its way to or from `t5220`.
+pub(crate) fn entry(state: State, uuid: &str) -> EntryV1 {
+    let migration = [5; 16];
+    EntryV1 {
+        state,
+        migration,
+        uuid: uuid.to_owned(),
+        domain: "rover".into(),
+        kind: Kind::Active,
+        epoch: 1,
+        owned: 0,
+        before: 0,
+        peer: "t5220".into(),
+        ticket: if state.is_source() { ticket(&[9; 32], &migration) } else { String::new() },
+        digest: [0; 32],
+        offer: None,
+    }
 }
 
 impl World {

@@ -23,9 +23,11 @@ use sun4v::time::SimTime;
 
 /// The longest that a plan goes on.
 const STORM_MAX: SimTime = SimTime::secs(4);
-/// The longest that everybody may take afterwards to come to rest: a bit that flips in an answer
-/// of ARP, which has no checksum, keeps two apart for a minute, and who dials waits longer each time.
-const HEAL_MAX: SimTime = SimTime::secs(150);
+/// The longest that everybody may take afterwards to come to rest.
+const HEAL_MAX: SimTime = SimTime::secs(60);
+/// The same where bits have flipped: in an answer of ARP, which has no checksum, one keeps two
+/// apart for a minute, and who dials waits longer each time.
+const HEAL_MAX_FLIPPED: SimTime = SimTime::secs(150);
 /// The longest that the guest's disk may take to be back.
 const DISK_MAX: SimTime = SimTime::secs(30);
 /// The longest that an answer may take when everybody is at rest.
@@ -74,6 +76,7 @@ struct Storm<'a> {
     /// What goes on, and until when.
     active: Vec<(SimTime, What)>,
     guard: Guard,
+    heal_max: SimTime,
     off: [bool; 2],
     /// What is sent to a chassis that is off is cancelled, and not waited for.
     impatient: bool,
@@ -98,6 +101,7 @@ pub fn run(lab: &Lab, seed: u64, plan: &Plan, tells: bool) -> anyhow::Result<Ver
     scene.world.lab_mut().network_mut(network).reseed(Seed(seed));
     let first = [0, 1].map(|side: usize| scene.desks[side].lock().seen);
     let (begun, turns) = (scene.world.now(), scene.world.counts().turns);
+    let flips = plan.0.iter().any(|event| matches!(event.what, What::Flip(..)));
     let mut storm = Storm {
         lab,
         begun,
@@ -107,6 +111,7 @@ pub fn run(lab: &Lab, seed: u64, plan: &Plan, tells: bool) -> anyhow::Result<Ver
         pending: plan.0.clone(),
         active: Vec::new(),
         guard: Guard::default(),
+        heal_max: if flips { HEAL_MAX_FLIPPED } else { HEAL_MAX },
         off: [false; 2],
         impatient: !seed.is_multiple_of(4),
         stopped: false,
@@ -401,7 +406,7 @@ impl Storm<'_> {
             desk.back_at = desk.back_at.min(now);
         }
         // Whoever is away has set its timer and comes back by itself.
-        let end = now.plus(HEAL_MAX);
+        let end = now.plus(self.heal_max);
         let Some(dead) = Side::BOTH.into_iter().find(|&side| self.off[side as usize]) else {
             return match self.until(end, Self::is_at_rest)? {
                 true => Ok(()),

@@ -2,8 +2,8 @@
 
 use super::{ControlV1, seal};
 use crate::control::ControlDomain;
-use crate::control::testing::World;
-use crate::migrate::journal::{EntryV1, State, Store, ticket};
+use crate::control::testing::{World, entry};
+use crate::migrate::journal::{EntryV1, State, Store};
 use crate::migrate::pages::Stretch;
 use crate::migrate::port::{Kind, Offer};
 use sun4v::hvctl::{Request, migrate};
@@ -36,20 +36,8 @@ fn lab(state: State) -> World {
         memory: memory.map(|own| Stretch { ra: own.ra, bytes: own.size }).collect(),
         description: Vec::new(),
     };
-    let entry = EntryV1 {
-        state,
-        migration: [5; 16],
-        uuid,
-        domain: "rover".into(),
-        kind: Kind::Active,
-        epoch: 1,
-        owned: 0,
-        before: 0,
-        peer: "t5220".into(),
-        ticket: if state.is_source() { ticket(&[9; 32], &[5; 16]) } else { String::new() },
-        digest: [0; 32],
-        offer: Some(offer).filter(|_| !state.is_source()),
-    };
+    let offer = Some(offer).filter(|_| !state.is_source());
+    let entry = EntryV1 { offer, ..entry(state, &uuid) };
     let mut store = Store::default();
     store.append(entry).unwrap();
     record.journal = store.bytes().to_vec();

@@ -2,12 +2,11 @@
 
 use super::{ControlV1, recall, seal};
 use crate::control::ControlDomain;
-use crate::control::testing::World;
+use crate::control::testing::{World, entry};
 use crate::manager::domain::{Device, Disk, Net};
 use crate::manager::record::MeterV1;
 use crate::migrate::journal::{EntryV1, State, Store};
 use crate::migrate::mutant::{Mutant, with};
-use crate::migrate::port::Kind;
 use crate::service::vds::record::WriteV1;
 use serde_json::{Value, json};
 use sun4v::addr::{Pa, Ra, RealRange};
@@ -466,22 +465,8 @@ fn given_away(state: State, epoch: u64) -> bool {
     let mut record = record(&world);
     record.manager.model.domains[1].epoch = epoch;
     let mut store = Store::default();
-    store
-        .append(EntryV1 {
-            state,
-            migration: [5; 16],
-            uuid: record.manager.model.domains[1].uuid.clone(),
-            domain: "rover".into(),
-            kind: Kind::Active,
-            epoch: 2,
-            owned: 0,
-            before: 0,
-            peer: "t5220".into(),
-            ticket: "ticket".into(),
-            digest: [0; 32],
-            offer: None,
-        })
-        .unwrap();
+    let uuid = &record.manager.model.domains[1].uuid;
+    store.append(EntryV1 { epoch: 2, ..entry(state, uuid) }).unwrap();
     record.journal = store.bytes().to_vec();
     world.program = ControlDomain::restored(world.conf.clone(), &seal(&record)).unwrap();
     world.far[net].got.clear();

@@ -4,11 +4,11 @@
 use crate::control::ControlDomain;
 use crate::control::lull::{STILL, WAIT};
 use crate::control::record::{ControlV1, seal};
-use crate::control::testing::World;
+use crate::control::testing::{World, entry};
 use crate::manager::domain::Device;
 use crate::memory::Block;
-use crate::migrate::journal::{EntryV1, State, Store, ticket};
-use crate::migrate::port::{HvRequest, Kind};
+use crate::migrate::journal::{State, Store};
+use crate::migrate::port::HvRequest;
 use sun4v::hvctl::{Op, Request, migrate};
 use sun4v::id::GuestId;
 use sun4v::ldc::{Cookie, CookieAddr, Stype, Version};
@@ -288,20 +288,27 @@ fn a_disk_that_never_rests_ends_the_wait() {
     assert_eq!((lab.answered(), lab.state(0)), (0, DescriptorState::Accepted));
 }
 
+/// A guest that is to be suspended, whose disk does not answer; or, `held`, whose hypervisor
+/// does not answer that it is to be held.
+fn is_waited_for(held: bool) -> Lab {
+    let mut lab = Lab::new(true);
+    lab.world.disks_stall = !held;
+    lab.world.stalls = held.then_some(Op::Hold);
+    if !held {
+        lab.fills(0);
+        lab.knocks(0);
+        lab.world.run();
+    }
+    lab.suspends();
+    let before = if held { vec![LOG, hold(STILL)] } else { vec![LOG] };
+    assert_eq!(lab.asked(), before);
+    lab
+}
+
 #[test]
 fn a_migration_is_cancelled_while_it_waits_or_while_the_guest_is_being_held() {
     for held in [false, true] {
-        let mut lab = Lab::new(true);
-        lab.world.disks_stall = !held;
-        lab.world.stalls = held.then_some(Op::Hold);
-        if !held {
-            lab.fills(0);
-            lab.knocks(0);
-            lab.world.run();
-        }
-        lab.suspends();
-        let before = if held { vec![LOG, hold(STILL)] } else { vec![LOG] };
-        assert_eq!(lab.asked(), before);
+        let mut lab = is_waited_for(held);
         lab.is_cancelled();
         lab.world.goes_on();
         // The hold ends with the log.
@@ -321,38 +328,11 @@ fn a_migration_is_cancelled_while_it_waits_or_while_the_guest_is_being_held() {
 #[test]
 fn a_manager_that_begins_again_meanwhile_lets_the_guest_go_on() {
     for held in [false, true] {
-        let mut lab = Lab::new(true);
-        lab.world.disks_stall = !held;
-        lab.world.stalls = held.then_some(Op::Hold);
-        lab.fills(0);
-        if !held {
-            lab.knocks(0);
-            lab.world.run();
-        } else {
-            lab.frees(0);
-        }
-        lab.suspends();
-        let before = if held { vec![LOG, hold(STILL)] } else { vec![LOG] };
-        assert_eq!(lab.asked(), before);
-
+        let mut lab = is_waited_for(held);
         let World { program, conf, .. } = &mut lab.world;
         let mut record = program.running.as_ref().unwrap().keep("t5120").unwrap();
         let mut store = Store::default();
-        let entry = EntryV1 {
-            state: State::Leaving,
-            migration: [5; 16],
-            uuid: record.manager.model.domains[1].uuid.clone(),
-            domain: "rover".into(),
-            kind: Kind::Active,
-            epoch: 1,
-            owned: 0,
-            before: 0,
-            peer: "t5220".into(),
-            ticket: ticket(&[9; 32], &[5; 16]),
-            digest: [0; 32],
-            offer: None,
-        };
-        store.append(entry).unwrap();
+        store.append(entry(State::Leaving, &record.manager.model.domains[1].uuid)).unwrap();
         record.journal = store.bytes().to_vec();
         *program = ControlDomain::restored(conf.clone(), &seal(&record)).unwrap();
         (lab.world.stalls, lab.world.disks_stall) = (None, false);
