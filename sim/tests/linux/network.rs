@@ -110,7 +110,8 @@ fn the_host_pings_moves_files_and_logs_in() {
     let ping = namespace.bash("ping -c 100 -i 0.02 -W 5 10.9.0.2");
     assert!(ping.contains(" 0% packet loss"), "{ping}");
 
-    there_and_back(&namespace, &mut linux, &folder);
+    let rates = there_and_back(&namespace, &mut linux, &folder);
+    assert!(!promised() || rates.iter().all(|&rate| rate >= 100.0), "{rates:?} Mbit/s");
 
     // Somebody logs in.
     let login = "exec 3<>/dev/tcp/10.9.0.2/23; sleep 1; echo 'echo hello-$((40+2))' >&3; \
@@ -150,8 +151,7 @@ fn packets_are_as_large_as_the_hosts_device_takes_them() {
     linux.done("ifconfig eth0 mtu 16000");
     let ping = namespace.bash("ping -c 5 -i 0.02 -W 5 -M do -s 15972 10.9.0.2");
     assert!(ping.contains(" 0% packet loss"), "{ping}");
-    let rates = there_and_back(&namespace, &mut linux, &scratch("large"));
-    assert!(!promised() || rates.iter().all(|&rate| rate >= 300.0), "{rates:?} Mbit/s");
+    there_and_back(&namespace, &mut linux, &scratch("large"));
     linux.send("poweroff -f\n");
     let (status, text) = linux.end();
     assert_eq!(status, 0, "{text}");
