@@ -417,10 +417,10 @@ impl Moves {
             // The journal remembers it.
             self.drop_outgoing(ends);
         }
-        let untold = self.check_told(ends, order).map_err(one)?;
         if let Some(busy) = &self.outgoing {
             return Err(vec![format!("LDom {} is being migrated already", busy.source.domain())]);
         }
+        let untold = self.check_told(ends, order).map_err(one)?;
         let request = Request {
             domain: order.domain.clone(),
             new_name: order.new_name.clone(),

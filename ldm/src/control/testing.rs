@@ -118,7 +118,7 @@ impl World {
             inventory,
             nics: vec![NicConf { name: "e1000g0".into(), stack }],
             hosts: [("nas".into(), Ipv4Addr::new(192, 168, 1, 2))].into(),
-            files: BTreeMap::new(),
+            files: [("/root/nas.password".into(), "secret".into())].into(),
             password: "secret".into(),
             seed: 42,
             migrate: crate::migrate::Config::default(),

@@ -17,7 +17,7 @@ fn lab(state: State) -> World {
     world.out(&[
         "ldm add-vcc port-range=5000-5100 primary-vcc0 primary",
         "ldm add-domain rover",
-        "ldm add-vcpu 2 rover",
+        "ldm add-vcpu 1 rover",
         "ldm add-memory 512M rover",
         "ldm bind rover",
         "ldm start rover",
@@ -109,6 +109,21 @@ fn a_source_that_had_not_goes_on_with_its_domain_at_once() {
     begin(&mut world, &record);
     later(&mut world, SimTime::secs(1));
     assert_eq!(saved(&world).journal, record.journal);
+}
+
+#[test]
+fn a_domain_goes_elsewhere_only_when_its_first_target_knows_that_it_does_not_come() {
+    let elsewhere = "ldm migrate-domain -p /root/nas.password rover nas";
+    // What is under way is under way, whatever the journal says of it.
+    let mut world = lab(State::Leaving);
+    let busy = world.command(elsewhere);
+    assert_eq!(busy.status, 1);
+    assert!(busy.stderr.starts_with("LDom rover is being migrated already\n"), "{busy:?}");
+    // An *off* says that t5220 waits, and a *leaving* that nobody acts for says no less.
+    later(&mut world, SimTime::secs(5));
+    let untold = world.command(elsewhere);
+    assert_eq!(untold.status, 1);
+    assert!(untold.stderr.starts_with("t5220 has not been told"), "{untold:?}");
 }
 
 #[test]

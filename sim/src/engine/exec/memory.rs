@@ -219,11 +219,11 @@ impl Run<'_> {
 
     /// Stores to a page whose dirty bit is set, minding decoded instructions.
     pub(super) fn put<W: Word>(&mut self, pa: Pa, word: W) {
+        self.ram.will_store(pa);
         if self.ram.is_code(pa) {
             if !self.code.holds(pa) {
                 return self.ram.store(pa, word);
             }
-            self.ram.will_store(pa);
             self.code.stored(pa);
             if W::BYTES == 8 {
                 self.code.stored(pa.offset(4));

@@ -526,6 +526,25 @@ fn second_context(word: u32, flags: u64) -> Bench {
 }
 
 #[test]
+fn the_memory_knows_of_a_store_by_any_translation() {
+    const IE: u64 = 1 << 12;
+    const E: u64 = 1 << 11;
+    for flags in [CP | W, CP | W | IE, CP | W | E, W, W | E] {
+        let mut bench = second_context(stx(G2, G1, 0), flags);
+        let (pa, word) = (Pa(0x6000), 0x0102_0304_0506_0708_u64);
+        bench.strand.regs.set(2, word);
+        bench.strand.set_pstate(4);
+        assert!(bench.ram.is_untouched(pa));
+        assert_eq!(exit_of(&mut bench), Exit::Budget);
+        let mut bytes = [0; 8];
+        bench.ram.read(pa, &mut bytes);
+        let order = if flags & IE == 0 { u64::to_be_bytes } else { u64::to_le_bytes };
+        assert_eq!(bytes, order(word), "{flags:#x}");
+        assert!(!bench.ram.is_zero_page(pa), "{flags:#x}");
+    }
+}
+
+#[test]
 fn what_a_page_forbids_is_found_in_order_and_reported_for_the_first_context() {
     const NFO: u64 = 1 << 62;
     const E: u64 = 1 << 11;
