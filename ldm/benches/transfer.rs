@@ -17,7 +17,7 @@
     clippy::incompatible_msrv,
     reason = "the tests of the crate use more of it, and code of tests may"
 )]
-#[path = "../src/migrate/testing.rs"]
+#[path = "../src/migrate/testing/mod.rs"]
 mod testing;
 
 use criterion::{BatchSize, Criterion, Throughput};
