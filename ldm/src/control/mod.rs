@@ -78,8 +78,11 @@ pub struct ControlConf {
     pub ldmd: Ldmd,
 }
 
-/// Bytes of the buffers of a migration's connection, each way, if nobody says otherwise.
-pub const SOCKET_BYTES: usize = 1 << 20;
+/// Bytes of the buffers of a migration's connection, each way, if nobody says otherwise: what
+/// may be under way. Several times what a gigabit a second takes in half a millisecond, and
+/// half of what waits at most before a link of the lab: who sends more loses frames there,
+/// and the stack (Reno, with a second until it gives up on the rest of a window) waits.
+pub const SOCKET_BYTES: usize = 512 << 10;
 
 /// What services share.
 pub struct Kit {
