@@ -768,8 +768,9 @@ impl Source {
             return;
         }
         let took = io.ports.now().since(self.round_began);
-        let (pages, held) = (self.figures.pages, self.held);
-        self.rounds.push(Round { pages, took, dirty: 0, held });
+        let content = self.figures.raw_bytes >> PAGE_SHIFT;
+        let pages = if self.rounds.is_empty() { content } else { self.figures.pages };
+        self.rounds.push(Round { pages, took, dirty: 0, held: self.held });
         self.note_round(io, round, took);
         if self.suspended_at.is_some() {
             let (buffer, bytes) = (self.buffers.ra, Buffers::BYTES);
