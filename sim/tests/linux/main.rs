@@ -3,6 +3,9 @@
 //! `LDOMLAB_GUESTS` is a folder with `linux/vmlinux` and `linux/initrd.cpio.gz`;
 //! `scripts/linux-guest` makes one. Without it everything here says that it is skipped. The
 //! command under test is `LDOMLAB_BIN`, or the one that was built with the tests.
+//!
+//! Snapshots are of one kernel ([`SNAPSHOTS_KERNEL`]); any other has another size, other
+//! drivers and so other times, and is not held against them.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test of the host may")]
 
@@ -23,6 +26,7 @@ mod start;
 mod tape;
 mod usernet;
 
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// The kernel and its initial RAM disk.
@@ -31,6 +35,21 @@ pub struct Guest {
     pub kernel: PathBuf,
     /// Archives, packed.
     pub initrd: PathBuf,
+}
+
+/// SHA-256 of the kernel that snapshots were taken with.
+const SNAPSHOTS_KERNEL: &str = "3f1da3a1cc7c7ec6c0a9b0c395775978dc821b56afbc662a649c8193b5a675c0";
+
+impl Guest {
+    /// Is it the one that snapshots were taken with? Says loudly when it is not.
+    pub fn has_snapshots(&self, test: &str) -> bool {
+        let digest = Sha256::digest(std::fs::read(&self.kernel).unwrap());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        if digest != SNAPSHOTS_KERNEL {
+            eprintln!("SKIPPED: no snapshots of kernel {digest}, so {test} is held against none");
+        }
+        digest == SNAPSHOTS_KERNEL
+    }
 }
 
 /// The guest, or a loud word that there is none.

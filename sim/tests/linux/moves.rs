@@ -10,8 +10,8 @@
 
 use super::disk::{image, tool};
 use super::log::trouble;
-use super::scenario::run;
-use super::{guest, scratch};
+use super::scenario::{Run, run};
+use super::{Guest, guest, scratch};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -23,72 +23,112 @@ const WORK: &str = "console=ttyHV0 ip=192.168.1.50 rng_core.default_quality=1000
     head,-c,300000,/bin/busybox>/mnt/part$((n%50));sync;done;\
     umount,/mnt&&echo,unmounted;dmesg>/dev/console;echo,wrote,$n";
 
-/// The scenario of Linux at the article's lab up to where it is moved, and then so often.
-fn scenario(moves: usize) -> String {
-    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/scenarios/linux.toml");
-    let whole = std::fs::read_to_string(whole).unwrap();
-    let (head, _) = whole.split_once("# There.\n").unwrap();
-    let mut text = head.replace("console line rover: disk read", "console line rover: clock: 1");
-    let mut step = |keys: &[&str], run: &str| {
-        write!(text, "[[script]]\n{}\nrun = \"{run}\"\n", keys.join("\n")).unwrap();
-    };
-    for number in 0..moves {
-        let (from, to) = if number % 2 == 0 { ("t5120", "t5220") } else { ("t5220", "t5120") };
-        let command = format!("{from}# ldm migrate-domain -p /root/{to}.password rover {to}");
-        step(&["after = \"300ms\""], &command);
+/// What it does when it is to write faster than the network takes it: noise, and other parts
+/// of it each time, so that no page ever holds again what was sent of it.
+const NOISE: &str = "console=ttyHV0 ip=192.168.1.50 rng_core.default_quality=1000 \
+    run=telnetd,-l,/bin/sh;mkdir,/mem;mount,-t,tmpfs,tmpfs,/mem;:>>/mem/to;\
+    head,-c,4100000,/dev/urandom>/mem/seed;for,n,in,1,2,3;do,cat,/mem/seed;done>/mem/from;\
+    (while,[,!,-e,/tmp/go,];do,usleep,20000;done;n=0;\
+    while,[,!,-e,/tmp/enough,];do,n=$((n+1));\
+    dd,if=/mem/from,bs=1000,skip=$n,count=10000,2>/dev/null|tr,a,b,1<>/mem/to;done)&\
+    n=0;while,:;do,n=$((n+1));echo,clock:,$n,$(date,+%s),$(cut,-d.,-f1,/proc/uptime);usleep,500000;done";
+
+/// A scenario that is being written: Linux at the article's lab, pinged and typed at, up to
+/// where it is moved.
+struct Script(String);
+
+impl Script {
+    /// Linux works once its console has this line.
+    fn up(line: &str) -> Self {
+        let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/scenarios/linux.toml");
+        let whole = std::fs::read_to_string(whole).unwrap();
+        let (head, _) = whole.split_once("# There.\n").unwrap();
+        Self(head.replace("console line rover: disk read", &format!("console line rover: {line}")))
     }
-    step(&["after = \"2s\""], "workstation# typist off");
-    step(&["after = \"2s\""], "workstation# type touch /tmp/enough");
-    let wrote = "when = \"console line rover: wrote \"";
-    step(&[wrote, "within = \"20s\""], "workstation# logout");
-    step(&["after = \"1s\""], "pinger# stop");
-    step(&[], "nas# images");
-    text
+
+    fn step(&mut self, keys: &[&str], run: &str) {
+        write!(self.0, "[[script]]\n{}\nrun = \"{run}\"\n", keys.join("\n")).unwrap();
+    }
+
+    /// Runs it with Linux of this command line, and nothing to wait for but work.
+    fn run(self, guest: &Guest, append: &str, set: &[String], folder: &Path) -> Run {
+        let file = folder.join("moves.toml");
+        std::fs::write(&file, self.0).unwrap();
+        let mut all = vec![
+            "migration.fixed_percent=10".to_owned(),
+            "limits.time=900s".to_owned(),
+            format!("chassis.t5120.guests.rover.append={append}"),
+        ];
+        for (key, file) in [("kernel", &guest.kernel), ("initrd", &guest.initrd)] {
+            all.push(format!("chassis.t5120.guests.rover.{key}={}", file.display()));
+        }
+        all.extend_from_slice(set);
+        run(&file, &all, &folder.join("out"))
+    }
+}
+
+/// How often it is to move; `None` when it is not to at all.
+fn moves() -> Option<usize> {
+    let moves = std::env::var("LDOMLAB_MOVES").map_or(2, |moves| moves.parse().unwrap());
+    if moves == 0 {
+        eprintln!("SKIPPED: LDOMLAB_MOVES is 0, Linux does not move");
+    }
+    (moves > 0).then_some(moves)
+}
+
+/// Nobody's ping was lost, nobody's session ended by itself, and the kernel has nothing to
+/// complain of.
+fn nobody_noticed(run: &Run) {
+    let lost = run.facts("ping", "lost");
+    assert!(lost.is_empty(), "{lost:?}");
+    let closed: Vec<_> = run.facts("session", "closed");
+    assert!(closed.len() == 1 && closed[0]["text"] == "us", "{closed:?}");
+    assert_eq!(trouble(&run.console("rover").join("\n")), Vec::<&str>::new());
+}
+
+fn figure(fact: &serde_json::Value, name: &str) -> u64 {
+    fact["values"][name].as_u64().unwrap()
 }
 
 #[test]
 fn linux_moves_and_loses_nothing() {
     let Some(guest) = guest("moves") else { return };
-    let moves = std::env::var("LDOMLAB_MOVES").map_or(2, |moves| moves.parse().unwrap());
-    if moves == 0 {
-        eprintln!("SKIPPED: LDOMLAB_MOVES is 0, Linux does not move");
-        return;
-    }
+    let Some(moves) = moves() else { return };
     let folder = scratch("moves");
     let Some(image) = image(&folder) else { return };
-    let file = folder.join("moves.toml");
-    std::fs::write(&file, scenario(moves)).unwrap();
-    let mut set = vec![
-        "migration.fixed_percent=10".to_owned(),
-        "limits.time=900s".to_owned(),
+    let mut script = Script::up("clock: 1");
+    for number in 0..moves {
+        let (from, to) = if number % 2 == 0 { ("t5120", "t5220") } else { ("t5220", "t5120") };
+        let command = format!("{from}# ldm migrate-domain -p /root/{to}.password rover {to}");
+        script.step(&["after = \"300ms\""], &command);
+    }
+    script.step(&["after = \"2s\""], "workstation# typist off");
+    script.step(&["after = \"2s\""], "workstation# type touch /tmp/enough");
+    let wrote = "when = \"console line rover: wrote \"";
+    script.step(&[wrote, "within = \"20s\""], "workstation# logout");
+    script.step(&["after = \"1s\""], "pinger# stop");
+    script.step(&[], "nas# images");
+    let set = [
         "disks.0.size=256M".to_owned(),
         "disks.0.seed=0".to_owned(),
         format!("disks.0.file={}", image.display()),
         "disks.0.keep=true".to_owned(),
-        format!("chassis.t5120.guests.rover.append={WORK}"),
     ];
-    for (key, file) in [("kernel", &guest.kernel), ("initrd", &guest.initrd)] {
-        set.push(format!("chassis.t5120.guests.rover.{key}={}", file.display()));
-    }
-    let out = folder.join("out");
-    let run = run(&file, &set, &out);
+    let run = script.run(&guest, WORK, &set, &folder);
 
     let came = run.facts("migration", "taken over");
     assert_eq!(came.len(), moves, "{}", run.transcript);
     let lulls = run.facts("migration", "lull");
     let rests = lulls.iter().filter(|lull| lull["values"]["rests"] == 1);
     assert_eq!((rests.count(), lulls.len()), (moves, moves), "{lulls:?}");
-    let lost = run.facts("ping", "lost");
+    nobody_noticed(&run);
     let replies = run.facts("ping", "reply").len();
-    assert!(lost.is_empty() && replies > 20 * moves, "{lost:?}, {replies} replies");
-    let closed: Vec<_> = run.facts("session", "closed");
-    assert!(closed.len() == 1 && closed[0]["text"] == "us", "{closed:?}");
+    assert!(replies > 20 * moves, "{replies} replies");
     assert!(run.facts("echo", "seen").len() > 10 * moves);
     let console = run.console("rover");
-    assert_eq!(trouble(&console.join("\n")), Vec::<&str>::new());
     assert!(console.contains(&"unmounted"), "{console:?}");
     // What it has written is on the disk, and nothing is wrong with it.
-    let kept = out.join("rover0.img");
+    let kept = folder.join("out/rover0.img");
     let checked = tool("e2fsck", &["-fn", kept.to_str().unwrap()]).unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     let copy = folder.join("log");
@@ -98,10 +138,79 @@ fn linux_moves_and_loses_nothing() {
     let lines: usize = wrote.trim().parse().unwrap();
     let expected: String = (1..=lines).map(|n| format!("{n}\n")).collect();
     assert_eq!(std::fs::read_to_string(copy).unwrap(), expected);
-    let figure = |fact: &&serde_json::Value, name: &str| fact["values"][name].as_u64().unwrap();
     for (lull, over) in lulls.iter().zip(&run.facts("migration", "handed over")) {
         let [took, tries] = ["took_us", "tries"].map(|name| figure(lull, name));
         println!("paused {} us; lull after {took} us, {tries} tries", figure(over, "pause_us"));
     }
     println!("{moves} moves, {replies} pings, {lines} lines written");
+}
+
+/// A Linux that writes faster than the network is asked to move, by this policy.
+fn move_a_fast_one(guest: &Guest, policy: &str) -> Run {
+    let mut script = Script::up("clock: 1");
+    let tell = |script: &mut Script, what: &str| {
+        script.step(&["after = \"1s\""], "workstation# typist off");
+        script.step(&["after = \"1s\""], &format!("workstation# type touch {what}"));
+        script.step(&["after = \"500ms\""], "workstation# typist on");
+    };
+    tell(&mut script, "/tmp/go");
+    let migrate = "t5120# ldm migrate-domain -p /root/t5220.password rover t5220";
+    let fails = if policy == "give-up" { "fails = true" } else { "" };
+    script.step(&[fails], migrate);
+    tell(&mut script, "/tmp/enough");
+    script.step(&["after = \"1s\""], "workstation# typist off");
+    script.step(&["after = \"2s\""], "workstation# logout");
+    script.step(&[], "pinger# stop");
+    let set = [
+        format!("migration.unfit={policy}"),
+        format!("migration.pause={PAUSE_MS}ms"),
+        "networks.lab.speed=300Mbit/s".to_owned(),
+    ];
+    let run = script.run(guest, NOISE, &set, &scratch(policy));
+    nobody_noticed(&run);
+    run
+}
+
+/// What a fast one may stand still.
+const PAUSE_MS: u64 = 150;
+
+#[test]
+fn one_that_writes_too_fast_stays_when_it_is_to() {
+    let Some(guest) = guest("a fast one that stays") else { return };
+    if moves().is_none() {
+        return;
+    }
+    let run = move_a_fast_one(&guest, "give-up");
+    let why = "of 150 ms; another round would not help\nDomain Migration of LDom rover failed";
+    assert!(run.transcript.contains(why), "{}", run.transcript);
+    assert_eq!(run.facts("migration", "taken over").len(), 0);
+    assert!(run.facts("migration", "round").len() >= 2);
+    // It goes on where it was.
+    let failed = run.facts("command", "answered").into_iter().find(|fact| {
+        fact["text"].as_str().is_some_and(|text| text.starts_with("ldm migrate-domain"))
+    });
+    let failed = failed.unwrap()["time"].as_u64().unwrap();
+    let clocks = run.facts("console", "line").into_iter().filter(|fact| {
+        fact["place"] == "t5120"
+            && fact["time"].as_u64().unwrap() > failed
+            && fact["text"].as_str().is_some_and(|text| text.starts_with("clock: "))
+    });
+    assert!(clocks.count() >= 4);
+}
+
+#[test]
+fn one_that_writes_too_fast_is_held_until_the_rest_fits() {
+    let Some(guest) = guest("a fast one that is held") else { return };
+    if moves().is_none() {
+        return;
+    }
+    let run = move_a_fast_one(&guest, "slow");
+    assert_eq!(run.facts("migration", "taken over").len(), 1, "{}", run.transcript);
+    let held: Vec<u64> =
+        run.facts("migration", "held").iter().map(|fact| figure(fact, "percent")).collect();
+    assert!(!held.is_empty() && held.is_sorted(), "{held:?}");
+    let over = run.facts("migration", "handed over")[0];
+    let [pause, rounds] = ["pause_us", "rounds"].map(|name| figure(over, name));
+    println!("held for {held:?} % of the time; paused {pause} us after {rounds} rounds");
+    assert!(pause <= 2 * PAUSE_MS * 1000, "{pause} us");
 }

@@ -40,6 +40,9 @@ fn a_command_of_the_kernels_command_line_ends_the_guest_and_the_book_tells_how_i
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("guest: exit 0"), "{text}");
 
+    if !guest.has_snapshots("the book's list of its calls") {
+        return;
+    }
     let trace = std::fs::read_to_string(calls).unwrap();
     let mut run = trace.lines().map(essence);
     for line in PAGE.lines().filter(|line| line.starts_with("t5120 ")) {
