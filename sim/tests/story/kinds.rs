@@ -22,18 +22,8 @@ fn lists(run: &Run) -> String {
 
 #[test]
 fn to_a_server_without_live_migration_a_domain_moves_warm() {
-    let steps = format!(
-        "[wait = false] {MIGRATE}\n\
-         [when = \"log line primary: migration of rover: suspend\"; within = \"30s\"; \
-         after = \"350ms\"] t5120# ldm list\n\
-         t5120# ldm list -o status rover\n\
-         t5220# ldm list\n\
-         [when = \"answered\"; within = \"60s\"; after = \"1s\"] t5120# ldm list\n\
-         t5220# ldm list\n\
-         t5220# ldm -V"
-    );
-    let old = "chassis.t5220.ldmd.version=\"2.0\"";
-    let run = replay("warm", &instead(&steps), 1, &[old, "linger=3s"]);
+    let story = include_str!("../../../testdata/scenarios/warm.toml");
+    let run = replay("warm", story, 1, &[]);
     assert_eq!(run.ended, Ok(()));
     assert_eq!(digests_agree(&run), 1);
     let pause = SimTime::us(run.all("migration", "handed over").next().unwrap().value("pause_us"));
