@@ -8,8 +8,11 @@
 //! **Begun again** ([`Source::recall`]): with *commit*, it asks; with anything before, the
 //! domain goes on here and the target is told, as soon as it can be reached.
 
+mod retreat;
+mod round;
+
+use self::round::Figures;
 use super::codec::{Message, Plain};
-use super::compress::Packed;
 use super::copy::Copier;
 use super::fixed_time::Step;
 use super::handshake::Own;
@@ -18,11 +21,11 @@ use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
 use super::pages::{PageMap, PageSet};
 use super::port::{HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag};
-use super::rounds::{Choice, Round};
+use super::rounds::Round;
 use super::{Buffers, Config, Phase};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Ra};
+use sun4v::addr::PAGE_BYTES;
 use sun4v::id::GuestId;
 use sun4v::native::Observation;
 use sun4v::time::SimTime;
@@ -152,15 +155,6 @@ pub struct Source {
     taken: Option<u64>,
     percent: u8,
     outcome: Option<Result<(), Vec<String>>>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Figures {
-    pages: u64,
-    zero: u64,
-    same: u64,
-    raw_bytes: u64,
-    packed_bytes: u64,
 }
 
 impl Source {
@@ -735,163 +729,6 @@ impl Source {
         }
     }
 
-    // Rounds.
-
-    fn begin_round(&mut self, io: &mut Io<'_>, pages: PageSet) {
-        self.round_began = io.ports.now();
-        self.figures = Figures { pages: u64::from(pages.count()), ..Figures::default() };
-        self.copier.begin(pages);
-        self.stage = Stage::Copy;
-    }
-
-    fn copy(&mut self, io: &mut Io<'_>) {
-        let figures = &mut self.figures;
-        let mut each = |packed: &Packed| {
-            let data = packed.sent.len() as u64 - u64::from(packed.zero);
-            figures.zero += u64::from(packed.zero);
-            figures.same += u64::from(packed.same);
-            figures.raw_bytes += data << PAGE_SHIFT;
-            figures.packed_bytes += packed.chunk.len() as u64;
-        };
-        if self.copier.pump(io, &self.map, &mut self.link, &mut each) {
-            let round = self.rounds.len() as u32 + 1;
-            let chunks = self.copier.chunks();
-            self.say(io, Message::RoundEnd { round, chunks });
-            self.stage = Stage::RoundAck;
-        }
-        self.show(io);
-    }
-
-    fn round_acknowledged(&mut self, io: &mut Io<'_>, round: u32) {
-        if round as usize != self.rounds.len() + 1 || self.copier.unacknowledged() != 0 {
-            self.broken(io, "the target acknowledges what was not sent");
-            return;
-        }
-        let took = io.ports.now().since(self.round_began);
-        let content = self.figures.raw_bytes >> PAGE_SHIFT;
-        let pages = if self.rounds.is_empty() { content } else { self.figures.pages };
-        self.rounds.push(Round { pages, took, dirty: 0, held: self.held });
-        self.note_round(io, round, took);
-        if self.suspended_at.is_some() {
-            let (buffer, bytes) = (self.buffers.ra, Buffers::BYTES);
-            let request = HvRequest::StateOut { guest: self.guest, buffer, bytes };
-            self.stage = Stage::StateOut(io.hv.request(io.ports, request));
-        } else {
-            self.read_dirty(io);
-        }
-    }
-
-    fn note_round(&mut self, io: &mut Io<'_>, round: u32, took: SimTime) {
-        let figures = self.figures;
-        for (total, add) in [
-            (&mut self.totals.pages, figures.pages),
-            (&mut self.totals.zero, figures.zero),
-            (&mut self.totals.same, figures.same),
-            (&mut self.totals.raw_bytes, figures.raw_bytes),
-            (&mut self.totals.packed_bytes, figures.packed_bytes),
-        ] {
-            *total += add;
-        }
-        io.ports.log(format!(
-            "migration of {}: round {round}{}: {} pages ({} zero, {} unchanged), {} KB packed into \
-             {} KB, {:.3} s",
-            self.domain(),
-            if self.suspended_at.is_some() { " (suspended)" } else { "" },
-            figures.pages,
-            figures.zero,
-            figures.same,
-            figures.raw_bytes >> 10,
-            figures.packed_bytes >> 10,
-            took.as_secs_f64(),
-        ));
-        self.observe(
-            io,
-            "round",
-            vec![
-                ("round", u64::from(round)),
-                ("pages", figures.pages),
-                ("zero_pages", figures.zero),
-                ("same_pages", figures.same),
-                ("raw_bytes", figures.raw_bytes),
-                ("wire_bytes", figures.packed_bytes),
-                ("suspended", u64::from(self.suspended_at.is_some())),
-                ("took_us", took.as_us()),
-            ],
-        );
-    }
-
-    fn read_dirty(&mut self, io: &mut Io<'_>) {
-        let mut tags = BTreeSet::new();
-        let mut buffer = self.buffers.ra;
-        for &(_, stretch) in self.map.stretches() {
-            let (first, pages) = (stretch.ra, stretch.bytes >> PAGE_SHIFT);
-            let request = HvRequest::DirtyRead { guest: self.guest, first, pages, buffer };
-            tags.insert(io.hv.request(io.ports, request));
-            buffer = buffer.offset(pages.div_ceil(64) * 8);
-        }
-        self.stage = Stage::Dirty(tags);
-    }
-
-    fn dirty_was_read(&mut self, io: &mut Io<'_>) {
-        let mut dirty = PageSet::none(self.map.len());
-        let mut buffer: Ra = self.buffers.ra;
-        for &(first, stretch) in self.map.stretches() {
-            let pages = stretch.bytes >> PAGE_SHIFT;
-            let mut bits = vec![0; pages.div_ceil(64) as usize * 8];
-            io.ports.read(buffer, &mut bits);
-            let set = (0..pages as u32).filter(|&n| bits[n as usize / 8] >> (n % 8) & 1 != 0);
-            set.for_each(|n| dirty.insert(first + n));
-            buffer = buffer.offset(bits.len() as u64);
-        }
-        if self.suspended_at.is_some() {
-            if mutant::is(Mutant::DirtyDropped) {
-                dirty = PageSet::none(self.map.len());
-            }
-            self.begin_round(io, dirty);
-            return;
-        }
-        if let Some(last) = self.rounds.last_mut() {
-            last.dirty = u64::from(dirty.count());
-        }
-        let fixed = self.config.fixed.of(Step::Resume);
-        let policy = self.config.policy;
-        let choice = policy.choose(&self.rounds, fixed);
-        let last = self.rounds.last().copied().unwrap_or_default();
-        let figures = format!(
-            "{} pages are dirty, {} pages/s are written and {} MB/s copied: the pause would be {} ms \
-             of {} ms",
-            last.dirty,
-            last.dirtied(),
-            last.copied() / 1_000_000,
-            policy.predict(&last, fixed).as_us() / 1000,
-            policy.pause_budget.as_us() / 1000,
-        );
-        io.ports.log(format!("migration of {}: {figures}: {choice}", self.domain()));
-        match choice {
-            Choice::Again => self.begin_round(io, dirty),
-            Choice::Slow(percent) => {
-                self.hold(io, percent);
-                self.begin_round(io, dirty);
-            }
-            Choice::Fits | Choice::Accept(_) => self.suspend(io),
-            Choice::GiveUp(why) => self.fail(io, vec![format!("{figures}; {why}")]),
-        }
-    }
-
-    /// Has the domain's virtual CPUs held for a share of the time. They go on at full
-    /// speed when the log ends.
-    fn hold(&mut self, io: &mut Io<'_>, percent: u8) {
-        self.held = percent;
-        let guest = self.guest;
-        self.holding = Some(io.hv.request(io.ports, HvRequest::Hold { guest, percent }));
-        self.observe(io, "held", vec![("percent", percent.into())]);
-    }
-
-    fn suspend(&mut self, io: &mut Io<'_>) {
-        self.enter(io, Phase::Suspend);
-        self.step(io, Step::Quiesce);
-    }
-
     // The end of it.
 
     fn state_was_read(&mut self, io: &mut Io<'_>, bytes: u64) {
@@ -1027,100 +864,6 @@ impl Source {
             io.ports.log(format!("migration of {domain}: what is left of it stays: {why}"));
         }
         self.stage = Stage::Write(self.write(io, State::Released), State::Released);
-    }
-
-    // Failure.
-
-    /// Ends a migration before the domain has left: it runs here as before, at once.
-    fn fail(&mut self, io: &mut Io<'_>, why: Vec<String>) {
-        if self.commit_begun || self.is_over() {
-            return;
-        }
-        let why = [std::mem::take(&mut self.problems), why].concat();
-        let domain = self.domain();
-        io.ports.log(format!(
-            "migration of {domain} failed in phase {}: {}",
-            self.phase.name(),
-            why.join("; ")
-        ));
-        let mut tags = BTreeSet::new();
-        // A suspend that was asked for may still come to pass, before what is asked now.
-        if self.suspended_at.is_some() || matches!(self.stage, Stage::Suspend(_)) {
-            tags.insert(io.hv.request(io.ports, HvRequest::Resume(self.guest)));
-        }
-        if self.logging {
-            self.logging = false;
-            tags.insert(io.hv.request(io.ports, HvRequest::LogStop(self.guest)));
-        }
-        self.copier.stop(io);
-        self.why = why.join("; ");
-        self.outcome = Some(Err(why));
-        self.stage = Stage::Undo(tags);
-        if mutant::is(Mutant::FarewellForgotten) {
-            self.owes_word = false;
-        }
-        if self.journaled && self.off.is_none() {
-            self.write_off(io);
-        } else {
-            self.tell_off(io);
-        }
-        self.undone(io);
-    }
-
-    fn write_off(&mut self, io: &mut Io<'_>) {
-        let state = if self.owes_word { State::Off } else { State::Stays };
-        self.off = Some(state);
-        self.off_tag = Some(self.write(io, state));
-    }
-
-    /// The target is told, if there is one, once the journal says so.
-    fn tell_off(&mut self, io: &mut Io<'_>) {
-        if self.connected && self.link.has_keys() {
-            self.say_off(io);
-            if !self.owes_word {
-                self.link.close_when_sent(io);
-            }
-        } else if self.connected {
-            self.connected = false;
-            io.wire.close(io.ports);
-        }
-    }
-
-    /// Is everything as it was, and does everybody know?
-    fn undone(&mut self, io: &mut Io<'_>) {
-        let undone = match &self.stage {
-            Stage::Undo(tags) => tags.is_empty() && self.off_tag.is_none(),
-            Stage::Farewell => true,
-            _ => false,
-        };
-        if !undone {
-            return;
-        }
-        self.suspended_at = None;
-        io.manager.status(&self.request.domain, None);
-        if let Some(epoch) = self.taken {
-            self.give_up(io, epoch);
-        } else if self.owes_word {
-            self.stage = Stage::Farewell;
-        } else if self.off == Some(State::Off) {
-            self.off = Some(State::Stays);
-            self.stage = Stage::Write(self.write(io, State::Stays), State::Stays);
-        } else {
-            self.end(io);
-        }
-    }
-
-    /// The domain was taken over: what is here of it is old.
-    fn give_up(&mut self, io: &mut Io<'_>, epoch: u64) {
-        let (domain, peer, own) = (self.domain().to_owned(), self.peer(), self.offer.epoch);
-        io.ports.log(format!(
-            "migration of {domain}: it was taken over at {peer}, at epoch {epoch}: what is here, \
-             of epoch {own}, is destroyed"
-        ));
-        self.observe(io, "lost", vec![("epoch", epoch)]);
-        self.shut(io);
-        self.link.close_when_sent(io);
-        self.stage = Stage::Lost(io.manager.release(io.ports, &domain));
     }
 
     fn end(&mut self, io: &mut Io<'_>) {
