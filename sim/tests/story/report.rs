@@ -124,6 +124,9 @@ fn the_trace_keeps_the_rules_of_its_format() {
     let events = trace["traceEvents"].as_array().unwrap();
     let (mut named, mut spans) = (BTreeSet::new(), BTreeMap::<_, Vec<(f64, f64)>>::new());
     let (mut open, mut last) = (BTreeMap::new(), 0.0);
+    let own = |event: &Value| {
+        (event["pid"].as_u64().unwrap(), event["id2"]["local"].as_str().unwrap().to_owned())
+    };
     for event in events {
         let (ph, pid) = (event["ph"].as_str().unwrap(), event["pid"].as_u64().unwrap());
         let tid = event["tid"].as_u64();
@@ -143,8 +146,8 @@ fn the_trace_keeps_the_rules_of_its_format() {
                 assert!(args.len() == 1 && args.values().all(Value::is_number), "{event}");
             }
             "i" => assert_eq!(event["s"], "t"),
-            "b" => assert_eq!(open.insert(event["id"].as_u64().unwrap(), ts), None),
-            "e" => assert!(open.remove(&event["id"].as_u64().unwrap()).unwrap() <= ts),
+            "b" => assert_eq!(open.insert(own(event), ts), None),
+            "e" => assert!(open.remove(&own(event)).unwrap() <= ts),
             _ => panic!("{event}"),
         }
         assert!(named.contains(&(pid, None)) && named.contains(&(pid, tid)), "no name: {event}");

@@ -91,7 +91,7 @@ fn a_command_without_an_answer_is_a_moment_of_the_trace() {
     let edges = |ph: &str| events.iter().filter(|event| event["ph"] == ph).collect::<Vec<_>>();
     let (begins, ends) = (edges("b"), edges("e"));
     assert_eq!(begins.len(), ends.len());
-    assert!(begins.iter().zip(&ends).all(|(b, e)| b["ts"] == e["ts"] && b["id"] == e["id"]));
+    assert!(begins.iter().zip(&ends).all(|(b, e)| b["ts"] == e["ts"] && b["id2"] == e["id2"]));
 }
 
 #[test]
