@@ -62,23 +62,22 @@ impl Session {
         session
     }
 
+    /// What it says and what it complains of come by one pipe, so in its own order.
     fn spawn(command: &mut Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let (mut pipe, writer) = std::io::pipe().unwrap();
+        command.stdout(writer.try_clone().unwrap()).stderr(writer);
+        let child = command.spawn().unwrap();
+        // The command would keep its ends of the pipe.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let (sender, output) = channel();
-        let pipes: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for mut pipe in pipes {
-            let sender = sender.clone();
-            std::thread::spawn(move || {
-                let mut bytes = [0; 4096];
-                while let Ok(count @ 1..) = pipe.read(&mut bytes) {
-                    if sender.send(bytes[..count].to_vec()).is_err() {
-                        return;
-                    }
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut bytes) {
+                if sender.send(bytes[..count].to_vec()).is_err() {
+                    return;
                 }
-            });
-        }
+            }
+        });
         Self { child, input: None, output, text: String::new(), read: 0 }
     }
 
