@@ -30,10 +30,7 @@ impl Moves {
         act: impl FnOnce(&mut Io<'_>) -> R,
     ) -> Option<Connected<R>> {
         let nic = self.conf.nic;
-        let mut gates = match whose {
-            Writer::Source => Gate::source(self, ends.hv),
-            Writer::Target => Gate::target(self, ends.hv),
-        };
+        let mut gates = Gate::of(whose, self, ends.hv);
         let mut watch = Watch::new(ends.manager);
         let mut wire = TcpWire { stack: ends.network.stack(nic)?, line, used: false };
         let answer = act(&mut Io {
@@ -97,26 +94,17 @@ struct Gate<'a> {
 }
 
 impl<'a> Gate<'a> {
-    fn source(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
+    fn of(whose: Writer, moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
         let hv = Self {
             hv,
             notes: &mut moves.notes,
             waiting: &mut moves.waiting,
             share: &mut moves.share,
             own_tags: &mut moves.own_tags,
-            tags: Some(&mut moves.source_tags),
-        };
-        Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
-    }
-
-    fn target(moves: &'a mut Moves, hv: &'a mut dyn Hv) -> Gates<'a> {
-        let hv = Self {
-            hv,
-            notes: &mut moves.notes,
-            waiting: &mut moves.waiting,
-            share: &mut moves.share,
-            own_tags: &mut moves.own_tags,
-            tags: None,
+            tags: match whose {
+                Writer::Source => Some(&mut moves.source_tags),
+                Writer::Target => None,
+            },
         };
         Gates { hv, fence: &mut moves.border, paper: &mut moves.paper }
     }
@@ -246,7 +234,7 @@ impl Manager for Watch<'_> {
 impl Moves {
     pub fn asks(&mut self, ends: &mut Ends<'_>, requests: &[HvRequest]) {
         for request in requests {
-            Gate::source(self, ends.hv).hv.request(ends.ports, request.clone());
+            Gate::of(Writer::Source, self, ends.hv).hv.request(ends.ports, request.clone());
         }
     }
 }
