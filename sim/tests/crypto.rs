@@ -4,8 +4,9 @@
 use ldm::crypto::{Units, WATCH};
 use ldm::memory::Arena;
 use ldm::migrate::cost::Cost;
-use ldm::migrate::pages::page_hash;
+use ldm::migrate::pages::Hasher;
 use ldm::migrate::port::{Cipher, Ticket};
+use ldm::migrate::seal::Text;
 use ldm::migrate::{Refusal, seal};
 use sim::chip::cwq::{ControlWord, Cwq, Dma, Status};
 use std::cell::RefCell;
@@ -258,8 +259,9 @@ fn keys() -> seal::Keys {
     seal::Session::derive(&[1; 32]).to_target
 }
 
-fn plain(n: usize) -> Vec<u8> {
-    (0..n).map(|at| (at * 7 + n) as u8).collect()
+fn text(n: usize) -> Text {
+    let plain: Vec<u8> = (0..n).map(|at| (at * 7 + n) as u8).collect();
+    Text::from(&*plain)
 }
 
 const SIZES: [usize; 8] = [1, 15, 16, 4000, 65_519, 65_520, 65_536, 131_500];
@@ -273,15 +275,16 @@ fn units_seal_what_software_opens_and_open_what_software_seals() {
         // More at once than there are slots.
         let tickets: Vec<(u64, usize, Ticket)> = (0..)
             .zip(SIZES.repeat(3))
-            .map(|(number, n)| (number, n, units.seal(&mut board, &keys(), number, plain(n))))
+            .map(|(number, n)| (number, n, units.seal(&mut board, &keys(), number, text(n))))
             .collect();
         board.settle(&mut units);
         for (number, n, ticket) in tickets {
             let record = units.take(ticket).expect("it is done").unwrap();
-            assert_eq!(record, seal::seal(&keys(), number, &plain(n)), "{n} bytes");
+            assert_eq!(record, seal::seal(&keys(), number, text(n)), "{n} bytes");
             let ticket = units.open(&mut board, &keys(), number, record);
             board.settle(&mut units);
-            assert_eq!(units.take(ticket), Some(Ok(plain(n))), "{n} bytes");
+            let opened = units.take(ticket).expect("it is done").unwrap();
+            assert_eq!(Text::from_bytes(opened), Some(text(n)), "{n} bytes");
         }
         assert_eq!(board.log, Vec::<String>::new(), "nothing was done in software");
         let bytes = 3 * SIZES.iter().sum::<usize>() as u64;
@@ -295,7 +298,7 @@ fn units_seal_what_software_opens_and_open_what_software_seals() {
 fn a_record_that_was_altered_is_refused() {
     let mut board = Board::new(1);
     let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
-    let good = seal::seal(&keys(), 3, &plain(5000));
+    let good = seal::seal(&keys(), 3, text(5000));
     for (at, why) in [
         (2, Refusal::OutOfOrder),
         (9, Refusal::OutOfOrder),
@@ -323,7 +326,7 @@ fn pages_are_hashed_in_parts_and_come_back_whole() {
     }
     let ticket = units.hash_pages(&mut board, &ras).expect("there are units");
     board.settle(&mut units);
-    let expected: Vec<u8> = (0..100).flat_map(|n| page_hash(&[n; 8192])).collect();
+    let expected: Vec<u8> = (0..100).flat_map(|n| Hasher::Sha256.hash(&[n; 8192])).collect();
     assert_eq!(units.take(ticket), Some(Ok(expected)));
     assert_eq!(units.used().hashed_bytes, 100 * 8192);
 }
@@ -333,7 +336,7 @@ fn without_interrupts_the_timer_finds_what_is_done() {
     let mut board = Board::new(1);
     board.interrupts = false;
     let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
-    let ticket = units.seal(&mut board, &keys(), 0, plain(100));
+    let ticket = units.seal(&mut board, &keys(), 0, text(100));
     board.settle(&mut units);
     assert!(units.take(ticket).is_some());
     assert!(board.now >= WATCH);
@@ -344,10 +347,10 @@ fn a_domain_without_units_gets_the_same_bytes() {
     let mut board = Board::new(0);
     let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
     assert_eq!(units.count(), 0);
-    let ticket = units.seal(&mut board, &keys(), 8, plain(300));
+    let ticket = units.seal(&mut board, &keys(), 8, text(300));
     assert_eq!(units.hash_pages(&mut board, &[Ra(BASE)]), None);
     board.settle(&mut units);
-    assert_eq!(units.take(ticket), Some(Ok(seal::seal(&keys(), 8, &plain(300)))));
+    assert_eq!(units.take(ticket), Some(Ok(seal::seal(&keys(), 8, text(300)))));
     assert_eq!(units.used(), Default::default());
 }
 
@@ -357,12 +360,12 @@ fn units_close_when_idle_and_open_anew_in_the_same_memory() {
     let mut arena = Board::arena();
     let mut units = Units::open(&mut board, &mut arena, Cost::default(), TIMER);
     let seal = |board: &mut Board, units: &mut Units, number| {
-        let ticket = units.seal(board, &keys(), number, plain(70_000));
+        let ticket = units.seal(board, &keys(), number, text(70_000));
         board.settle(units);
-        let sealed = Some(Ok(seal::seal(&keys(), number, &plain(70_000))));
+        let sealed = Some(Ok(seal::seal(&keys(), number, text(70_000))));
         assert_eq!(units.take(ticket), sealed);
     };
-    let ticket = units.seal(&mut board, &keys(), 0, plain(70_000));
+    let ticket = units.seal(&mut board, &keys(), 0, text(70_000));
     assert!(!units.is_idle());
     assert_eq!(units.close(&mut board, &mut arena), Ok(false), "it works");
     assert_eq!(units.count(), 2);
@@ -398,7 +401,7 @@ fn two_units_take_half_the_time_of_one() {
         let mut board = Board::new(cores);
         let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
         let tickets: Vec<Ticket> =
-            (0..64).map(|number| units.seal(&mut board, &keys(), number, plain(100_000))).collect();
+            (0..64).map(|number| units.seal(&mut board, &keys(), number, text(100_000))).collect();
         board.settle(&mut units);
         assert!(tickets.into_iter().all(|ticket| units.take(ticket).is_some()));
         board.now.as_us()
@@ -416,7 +419,7 @@ fn two_units_take_half_the_time_of_one() {
 fn what_nobody_wants_any_more_is_dropped() {
     let mut board = Board::new(1);
     let mut units = Units::open(&mut board, &mut Board::arena(), Cost::default(), TIMER);
-    let ticket = units.seal(&mut board, &keys(), 0, plain(100));
+    let ticket = units.seal(&mut board, &keys(), 0, text(100));
     units.forget(ticket);
     board.settle(&mut units);
     assert_eq!(units.take(ticket), None);

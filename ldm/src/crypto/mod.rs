@@ -27,9 +27,9 @@ mod unit;
 use crate::memory::{Arena, Block};
 use crate::migrate::SoftCipher;
 use crate::migrate::cost::Cost;
-use crate::migrate::pages::page_hash;
+use crate::migrate::pages::Hasher;
 use crate::migrate::port::{Cipher, Ticket, Used};
-use crate::migrate::seal::{self, HEADER_BYTES, Keys, TAG_BYTES};
+use crate::migrate::seal::{self, HEADER_BYTES, Keys, TAG_BYTES, Text};
 use crate::migrate::{Refusal, pages::PAGE};
 use std::collections::{BTreeMap, VecDeque};
 use sun4v::addr::Ra;
@@ -68,7 +68,7 @@ enum Work {
     Seal {
         keys: Keys,
         sequence: u64,
-        plain: Vec<u8>,
+        text: Text,
     },
     Open {
         keys: Keys,
@@ -309,8 +309,8 @@ impl Units {
     fn in_software(&mut self, ports: &mut dyn Ports, operation: Operation) {
         let Operation { ticket, work } = operation;
         match work {
-            Work::Seal { keys, sequence, plain } => {
-                let soft = self.soft.seal(ports, &keys, sequence, plain);
+            Work::Seal { keys, sequence, text } => {
+                let soft = self.soft.seal(ports, &keys, sequence, text);
                 self.soft_tickets.insert(ticket, soft);
             }
             Work::Open { keys, sequence, record } => {
@@ -323,7 +323,7 @@ impl Units {
                 let mut hashes = Vec::new();
                 for ra in pages {
                     ports.read(ra, &mut page);
-                    hashes.extend_from_slice(&page_hash(&page));
+                    hashes.extend_from_slice(&Hasher::Sha256.hash(&page));
                 }
                 join(ticket, part, hashes, &mut self.done, &mut self.hashes);
             }
@@ -334,9 +334,10 @@ impl Units {
 impl Used {
     fn count(&mut self, work: &Work) {
         match work {
-            Work::Seal { plain, .. } => {
-                self.ciphered_bytes += plain.len() as u64;
-                self.hashed_bytes += (plain.len() + HEADER_BYTES) as u64;
+            Work::Seal { text, .. } => {
+                let plain = text.plain().len();
+                self.ciphered_bytes += plain as u64;
+                self.hashed_bytes += (plain + HEADER_BYTES) as u64;
             }
             Work::Open { record, .. } => {
                 self.ciphered_bytes += (record.len() - HEADER_BYTES - TAG_BYTES) as u64;
@@ -352,7 +353,10 @@ impl Work {
     fn entries(&self) -> usize {
         let words = |bytes: usize| bytes.div_ceil(Control::BYTES_MAX);
         match self {
-            Self::Seal { plain, .. } => words(plain.len()) + words(plain.len() + HEADER_BYTES),
+            Self::Seal { text, .. } => {
+                let plain = text.plain().len();
+                words(plain) + words(plain + HEADER_BYTES)
+            }
             Self::Open { record, .. } => {
                 let authentic = record.len() - TAG_BYTES;
                 words(authentic) + words(authentic - HEADER_BYTES)
@@ -364,9 +368,8 @@ impl Work {
     /// Bytes that go into the slot and come out of it.
     fn copied_bytes(&self) -> u64 {
         match self {
-            Self::Seal { plain: bytes, .. } | Self::Open { record: bytes, .. } => {
-                2 * bytes.len() as u64
-            }
+            Self::Seal { text, .. } => 2 * text.plain().len() as u64,
+            Self::Open { record, .. } => 2 * record.len() as u64,
             Self::Hash { .. } => 0,
         }
     }
@@ -377,7 +380,8 @@ impl Work {
         let record = slot.at(RECORD);
         let mut words = Vec::new();
         match self {
-            Self::Seal { keys, sequence, plain } => {
+            Self::Seal { keys, sequence, text } => {
+                let plain = text.plain();
                 put_keys(ports, slot, keys, *sequence);
                 ports.write(record, &seal::header(*sequence, plain.len()));
                 let text = record.offset(HEADER_BYTES as u64);
@@ -477,15 +481,16 @@ fn finish(
         out
     };
     match operation.work {
-        Work::Seal { plain, .. } => {
-            let mut record = read(RECORD, HEADER_BYTES + plain.len());
-            record.extend(read(TAG, TAG_BYTES));
+        Work::Seal { text, .. } => {
+            let authentic = HEADER_BYTES + text.plain().len();
+            let mut record = read(RECORD, authentic + TAG_BYTES);
+            ports.read(slot.at(TAG), &mut record[authentic..]);
             done.put(operation.ticket, Ok(record));
         }
         Work::Open { record, .. } => {
             let authentic = record.len() - TAG_BYTES;
             let result = if read(TAG, TAG_BYTES) == record[authentic..] {
-                Ok(read(RECORD + HEADER_BYTES as u64, authentic - HEADER_BYTES))
+                Ok(read(RECORD, authentic))
             } else {
                 Err(Refusal::Forged)
             };
@@ -516,15 +521,9 @@ fn join(
 }
 
 impl Cipher for Units {
-    fn seal(
-        &mut self,
-        ports: &mut dyn Ports,
-        keys: &Keys,
-        sequence: u64,
-        plain: Vec<u8>,
-    ) -> Ticket {
+    fn seal(&mut self, ports: &mut dyn Ports, keys: &Keys, sequence: u64, text: Text) -> Ticket {
         let ticket = self.ticket();
-        let work = Work::Seal { keys: keys.clone(), sequence, plain };
+        let work = Work::Seal { keys: keys.clone(), sequence, text };
         if self.units.is_empty() {
             self.in_software(ports, Operation { ticket, work });
         } else {
@@ -547,7 +546,7 @@ impl Cipher for Units {
             }
             // A unit has no way to say "no bytes".
             Ok(0) => {
-                self.done.put(ticket, seal::open(keys, sequence, &record));
+                self.done.put(ticket, seal::open(keys, sequence, record).map(Text::into_bytes));
             }
             Ok(_) => {
                 let work = Work::Open { keys: keys.clone(), sequence, record };

@@ -2,14 +2,15 @@
 //! order.
 //!
 //! What a chunk expands to is hashed by the crypto units while the hypervisor copies
-//! it, or, without units, by the strand that expanded it. A chunk counts as written
+//! it, or, unless both ends have units, by the strand that expanded it. A chunk counts as written
 //! when both are done.
 
 use super::compress::{self, Unpacked};
 use super::copy::WINDOW_CHUNKS;
 use super::in_order::InOrder;
-use super::pages::{PAGE, PageHashes, PageMap, page_hash};
+use super::pages::{Hasher, PAGE, PageHashes, PageMap};
 use super::port::{HV_PAGES_MAX, HvRequest, Io, Tag, Ticket};
+use super::seal::Text;
 use super::{Buffers, Config, Refusal};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use sun4v::addr::Ra;
@@ -38,6 +39,7 @@ pub struct Arriver {
     handed: u64,
     copied: u64,
     acknowledged: u64,
+    hasher: Hasher,
     hashes: PageHashes,
     /// Pages at the crypto units.
     hashing: BTreeMap<Ticket, Hashing>,
@@ -68,15 +70,22 @@ impl Arriver {
             handed: 0,
             copied: 0,
             acknowledged: 0,
+            hasher: Hasher::default(),
             hashes: PageHashes::new(0),
             hashing: BTreeMap::new(),
             shared: BTreeSet::new(),
         }
     }
 
-    /// So many pages will come.
-    pub fn expect(&mut self, pages: u32) {
+    /// So many pages will come, and are hashed so.
+    pub fn expect(&mut self, pages: u32, hasher: Hasher) {
+        self.hasher = hasher;
         self.hashes = PageHashes::new(pages);
+    }
+
+    /// See [`Arriver::expect`].
+    pub const fn hasher(&self) -> Hasher {
+        self.hasher
     }
 
     /// Forgets what is under way.
@@ -107,26 +116,32 @@ impl Arriver {
 
     /// A chunk arrived. Refused when it is not the next one, or when the source
     /// does not wait for acknowledgements.
-    pub fn chunk(&mut self, io: &mut Io<'_>, map: &PageMap, chunk: Vec<u8>) -> Result<(), Refusal> {
-        if compress::sequence(&chunk)? != self.received {
+    pub fn chunk(&mut self, io: &mut Io<'_>, map: &PageMap, chunk: Text) -> Result<(), Refusal> {
+        if compress::sequence(chunk.plain())? != self.received {
             return Err(Refusal::OutOfOrder);
         }
         if self.received - self.acknowledged > 2 * WINDOW_CHUNKS as u64 {
             return Err(Refusal::Unexpected);
         }
         let cost = self.config.cost;
-        let bytes = (compress::data_pages(&chunk) * PAGE) as u64;
-        let hash = !io.cipher.hashes_pages();
-        let hashing = if hash { cost.sha256 } else { 0 };
+        let bytes = (compress::data_pages(chunk.plain()) * PAGE) as u64;
+        let hasher = self.hasher;
+        let hashes = !self.units_hash(io);
+        let hashing = if hashes { cost.hash(hasher) } else { 0 };
         let cycles = cost.piece + bytes * (cost.expand + hashing + cost.copy);
         let map = map.clone();
-        let job = io.ports.job(
-            cycles,
-            Box::new(move || compress::unpacked_to_bytes(compress::unpack(&chunk, &map, hash))),
-        );
+        let expand = move || {
+            compress::unpacked_to_bytes(compress::unpack(chunk.plain(), &map, hasher, hashes))
+        };
+        let job = io.ports.job(cycles, Box::new(expand));
         self.expanding.insert(job, self.received);
         self.received += 1;
         Ok(())
+    }
+
+    /// Do the crypto units hash what arrives?
+    fn units_hash(&self, io: &Io<'_>) -> bool {
+        self.hasher == Hasher::Sha256 && io.cipher.hashes_pages()
     }
 
     /// A job has ended.
@@ -238,9 +253,9 @@ impl Arriver {
             self.shared.insert(buffer);
             return;
         }
-        io.ports.charge(unpacked.body.len() as u64 * self.config.cost.sha256);
+        io.ports.charge(unpacked.body.len() as u64 * self.config.cost.hash(self.hasher));
         for (&index, page) in unpacked.data.iter().zip(unpacked.body.chunks_exact(PAGE)) {
-            self.hashes.set(index, page_hash(page));
+            self.hashes.set(index, self.hasher.hash(page));
         }
     }
 

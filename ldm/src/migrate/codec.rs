@@ -7,9 +7,11 @@
 //! make room for it.
 
 use super::Refusal;
+use super::pages::Hasher;
 use super::port::Offer;
-use super::seal::{HEADER_BYTES, PLAIN_BYTES_MAX, TAG_BYTES};
+use super::seal::{HEADER_BYTES, PLAIN_BYTES_MAX, TAG_BYTES, Text};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Most bytes of a frame, its length included.
 pub const FRAME_BYTES_MAX: usize = HEADER_BYTES + PLAIN_BYTES_MAX + TAG_BYTES;
@@ -23,6 +25,8 @@ pub enum Message {
         offer: Offer,
         /// `-n`.
         check_only: bool,
+        /// Its crypto units can hash pages.
+        units: bool,
     },
     /// Target, first of all in a new migration: what opens further connections about it.
     Ticket(String),
@@ -32,6 +36,8 @@ pub enum Message {
         problems: Vec<String>,
         /// It can take in a domain that runs on.
         live: bool,
+        /// What both hash pages with.
+        hasher: Hasher,
     },
     /// Source: make room.
     Prepare,
@@ -89,30 +95,32 @@ pub enum Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plain {
     /// A chunk of pages.
-    Chunk(Vec<u8>),
+    Chunk(Text),
     /// Anything else.
     Message(Message),
 }
 
 impl Plain {
-    /// Its bytes.
+    /// What is sealed.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
-        let (mut bytes, kind) = match self {
+    pub fn into_text(self) -> Text {
+        let (mut text, kind) = match self {
             Self::Chunk(chunk) => (chunk, 0),
-            Self::Message(message) => (postcard::to_allocvec(&message).unwrap_or_default(), 1),
+            Self::Message(message) => {
+                (Text::from(&*postcard::to_allocvec(&message).unwrap_or_default()), 1)
+            }
         };
-        bytes.push(kind);
-        bytes
+        text.push(&[kind]);
+        text
     }
 
-    /// Reads bytes that were authentic.
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, Refusal> {
-        match bytes.pop() {
-            Some(0) => Ok(Self::Chunk(bytes)),
+    /// Reads what was authentic.
+    pub fn from_text(mut text: Text) -> Result<Self, Refusal> {
+        match text.pop() {
+            Some(0) => Ok(Self::Chunk(text)),
             Some(1) => {
                 let (message, rest) =
-                    postcard::take_from_bytes(&bytes).map_err(|_| Refusal::Malformed)?;
+                    postcard::take_from_bytes(text.plain()).map_err(|_| Refusal::Malformed)?;
                 if rest.is_empty() { Ok(Self::Message(message)) } else { Err(Refusal::Malformed) }
             }
             _ => Err(Refusal::Malformed),
@@ -123,42 +131,53 @@ impl Plain {
 /// Cuts a stream of bytes into frames.
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
-    bytes: Vec<u8>,
-    /// Bytes at the front that were taken.
-    taken: usize,
+    whole: VecDeque<Vec<u8>>,
+    /// The last one, as far as it has come.
+    part: Vec<u8>,
 }
 
 impl Frames {
     /// More bytes arrived.
-    pub fn put(&mut self, bytes: &[u8]) {
-        // What is left moves to the front, when it is less than what is gone.
-        if self.taken > self.bytes.len() / 2 {
-            self.bytes.drain(..self.taken);
-            self.taken = 0;
+    pub fn put(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let wanted = total(&self.part).unwrap_or(LENGTH_BYTES) - self.part.len();
+            let (piece, rest) = bytes.split_at(wanted.min(bytes.len()));
+            if self.part.len() == LENGTH_BYTES {
+                // All of a frame that can be; one that cannot is refused by its length.
+                self.part.reserve_exact(wanted.min(FRAME_BYTES_MAX));
+            }
+            self.part.extend_from_slice(piece);
+            bytes = rest;
+            if total(&self.part) == Some(self.part.len()) {
+                self.whole.push_back(std::mem::take(&mut self.part));
+            }
         }
-        self.bytes.extend_from_slice(bytes);
     }
 
     /// The next whole frame, its length included; refused when it would be longer
     /// than `most`.
     pub fn pop(&mut self, most: usize) -> Result<Option<Vec<u8>>, Refusal> {
-        let rest = self.bytes.get(self.taken..).unwrap_or_default();
-        let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
-        let total = 4 + u32::from_be_bytes(*length) as usize;
-        if total > most {
+        let next = self.whole.front().unwrap_or(&self.part);
+        if total(next).is_some_and(|total| total > most) {
             return Err(Refusal::Malformed);
         }
-        let Some(frame) = rest.get(..total) else { return Ok(None) };
-        let frame = frame.to_vec();
-        self.taken += total;
-        Ok(Some(frame))
+        Ok(self.whole.pop_front())
     }
+}
+
+const LENGTH_BYTES: usize = 4;
+
+/// Bytes of the frame that begins so, its length included; none while that is not known.
+fn total(frame: &[u8]) -> Option<usize> {
+    frame.first_chunk().map(|length| LENGTH_BYTES + u32::from_be_bytes(*length) as usize)
 }
 
 #[cfg(test)]
 mod test {
     use super::{FRAME_BYTES_MAX, Frames, Message, Plain};
+    use crate::migrate::pages::Hasher;
     use crate::migrate::port::{Kind, Offer};
+    use crate::migrate::seal::Text;
     use proptest::prelude::{any, prop};
 
     #[test]
@@ -191,7 +210,7 @@ mod test {
     proptest::proptest! {
         #[test]
         fn bytes_of_any_kind_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Plain::from_bytes(bytes);
+            let _ = Plain::from_text(Text::from(&*bytes));
         }
     }
 
@@ -207,15 +226,19 @@ mod test {
             description: vec![1, 2, 3],
         };
         for plain in [
-            Plain::Chunk(vec![5; 9]),
-            Plain::Message(Message::Offer { offer, check_only: true }),
+            Plain::Chunk(Text::from(&[5; 9][..])),
+            Plain::Message(Message::Offer { offer, check_only: true, units: true }),
             Plain::Message(Message::Abort("why".into())),
-            Plain::Message(Message::Verdict { problems: vec!["why".into()], live: false }),
+            Plain::Message(Message::Verdict {
+                problems: vec!["why".into()],
+                live: false,
+                hasher: Hasher::Sha256,
+            }),
             Plain::Message(Message::Commit { uuid: "u".into(), epoch: 7 }),
             Plain::Message(Message::Off { uuid: "u".into(), epoch: 7, why: "w".into() }),
             Plain::Message(Message::Taken(8)),
         ] {
-            assert_eq!(Plain::from_bytes(plain.clone().into_bytes()), Ok(plain));
+            assert_eq!(Plain::from_text(plain.clone().into_text()), Ok(plain));
         }
     }
 }

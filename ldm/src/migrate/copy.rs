@@ -6,13 +6,14 @@
 //! on the wire.
 
 use super::codec::Plain;
-use super::compress::{self, CHUNK_PAGES, Packed, Page, SPAN_PAGES};
+use super::compress::{self, CHUNK_PAGES, Content, Packed, Page, SPAN_PAGES};
 use super::in_order::InOrder;
 use super::link::Link;
-use super::pages::{PAGE, PageHash, PageHashes, PageMap, PageSet};
+use super::pages::{Hasher, PAGE, PageHash, PageHashes, PageMap, PageSet};
 use super::port::{HvReply, HvRequest, Io, Tag, Ticket};
 use super::{Buffers, Config};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use sun4v::addr::Ra;
 use sun4v::id::GuestId;
 use sun4v::native::JobId;
@@ -40,7 +41,7 @@ pub struct Copier {
     cursor: u32,
     reading: BTreeMap<Tag, (Ra, Vec<u32>)>,
     /// Pages that were read and are at the crypto units.
-    hashing: BTreeMap<Ticket, (Ra, Vec<u32>, Vec<u8>)>,
+    hashing: BTreeMap<Ticket, (Ra, Read)>,
     ready: VecDeque<Vec<Page>>,
     packing: BTreeMap<JobId, u64>,
     packed: InOrder<Packed>,
@@ -50,14 +51,36 @@ pub struct Copier {
     /// Pages of chunks that were not acknowledged, with the chunk's number.
     in_flight: VecDeque<(u64, Vec<u32>)>,
     unacknowledged: PageSet,
+    hasher: Hasher,
     hashes: PageHashes,
     spare: Spare,
 }
 
-/// The host's memory for contents of pages that were read: used again, and no part of what
-/// a copier is.
+/// Pages that were read, one behind the other.
+#[derive(Clone, Debug)]
+struct Read {
+    pages: Vec<u32>,
+    bytes: Arc<Vec<u8>>,
+}
+
+/// The host's memory for contents of pages that were read: used again once nobody looks
+/// at them any more, and no part of what a copier is.
 #[derive(Default)]
-struct Spare(Vec<Vec<u8>>);
+struct Spare(Vec<Arc<Vec<u8>>>);
+
+impl Spare {
+    /// Has so many bytes filled.
+    fn fill(&mut self, bytes: usize, fill: impl FnOnce(&mut [u8])) -> Arc<Vec<u8>> {
+        let free = self.0.iter().position(|held| Arc::strong_count(held) == 1);
+        let free = free.and_then(|at| Arc::try_unwrap(self.0.swap_remove(at)).ok());
+        let mut memory = free.unwrap_or_default();
+        memory.resize(bytes, 0);
+        fill(&mut memory);
+        let memory = Arc::new(memory);
+        self.0.push(memory.clone());
+        memory
+    }
+}
 
 impl Clone for Spare {
     fn clone(&self) -> Self {
@@ -90,9 +113,15 @@ impl Copier {
             sent: 0,
             in_flight: VecDeque::new(),
             unacknowledged: PageSet::none(pages),
+            hasher: Hasher::default(),
             hashes: PageHashes::new(pages),
             spare: Spare::default(),
         }
+    }
+
+    /// What the ends have agreed to hash pages with; before anything is copied.
+    pub const fn hash_with(&mut self, hasher: Hasher) {
+        self.hasher = hasher;
     }
 
     /// Begins a round over these pages.
@@ -156,21 +185,28 @@ impl Copier {
             self.free.push(buffer);
             return true;
         }
-        let mut bytes = self.spare.0.pop().unwrap_or_default();
-        bytes.resize(pages.len() * PAGE, 0);
-        io.ports.read(buffer, &mut bytes);
-        let places = (0..).step_by(PAGE).map(|at| buffer.offset(at as u64));
-        let places = places.zip(bytes.chunks_exact(PAGE)).filter(|(_, page)| !is_zero(page));
-        let places: Vec<Ra> = places.map(|(place, _)| place).collect();
-        match io.cipher.hash_pages(io.ports, &places) {
-            Some(ticket) => drop(self.hashing.insert(ticket, (buffer, pages, bytes))),
+        let bytes = self.spare.fill(pages.len() * PAGE, |bytes| io.ports.read(buffer, bytes));
+        let read = Read { pages, bytes };
+        match self.hash(io, buffer, &read.bytes) {
+            Some(ticket) => drop(self.hashing.insert(ticket, (buffer, read))),
             None => {
                 self.free.push(buffer);
-                self.cut_chunks(&pages, &bytes, &[]);
-                self.spare.0.push(bytes);
+                self.cut_chunks(&read, &[]);
             }
         }
         true
+    }
+
+    /// Has the crypto units hash the pages in a buffer that have content, if that is
+    /// agreed and there are any; the strand that packs a page hashes it otherwise.
+    fn hash(&self, io: &mut Io<'_>, buffer: Ra, bytes: &[u8]) -> Option<Ticket> {
+        if self.hasher != Hasher::Sha256 {
+            return None;
+        }
+        let places = (0..).step_by(PAGE).map(|at| buffer.offset(at as u64));
+        let places = places.zip(bytes.chunks_exact(PAGE)).filter(|(_, page)| !is_zero(page));
+        let places: Vec<Ra> = places.map(|(place, _)| place).collect();
+        io.cipher.hash_pages(io.ports, &places)
     }
 
     /// Goes on with the pages whose hashes are there.
@@ -178,22 +214,22 @@ impl Copier {
         let ready = |ticket: &Ticket| Some((*ticket, io.cipher.take(*ticket)?));
         let ready: Vec<_> = self.hashing.keys().filter_map(ready).collect();
         for (ticket, result) in ready {
-            if let Some((buffer, pages, bytes)) = self.hashing.remove(&ticket) {
+            if let Some((buffer, read)) = self.hashing.remove(&ticket) {
                 self.free.push(buffer);
                 let hashes = result.unwrap_or_default();
-                self.cut_chunks(&pages, &bytes, hashes.as_chunks::<16>().0);
-                self.spare.0.push(bytes);
+                self.cut_chunks(&read, hashes.as_chunks::<16>().0);
             }
         }
     }
 
     /// `hashes` are those of the pages that have content, as far as they are known.
-    fn cut_chunks(&mut self, pages: &[u32], bytes: &[u8], hashes: &[PageHash]) {
+    fn cut_chunks(&mut self, read: &Read, hashes: &[PageHash]) {
         let mut hashes = hashes.iter().copied();
         let mut chunk: Vec<Page> = Vec::new();
         let mut data = 0;
-        for (&index, content) in pages.iter().zip(bytes.chunks_exact(PAGE)) {
-            let zero = is_zero(content);
+        let pages = read.pages.iter().zip(read.bytes.chunks_exact(PAGE));
+        for (number, (&index, page)) in pages.enumerate() {
+            let zero = is_zero(page);
             let first = chunk.first().map_or(index, |page| page.index);
             if index - first >= SPAN_PAGES || (!zero && data == CHUNK_PAGES) {
                 self.ready.push_back(std::mem::take(&mut chunk));
@@ -201,7 +237,7 @@ impl Copier {
             }
             data += usize::from(!zero);
             let hash = if zero { None } else { hashes.next() };
-            let content = (!zero).then(|| content.to_vec());
+            let content = (!zero).then(|| Content::of(&read.bytes, number));
             chunk.push(Page { index, content, hash, before: self.hashes.get(index) });
         }
         if !chunk.is_empty() {
@@ -233,7 +269,7 @@ impl Copier {
         {
             self.pack(io, pages);
         }
-        while self.ready.len() < 2 * strands
+        while self.ready.len() + self.reading.len() * (READ_PAGES / CHUNK_PAGES) < 2 * strands
             && self.todo.count() > 0
             && let Some(buffer) = self.free.pop()
         {
@@ -265,14 +301,12 @@ impl Copier {
         let sent = bytes(&|page| page.hash.is_none() || page.hash != page.before);
         let cycles = cost.piece
             + (pages.len() * PAGE) as u64 * (cost.scan + cost.copy)
-            + unhashed as u64 * cost.sha256
+            + unhashed as u64 * cost.hash(self.hasher)
             + sent as u64 * if self.config.level == 0 { cost.copy } else { cost.compress };
-        let (number, level) = (self.cut, self.config.level);
+        let (number, hasher, level) = (self.cut, self.hasher, self.config.level);
         self.cut += 1;
-        let job = io.ports.job(
-            cycles,
-            Box::new(move || compress::packed_to_bytes(compress::pack(number, &pages, level))),
-        );
+        let pack = move || compress::packed_to_bytes(compress::pack(number, &pages, hasher, level));
+        let job = io.ports.job(cycles, Box::new(pack));
         self.packing.insert(job, number);
     }
 

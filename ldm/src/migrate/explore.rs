@@ -25,7 +25,7 @@ use super::port::{
     Cipher, Fence, Found, Hv, HvReply, HvRequest, Input, Io, Journal, Kind, Manager, ManagerReply,
     Offer, Status, Tag, Ticket, Used, Wire,
 };
-use super::seal::{self, Keys};
+use super::seal::{self, Keys, Text};
 use super::testing::{UUID, given_to_somebody, owns, secrets};
 use super::{Buffers, Config, Refusal, Request, Source, Target};
 use sha2::{Digest, Sha256};
@@ -120,14 +120,13 @@ impl Open {
 }
 
 impl Cipher for Open {
-    fn seal(&mut self, _: &mut dyn Ports, _: &Keys, sequence: u64, plain: Vec<u8>) -> Ticket {
-        let header = seal::header(sequence, plain.len());
-        self.put(Ok([header.as_slice(), &plain, &[0; seal::TAG_BYTES]].concat()))
+    fn seal(&mut self, _: &mut dyn Ports, _: &Keys, sequence: u64, text: Text) -> Ticket {
+        let header = seal::header(sequence, text.plain().len());
+        self.put(Ok([header.as_slice(), text.plain(), &[0; seal::TAG_BYTES]].concat()))
     }
     fn open(&mut self, _: &mut dyn Ports, _: &Keys, sequence: u64, record: Vec<u8>) -> Ticket {
         let opened = seal::check(sequence, &record);
-        let end = seal::HEADER_BYTES;
-        self.put(opened.map(|bytes| record[end..end + bytes].to_vec()))
+        self.put(opened.map(|bytes| record[..seal::HEADER_BYTES + bytes].to_vec()))
     }
     fn hash_pages(&mut self, _: &mut dyn Ports, _: &[Ra]) -> Option<Ticket> {
         None

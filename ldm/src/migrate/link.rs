@@ -5,7 +5,7 @@ use super::codec::{FRAME_BYTES_MAX, Frames, Plain};
 use super::handshake::{GREETING_BYTES_MAX, Handshake, Met, Own};
 use super::in_order::InOrder;
 use super::port::{Io, Ticket};
-use super::seal::{self, Keys, RECORDS_MAX};
+use super::seal::{self, Keys, RECORDS_MAX, Text};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Records being opened beyond which arriving bytes wait.
@@ -95,7 +95,7 @@ impl Link {
     /// Seals and sends. Without keys nothing is sent: there is nobody to tell.
     pub fn send(&mut self, io: &mut Io<'_>, plain: Plain) {
         let Some((keys, _)) = &self.keys else { return };
-        let ticket = io.cipher.seal(io.ports, keys, self.next_out, plain.into_bytes());
+        let ticket = io.cipher.seal(io.ports, keys, self.next_out, plain.into_text());
         self.sealing.insert(ticket, self.next_out);
         self.next_out += 1;
     }
@@ -171,7 +171,10 @@ impl Link {
         }
         collect(io, &mut self.opening, |number, result| self.opened.put(number, result));
         match self.opened.pop() {
-            Some(plain) => Plain::from_bytes(plain?).map(|plain| Some(Arrival::Plain(plain))),
+            Some(opened) => {
+                let text = Text::from_bytes(opened?).ok_or(Refusal::Malformed)?;
+                Plain::from_text(text).map(|plain| Some(Arrival::Plain(plain)))
+            }
             // Part of a frame may be left: nobody will ever know the rest.
             None if self.ended && self.opening.is_empty() => Ok(Some(Arrival::Closed)),
             None => Ok(None),

@@ -7,6 +7,7 @@
 use super::Refusal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
 use sun4v::addr::{PAGE_BYTES, PAGE_SHIFT, Ra};
 
 /// Bytes of a page, for slices.
@@ -171,17 +172,49 @@ impl PageSet {
     }
 }
 
-/// The first 16 bytes of a page's SHA-256.
+/// 16 bytes for a page's content.
 pub type PageHash = [u8; 16];
 
-/// Hashes one page's content.
-#[must_use]
-pub fn page_hash(page: &[u8]) -> PageHash {
-    let digest: [u8; 32] = Sha256::digest(page).into();
-    let (head, _) = digest.split_at(16);
-    let mut hash = [0; 16];
-    hash.copy_from_slice(head);
-    hash
+/// What pages are hashed with. Both ends use the same, since each compares what the other
+/// has found: what crypto units can, when both have units, and otherwise what costs a
+/// strand least.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Hasher {
+    /// The first 16 bytes of SHA-256 (FIPS 180-4).
+    Sha256,
+    /// The first 16 bytes of BLAKE3's.
+    #[default]
+    Blake3,
+}
+
+impl Hasher {
+    /// For ends that have units, or have not.
+    #[must_use]
+    pub const fn agreed(source_units: bool, target_units: bool) -> Self {
+        if source_units && target_units { Self::Sha256 } else { Self::Blake3 }
+    }
+
+    /// Hashes one page's content, in software.
+    #[must_use]
+    pub fn hash(self, page: &[u8]) -> PageHash {
+        let digest: [u8; 32] = match self {
+            Self::Sha256 => Sha256::digest(page).into(),
+            Self::Blake3 => blake3::hash(page).into(),
+        };
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        hash
+    }
+
+    /// The hash of a page of zeros.
+    #[must_use]
+    pub fn zero(self) -> PageHash {
+        static ZEROS: LazyLock<[PageHash; 2]> =
+            LazyLock::new(|| [Hasher::Sha256, Hasher::Blake3].map(|own| own.hash(&[0; PAGE])));
+        ZEROS[self as usize]
+    }
 }
 
 /// What every page held when it was last sent, or last received.
@@ -260,7 +293,7 @@ fn leaf(index: u32, hash: &PageHash) -> [u64; 4] {
 
 #[cfg(test)]
 mod test {
-    use super::{PageHashes, PageMap, PageSet, Stretch, page_hash};
+    use super::{Hasher, PAGE, PageHashes, PageMap, PageSet, Stretch};
     use sun4v::addr::Ra;
 
     #[test]
@@ -303,9 +336,31 @@ mod test {
         assert_eq!(PageSet::all(130).take(0, 200).len(), 130);
     }
 
+    /// BLAKE3: `b3sum` of the same page. SHA-256: `sha256sum`.
+    #[test]
+    fn pages_are_hashed_as_everybody_does() {
+        let hex = |hasher: Hasher, page: &[u8]| {
+            hasher.hash(page).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let page: Vec<u8> = (0..PAGE).map(|at| (at % 251) as u8).collect();
+        assert_eq!(hex(Hasher::Sha256, &page), "25df2449b2e5a35fea14e02a7158e283");
+        assert_eq!(hex(Hasher::Blake3, &page), "aae792484c8efe4f19e2ca7d371d8c46");
+        for hasher in [Hasher::Sha256, Hasher::Blake3] {
+            assert_eq!(hasher.zero(), hasher.hash(&[0; PAGE]));
+        }
+    }
+
+    #[test]
+    fn units_hash_when_both_ends_have_them() {
+        assert_eq!(Hasher::agreed(true, true), Hasher::Sha256);
+        for ends in [(true, false), (false, true), (false, false)] {
+            assert_eq!(Hasher::agreed(ends.0, ends.1), Hasher::Blake3);
+        }
+    }
+
     #[test]
     fn the_digest_depends_on_content_place_and_state_and_not_on_order() {
-        let (a, b) = (page_hash(&[1; 8192]), page_hash(&[2; 8192]));
+        let [a, b] = [1, 2].map(|fill| Hasher::Blake3.hash(&[fill; PAGE]));
         let digest = |pages: &[(u32, _)], state: &[u8]| {
             let mut hashes = PageHashes::new(2);
             pages.iter().for_each(|&(index, hash)| hashes.set(index, hash));

@@ -6,7 +6,7 @@
 use super::Refusal;
 use super::journal::EntryV1;
 use super::pages::Stretch;
-use super::seal::Keys;
+use super::seal::{Keys, Text};
 use serde::{Deserialize, Serialize};
 use sun4v::addr::Ra;
 use sun4v::id::GuestId;
@@ -107,10 +107,10 @@ pub trait Wire {
 /// Seals and opens records, in hardware or in software. Results come in any order
 /// and wait until they are taken.
 pub trait Cipher {
-    /// Begins to seal `plain` as record `sequence`.
-    fn seal(&mut self, ports: &mut dyn Ports, keys: &Keys, sequence: u64, plain: Vec<u8>)
-    -> Ticket;
-    /// Begins to open a whole record, which must be record `sequence`.
+    /// Begins to seal `text` as record `sequence`; the result is the record.
+    fn seal(&mut self, ports: &mut dyn Ports, keys: &Keys, sequence: u64, text: Text) -> Ticket;
+    /// Begins to open a whole record, which must be record `sequence`; the result is the
+    /// bytes of a [`Text`].
     fn open(
         &mut self,
         ports: &mut dyn Ports,

@@ -123,13 +123,74 @@ pub fn counter(sequence: u64) -> [u8; 16] {
     counter
 }
 
-/// Seals `plain` as record `sequence`, in software.
+/// Plain text as it lies in a record, with room before it for the header: it is sealed
+/// where it lies, and what was opened lies where it came.
+#[derive(Clone, Debug, Eq)]
+pub struct Text(Vec<u8>);
+
+/// By what they say; what lies where a header goes is nobody's concern.
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.plain() == other.plain()
+    }
+}
+
+impl Text {
+    /// Room behind, for the tag and for whoever marks a text or a record with a byte.
+    const BEHIND: usize = TAG_BYTES + 2;
+
+    /// An empty one, with capacity for so many bytes and what is put behind them.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        let mut text = Vec::with_capacity(HEADER_BYTES + bytes + Self::BEHIND);
+        text.resize(HEADER_BYTES, 0);
+        Self(text)
+    }
+
+    /// One that somebody else holds as bytes ([`Text::into_bytes`]): none without the
+    /// room of a header.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() >= HEADER_BYTES).then_some(Self(bytes))
+    }
+
+    /// Its bytes, the room of the header included.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn plain(&self) -> &[u8] {
+        self.0.get(HEADER_BYTES..).unwrap_or_default()
+    }
+
+    /// Says more.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Takes the last byte back, if there is one.
+    pub fn pop(&mut self) -> Option<u8> {
+        if self.0.len() > HEADER_BYTES { self.0.pop() } else { None }
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(plain: &[u8]) -> Self {
+        let mut text = Self::with_capacity(plain.len());
+        text.push(plain);
+        text
+    }
+}
+
+/// Seals a text as record `sequence`, in software.
 #[must_use]
-pub fn seal(keys: &Keys, sequence: u64, plain: &[u8]) -> Vec<u8> {
-    // With a byte to spare, for whoever marks it.
-    let mut record = Vec::with_capacity(HEADER_BYTES + plain.len() + TAG_BYTES + 1);
-    record.extend_from_slice(&header(sequence, plain.len()));
-    record.extend_from_slice(plain);
+pub fn seal(keys: &Keys, sequence: u64, text: Text) -> Vec<u8> {
+    let header = header(sequence, text.plain().len());
+    let mut record = text.into_bytes();
+    record[..HEADER_BYTES].copy_from_slice(&header);
     cipher(keys, sequence, &mut record[HEADER_BYTES..]);
     let tag = hmac(&keys.auth, &[&record]);
     record.extend_from_slice(&tag);
@@ -137,13 +198,13 @@ pub fn seal(keys: &Keys, sequence: u64, plain: &[u8]) -> Vec<u8> {
 }
 
 /// Opens a whole record, which must be record `sequence`, in software.
-pub fn open(keys: &Keys, sequence: u64, record: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let body = check(sequence, record)?;
+pub fn open(keys: &Keys, sequence: u64, mut record: Vec<u8>) -> Result<Text, Refusal> {
+    let body = check(sequence, &record)?;
     let (authentic, tag) = record.split_at(HEADER_BYTES + body);
     mac(&keys.auth, &[authentic]).verify_slice(tag).map_err(|_| Refusal::Forged)?;
-    let mut plain = authentic[HEADER_BYTES..].to_vec();
-    cipher(keys, sequence, &mut plain);
-    Ok(plain)
+    record.truncate(HEADER_BYTES + body);
+    cipher(keys, sequence, &mut record[HEADER_BYTES..]);
+    Ok(Text(record))
 }
 
 /// Checks what can be checked of a whole record without keys: bytes of its cipher
@@ -164,13 +225,22 @@ pub fn check(sequence: u64, record: &[u8]) -> Result<usize, Refusal> {
 
 fn cipher(keys: &Keys, sequence: u64, text: &mut [u8]) {
     let (key, iv) = (keys.cipher.into(), counter(sequence).into());
-    ctr::Ctr128BE::<Aes128>::new(&key, &iv).apply_keystream(text);
+    // No record has so many blocks that its counter would need the upper half.
+    ctr::Ctr64BE::<Aes128>::new(&key, &iv).apply_keystream(text);
 }
 
 #[cfg(test)]
 mod test {
-    use super::{HEADER_BYTES, RECORDS_MAX, Session, open, seal};
+    use super::{HEADER_BYTES, Keys, RECORDS_MAX, Session, Text};
     use crate::migrate::Refusal;
+
+    fn seal(keys: &Keys, sequence: u64, plain: &[u8]) -> Vec<u8> {
+        super::seal(keys, sequence, Text::from(plain))
+    }
+
+    fn open(keys: &Keys, sequence: u64, record: &[u8]) -> Result<Vec<u8>, Refusal> {
+        super::open(keys, sequence, record.to_vec()).map(|text| text.plain().to_vec())
+    }
 
     fn session() -> Session {
         Session::derive(&[1; 32])

@@ -3,7 +3,7 @@
 use super::Refusal;
 use super::cost::Cost;
 use super::port::{Cipher, Ticket, Used};
-use super::seal::{self, Keys};
+use super::seal::{self, Keys, Text};
 use std::collections::BTreeMap;
 use sun4v::addr::Ra;
 use sun4v::native::{JobId, Ports};
@@ -71,15 +71,9 @@ impl SoftCipher {
 }
 
 impl Cipher for SoftCipher {
-    fn seal(
-        &mut self,
-        ports: &mut dyn Ports,
-        keys: &Keys,
-        sequence: u64,
-        plain: Vec<u8>,
-    ) -> Ticket {
+    fn seal(&mut self, ports: &mut dyn Ports, keys: &Keys, sequence: u64, text: Text) -> Ticket {
         let keys = keys.clone();
-        self.begin(ports, plain.len(), move || Ok(seal::seal(&keys, sequence, &plain)))
+        self.begin(ports, text.plain().len(), move || Ok(seal::seal(&keys, sequence, text)))
     }
 
     fn open(
@@ -89,8 +83,9 @@ impl Cipher for SoftCipher {
         sequence: u64,
         record: Vec<u8>,
     ) -> Ticket {
-        let keys = keys.clone();
-        self.begin(ports, record.len(), move || seal::open(&keys, sequence, &record))
+        let (keys, bytes) = (keys.clone(), record.len());
+        let open = move || seal::open(&keys, sequence, record).map(Text::into_bytes);
+        self.begin(ports, bytes, open)
     }
 
     fn hash_pages(&mut self, _: &mut dyn Ports, _: &[Ra]) -> Option<Ticket> {

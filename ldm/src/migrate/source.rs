@@ -602,7 +602,8 @@ impl Source {
 
     fn say_offer(&mut self, io: &mut Io<'_>) {
         let (check_only, offer) = (self.request.check_only, self.offer.clone());
-        self.say(io, Message::Offer { offer, check_only });
+        let units = io.cipher.hashes_pages();
+        self.say(io, Message::Offer { offer, check_only, units });
     }
 
     // Fixed steps.
@@ -650,7 +651,8 @@ impl Source {
             (Message::Broken(why), _) if !self.is_over() => {
                 self.broken(io, &format!("{} closed the connection: {why}", self.peer()));
             }
-            (Message::Verdict { problems, live }, Stage::Verdict) => {
+            (Message::Verdict { problems, live, hasher }, Stage::Verdict) => {
+                self.copier.hash_with(hasher);
                 self.verdict(io, problems, live);
             }
             (Message::Prepared, Stage::Shell) => self.prepared(io),

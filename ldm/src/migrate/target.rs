@@ -19,7 +19,7 @@ use super::handshake::{Hello, Own, Secrets};
 use super::journal::{EPOCH_MAX, EntryV1, State, ticket};
 use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
-use super::pages::{PAGE, PageMap};
+use super::pages::{Hasher, PAGE, PageMap};
 use super::port::{
     HV_PAGES_MAX, HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag,
 };
@@ -594,8 +594,9 @@ impl Target {
 
     fn message(&mut self, io: &mut Io<'_>, message: Message) {
         match (message, &self.stage) {
-            (Message::Offer { offer, check_only }, Stage::Offer) => {
-                self.offered(io, offer, check_only);
+            (Message::Offer { offer, check_only, units }, Stage::Offer) => {
+                let hasher = Hasher::agreed(units, io.cipher.hashes_pages());
+                self.offered(io, offer, check_only, hasher);
             }
             (Message::Prepare, Stage::Go) if !self.check_only => self.prepare(io),
             (Message::RoundEnd { round, chunks }, Stage::Receive) if self.round_end.is_none() => {
@@ -703,7 +704,7 @@ impl Target {
         self.offer.as_ref().is_some_and(|offer| offer.kind == Kind::Active)
     }
 
-    fn offered(&mut self, io: &mut Io<'_>, offer: Offer, check_only: bool) {
+    fn offered(&mut self, io: &mut Io<'_>, offer: Offer, check_only: bool, hasher: Hasher) {
         let memory: &[_] = if offer.kind == Kind::Active { &offer.memory } else { &[] };
         match PageMap::new(memory) {
             Ok(map) => self.map = map,
@@ -712,7 +713,7 @@ impl Target {
                 return;
             }
         }
-        self.arriver.expect(self.map.len());
+        self.arriver.expect(self.map.len(), hasher);
         io.manager.look(&offer);
         self.offer = Some(offer);
         self.check_only = check_only;
@@ -738,7 +739,8 @@ impl Target {
             format!("migration of {} from {peer}: {}", self.name(), problems.join("; "))
         });
         self.stage = if problems.is_empty() { Stage::Go } else { Stage::Gone };
-        self.say(io, Message::Verdict { problems, live: self.config.live });
+        let (live, hasher) = (self.config.live, self.arriver.hasher());
+        self.say(io, Message::Verdict { problems, live, hasher });
     }
 
     fn prepare(&mut self, io: &mut Io<'_>) {

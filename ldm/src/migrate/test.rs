@@ -157,6 +157,22 @@ fn more_strands_take_less_time() {
 }
 
 #[test]
+fn pages_are_hashed_alike_at_both_ends_whatever_units_they_have() {
+    let took = |units: [bool; 2]| {
+        let mut world = World::new(&Setup { writer: BUSY, ..Setup::default() });
+        world.ends.iter_mut().zip(units).for_each(|(end, units)| end.cipher.units = units);
+        world.run(LONG);
+        assert_eq!(world.home(), 1, "{units:?}");
+        value(facts(&world, 0, "handed over").next().unwrap(), "took_us")
+    };
+    let strands = took([false, false]);
+    assert_eq!([took([true, false]), took([false, true])], [strands; 2]);
+    // What was agreed stays, though no unit does it: strands are slow at it.
+    let units = took([true, true]);
+    assert!(units > strands * 11 / 10, "{units} against {strands} us");
+}
+
+#[test]
 fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_help() {
     let writer = Writer { pages: 400, among: 4000 };
     let world = run(&Setup { writer, pages: 4000, strands: 4, ..Setup::default() });
@@ -167,11 +183,12 @@ fn a_domain_that_writes_faster_than_the_wire_is_suspended_when_rounds_do_not_hel
     assert_eq!(world.ends[0].hv.holds, [0; 0]);
 }
 
-/// A domain that writes twice what sixteen strands can send.
+/// A domain that has written almost all of its memory anew by the time sixteen strands have
+/// sent it.
 fn quick(unfit: Unfit) -> Setup {
     Setup {
-        writer: Writer { pages: 10, among: 600 },
-        pages: 600,
+        writer: Writer { pages: 16, among: 1000 },
+        pages: 1000,
         strands: 16,
         pause_budget: SimTime::ms(200),
         unfit,

@@ -39,7 +39,7 @@ impl Source {
             figures.zero += u64::from(packed.zero);
             figures.same += u64::from(packed.same);
             figures.raw_bytes += data << PAGE_SHIFT;
-            figures.packed_bytes += packed.chunk.len() as u64;
+            figures.packed_bytes += packed.chunk.plain().len() as u64;
         };
         if self.copier.pump(io, &self.map, &mut self.link, &mut each) {
             let round = self.rounds.len() as u32 + 1;

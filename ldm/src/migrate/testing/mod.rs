@@ -13,6 +13,7 @@ use super::rounds::Unfit;
 use super::{Buffers, Config, Request, SoftCipher, Source, Target};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 use sun4v::addr::{PAGE_BYTES, Ra};
 use sun4v::time::SimTime;
 
@@ -171,6 +172,9 @@ pub(crate) struct World {
     pub(crate) tamper: Option<Tamper>,
     /// Keep what is on the wire.
     pub(crate) taps: bool,
+    /// Host time, if it is to be measured what either end spends.
+    pub(crate) clock: Option<fn() -> Duration>,
+    pub(crate) spent: [Duration; 2],
 }
 
 /// The target's.
@@ -327,6 +331,8 @@ impl World {
             frames: Default::default(),
             tamper: None,
             taps: true,
+            clock: None,
+            spent: [Duration::ZERO; 2],
         }
     }
 
@@ -366,7 +372,7 @@ impl World {
         *fence = FakeFence { epoch: manager.epoch, ..FakeFence::default() };
         desk.jobs.clear();
         desk.timers.clear();
-        *cipher = SoftCipher::new(super::cost::Cost::default());
+        cipher.soft = SoftCipher::default();
         *wire = FakeWire::default();
         manager.status.clear();
         let (asked, deeds) = (std::mem::take(&mut hv.asked), std::mem::take(&mut manager.asked));
@@ -699,81 +705,94 @@ impl World {
             return;
         }
         for end in [0, 1] {
-            if let Some((_, tag, request)) =
-                self.ends[end].hv.asked.pop_front_if(|&mut (due, ..)| due <= now)
-            {
-                let End { desk, hv, .. } = &mut self.ends[end];
-                let reply = hv.serve(desk, &request);
-                self.tell(end, Input::Hv(tag, reply));
-                return;
+            let began = self.clock.map(|clock| clock());
+            let happened = self.happens_at(end);
+            if let Some((clock, began)) = self.clock.zip(began) {
+                self.spent[end] += clock() - began;
             }
-            if let Some((_, tag, deed)) =
-                self.ends[end].manager.asked.pop_front_if(|&mut (due, ..)| due <= now)
-            {
-                let End { manager, hv, .. } = &mut self.ends[end];
-                let reply = manager.serve(hv, deed);
-                self.tell(end, Input::Manager(tag, reply));
-                return;
-            }
-            let fence = &mut self.ends[end].fence;
-            if let Some((_, tag, epoch)) = fence.asked.pop_front_if(|&mut (due, ..)| due <= now) {
-                let old = epoch < self.outside.claimed;
-                self.outside.claimed = self.outside.claimed.max(epoch);
-                fence.epoch = epoch;
-                self.moment();
-                let result = if old { Err("it has a newer owner".to_owned()) } else { Ok(()) };
-                self.tell(end, Input::Claimed(tag, result));
-                self.moment();
-                return;
-            }
-            let journal = &mut self.ends[end].journal;
-            if let Some((_, tag, entry)) = journal.writing.pop_front_if(|&mut (due, ..)| due <= now)
-            {
-                let result = match journal.refuses.contains(&tag.0) {
-                    true => Err("the medium is full".to_owned()),
-                    false => journal.store.append(entry).map_err(|damage| damage.to_string()),
-                };
-                self.moment();
-                self.tell(end, Input::Journal(tag, result));
-                self.moment();
-                return;
-            }
-            if self.flying[end].front().is_some_and(|&(due, _)| due <= now) {
-                self.moment();
-                let Some((_, bytes)) = self.flying[end].pop_front() else { return };
-                if bytes.is_empty() {
-                    self.connected = false;
-                    self.tell(end, Input::Closed);
-                } else {
-                    self.tell(end, Input::Bytes(bytes));
-                }
-                self.moment();
-                return;
-            }
-            if let Some(at) = self.ends[end].desk.timers.iter().position(|&due| due <= now) {
-                self.ends[end].desk.timers.swap_remove(at);
-                self.tell(end, Input::Timer);
-                return;
-            }
-            let jobs = &mut self.ends[end].desk.jobs;
-            let due: Vec<_> = (0..jobs.len()).filter(|&at| jobs[at].0 <= now).collect();
-            let pick = if self.backwards {
-                // Whatever is under way may end first; nothing may depend on it.
-                (!due.is_empty()).then(|| jobs.len() - 1)
-            } else {
-                due.first().copied()
-            };
-            if let Some(at) = pick {
-                let (_, job, work) = jobs.remove(at);
-                let mut output = work();
-                if self.ends[end].cipher.job_done(job, &mut output) {
-                    self.tell(end, Input::Cipher);
-                } else {
-                    self.tell(end, Input::JobDone { job, output });
-                }
+            if happened {
                 return;
             }
         }
+    }
+
+    /// The next thing that happens at an end, if anything does now.
+    fn happens_at(&mut self, end: usize) -> bool {
+        let now = self.now;
+        if let Some((_, tag, request)) =
+            self.ends[end].hv.asked.pop_front_if(|&mut (due, ..)| due <= now)
+        {
+            let End { desk, hv, .. } = &mut self.ends[end];
+            let reply = hv.serve(desk, &request);
+            self.tell(end, Input::Hv(tag, reply));
+            return true;
+        }
+        if let Some((_, tag, deed)) =
+            self.ends[end].manager.asked.pop_front_if(|&mut (due, ..)| due <= now)
+        {
+            let End { manager, hv, .. } = &mut self.ends[end];
+            let reply = manager.serve(hv, deed);
+            self.tell(end, Input::Manager(tag, reply));
+            return true;
+        }
+        let fence = &mut self.ends[end].fence;
+        if let Some((_, tag, epoch)) = fence.asked.pop_front_if(|&mut (due, ..)| due <= now) {
+            let old = epoch < self.outside.claimed;
+            self.outside.claimed = self.outside.claimed.max(epoch);
+            fence.epoch = epoch;
+            self.moment();
+            let result = if old { Err("it has a newer owner".to_owned()) } else { Ok(()) };
+            self.tell(end, Input::Claimed(tag, result));
+            self.moment();
+            return true;
+        }
+        let journal = &mut self.ends[end].journal;
+        if let Some((_, tag, entry)) = journal.writing.pop_front_if(|&mut (due, ..)| due <= now) {
+            let result = match journal.refuses.contains(&tag.0) {
+                true => Err("the medium is full".to_owned()),
+                false => journal.store.append(entry).map_err(|damage| damage.to_string()),
+            };
+            self.moment();
+            self.tell(end, Input::Journal(tag, result));
+            self.moment();
+            return true;
+        }
+        if self.flying[end].front().is_some_and(|&(due, _)| due <= now) {
+            self.moment();
+            let Some((_, bytes)) = self.flying[end].pop_front() else { return true };
+            if bytes.is_empty() {
+                self.connected = false;
+                self.tell(end, Input::Closed);
+            } else {
+                self.tell(end, Input::Bytes(bytes));
+            }
+            self.moment();
+            return true;
+        }
+        if let Some(at) = self.ends[end].desk.timers.iter().position(|&due| due <= now) {
+            self.ends[end].desk.timers.swap_remove(at);
+            self.tell(end, Input::Timer);
+            return true;
+        }
+        let jobs = &mut self.ends[end].desk.jobs;
+        let due: Vec<_> = (0..jobs.len()).filter(|&at| jobs[at].0 <= now).collect();
+        let pick = if self.backwards {
+            // Whatever is under way may end first; nothing may depend on it.
+            (!due.is_empty()).then(|| jobs.len() - 1)
+        } else {
+            due.first().copied()
+        };
+        if let Some(at) = pick {
+            let (_, job, work) = jobs.remove(at);
+            let mut output = work();
+            if self.ends[end].cipher.soft.job_done(job, &mut output) {
+                self.tell(end, Input::Cipher);
+            } else {
+                self.tell(end, Input::JobDone { job, output });
+            }
+            return true;
+        }
+        false
     }
 
     /// What must hold at every moment.
