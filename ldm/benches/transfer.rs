@@ -135,7 +135,7 @@ impl Bare {
             session: Session::derive(&[5; 32]),
             compressor: Compressor::new(level.max(1)).expect("a compressor"),
             decompressor: Decompressor::new().expect("a decompressor"),
-            buffers: vec![vec![0; READ_PAGES * PAGE]; 5],
+            buffers: vec![vec![0; READ_PAGES * PAGE]; 4],
             there: vec![0; IMAGE_BYTES],
         }
     }
@@ -166,7 +166,7 @@ impl Bare {
 
     fn chunk(&mut self, content: &[u8], places: &[usize]) {
         let Self { level, session, compressor, decompressor, buffers, there } = self;
-        let [_, _, wire, came, back] = buffers.as_mut_slice() else { return };
+        let [_, _, wire, back] = buffers.as_mut_slice() else { return };
         let bytes = content.len();
         let mut text = Text::with_capacity(compress_bound(bytes));
         if *level == 0 {
@@ -179,8 +179,8 @@ impl Bare {
         }
         let record = seal::seal(&session.to_target, 0, text);
         wire[..record.len()].copy_from_slice(&record);
-        came[..record.len()].copy_from_slice(&wire[..record.len()]);
-        let text = open(&session.to_target, 0, came[..record.len()].to_vec()).expect("a record");
+        let came = wire[..record.len()].to_vec();
+        let text = open(&session.to_target, 0, came).expect("a record");
         let mut body = Vec::with_capacity(bytes);
         if *level == 0 {
             body.extend_from_slice(text.plain());

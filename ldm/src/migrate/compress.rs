@@ -61,7 +61,7 @@ impl Content {
         {
             return bytes.into();
         }
-        pages.iter().flat_map(|own| own.bytes()).copied().collect::<Vec<u8>>().into()
+        pages.iter().map(|own| own.bytes()).collect::<Vec<_>>().concat().into()
     }
 }
 
