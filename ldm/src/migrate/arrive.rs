@@ -109,6 +109,11 @@ impl Arriver {
         hashing.min().map_or(self.copied, |chunk| chunk.min(self.copied))
     }
 
+    /// Chunks that the source was told are written.
+    pub const fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// What every page holds.
     pub const fn hashes(&self) -> &PageHashes {
         &self.hashes

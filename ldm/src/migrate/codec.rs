@@ -54,6 +54,20 @@ pub enum Message {
     Ack(u64),
     /// Target: everything of that round is written.
     RoundAck(u32),
+    /// Source, over a new connection: the last one was lost while memory moved; where were
+    /// we?
+    Rejoin,
+    /// Target: there.
+    Rejoined {
+        /// All chunks below this number have arrived.
+        received: u64,
+        /// All chunks below this number are written.
+        written: u64,
+        /// The last round whose end was said.
+        ended: u32,
+        /// The last round that was acknowledged.
+        acknowledged: u32,
+    },
     /// Source: a piece of the state records.
     State(Vec<u8>),
     /// Source: that was all; the digest over everything.
@@ -237,6 +251,13 @@ mod test {
             Plain::Message(Message::Commit { uuid: "u".into(), epoch: 7 }),
             Plain::Message(Message::Off { uuid: "u".into(), epoch: 7, why: "w".into() }),
             Plain::Message(Message::Taken(8)),
+            Plain::Message(Message::Rejoin),
+            Plain::Message(Message::Rejoined {
+                received: 9,
+                written: 8,
+                ended: 2,
+                acknowledged: 1,
+            }),
         ] {
             assert_eq!(Plain::from_text(plain.clone().into_text()), Ok(plain));
         }

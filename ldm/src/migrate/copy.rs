@@ -11,6 +11,7 @@ use super::in_order::InOrder;
 use super::link::Link;
 use super::pages::{Hasher, PAGE, PageHash, PageHashes, PageMap, PageSet};
 use super::port::{HvReply, HvRequest, Io, Tag, Ticket};
+use super::seal::Text;
 use super::{Buffers, Config};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -48,12 +49,20 @@ pub struct Copier {
     /// Chunks cut, chunks sent.
     cut: u64,
     sent: u64,
-    /// Pages of chunks that were not acknowledged, with the chunk's number.
-    in_flight: VecDeque<(u64, Vec<u32>)>,
+    /// Chunks that were not acknowledged.
+    in_flight: VecDeque<Sent>,
     unacknowledged: PageSet,
     hasher: Hasher,
     hashes: PageHashes,
     spare: Spare,
+}
+
+/// A chunk that was sent, for as long as it may have to be sent again.
+#[derive(Clone, Debug)]
+struct Sent {
+    number: u64,
+    pages: Vec<u32>,
+    chunk: Text,
 }
 
 /// Pages that were read, one behind the other.
@@ -163,10 +172,19 @@ impl Copier {
 
     /// The target has written all chunks below this number.
     pub fn acknowledged(&mut self, chunks: u64) {
-        while self.in_flight.front().is_some_and(|&(number, _)| number < chunks) {
-            let Some((_, pages)) = self.in_flight.pop_front() else { break };
-            pages.into_iter().for_each(|index| self.unacknowledged.remove(index));
+        while let Some(sent) = self.in_flight.pop_front_if(|sent| sent.number < chunks) {
+            sent.pages.into_iter().for_each(|index| self.unacknowledged.remove(index));
         }
+    }
+
+    /// The target, met again, has all chunks below this number and none behind them: those
+    /// are sent again as they were. False when it cannot be so.
+    pub fn send_again(&mut self, io: &mut Io<'_>, link: &mut Link, from: u64) -> bool {
+        let acknowledged = self.in_flight.front().map_or(self.sent, |sent| sent.number);
+        for sent in self.in_flight.iter().filter(|sent| sent.number >= from) {
+            link.send(io, Plain::Chunk(sent.chunk.clone()));
+        }
+        (acknowledged..=self.sent).contains(&from)
     }
 
     /// A job has ended.
@@ -316,7 +334,8 @@ impl Copier {
             self.unacknowledged.insert(index);
         }
         let pages = packed.sent.iter().map(|&(index, _)| index).collect();
-        self.in_flight.push_back((self.sent, pages));
+        let (number, chunk) = (self.sent, packed.chunk.clone());
+        self.in_flight.push_back(Sent { number, pages, chunk });
         self.sent += 1;
         link.send(io, Plain::Chunk(packed.chunk));
     }

@@ -40,6 +40,8 @@ use sun4v::time::SimTime;
 const ARENA: Ra = Ra(0x800_0000);
 const GUEST: GuestId = GuestId(3);
 const TIMER: u64 = 1;
+/// Timers beyond are those of somebody who waits for the other end, which may come first.
+const PATIENCE: SimTime = SimTime::secs(1);
 const PAGES: u64 = 1;
 /// States beyond which it gives up.
 const STATES_MAX: usize = 400_000;
@@ -491,7 +493,7 @@ impl State {
             if !end.office.asked.is_empty() {
                 return vec![Act::Manager(at)];
             }
-            if !end.desk.timers.is_empty() {
+            if end.desk.timers.first().is_some_and(|&due| due < PATIENCE) {
                 return vec![Act::Timer(at)];
             }
         }
@@ -509,6 +511,9 @@ impl State {
             }
             if !self.flying[at].is_empty() {
                 acts.push(Act::Deliver(at));
+            }
+            if !end.desk.timers.is_empty() {
+                acts.push(Act::Timer(at));
             }
         }
         let wants = self.ends[0].source.as_ref().is_some_and(Source::wants_connection);

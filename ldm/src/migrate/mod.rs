@@ -36,6 +36,9 @@
 //! connection ([`Source::wants_connection`]); a target that has said *verified*
 //! keeps the shell until it is told, or until an operator takes the domain over.
 //!
+//! **A wire that is lost** while memory moves is called again, and what was not acknowledged goes
+//! over it as it was; lost at any other time before *commit*, it ends the migration.
+//!
 //! **Epochs.** A domain has an epoch, which rises whenever it changes hands. Whoever has
 //! it at the highest epoch has it: an offer of an older one is refused, and an owner
 //! that hears of a newer one gives up. Volumes know it too, and the ports of a domain that

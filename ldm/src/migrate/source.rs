@@ -8,6 +8,7 @@
 //! **Begun again** ([`Source::recall`]): with *commit*, it asks; with anything before, the
 //! domain goes on here and the target is told, as soon as it can be reached.
 
+mod rejoin;
 mod retreat;
 mod round;
 
@@ -30,6 +31,8 @@ use sun4v::id::GuestId;
 use sun4v::native::Observation;
 use sun4v::time::SimTime;
 
+/// What an operator reads when the wire is gone.
+const LOST: &str = "the connection to the target was lost";
 /// Bytes of state in one message.
 const STATE_PIECE_BYTES: usize = 128 << 10;
 
@@ -134,6 +137,8 @@ pub struct Source {
     /// The hypervisor was asked to.
     holding: Option<Tag>,
     suspended_at: Option<SimTime>,
+    /// The connection was lost while memory moved; until then the target may be met again.
+    rejoin_by: Option<SimTime>,
     /// What opens connections after the first, once the target has said it.
     ticket: String,
     number: [u8; 16],
@@ -228,6 +233,7 @@ impl Source {
             held: 0,
             holding: None,
             suspended_at: None,
+            rejoin_by: None,
             journaled: false,
             off: None,
             off_tag: None,
@@ -339,12 +345,13 @@ impl Source {
         self.outcome.take()
     }
 
-    /// It must be connected to the target: to begin, or to settle who has the
-    /// domain after a wire was lost. The owner dials, again and again, and hands in
+    /// It must be connected to the target: to begin, to go on after a wire was lost, or to
+    /// settle who has the domain then. The owner dials, again and again, and hands in
     /// [`Input::Connected`].
     #[must_use]
     pub fn wants_connection(&self) -> bool {
-        !self.connected && matches!(self.stage, Stage::Dial | Stage::Commit | Stage::Farewell)
+        let asks = matches!(self.stage, Stage::Dial | Stage::Commit | Stage::Farewell);
+        !self.connected && (asks || self.rejoin_by.is_some())
     }
 
     /// Nothing is left to do; it can be dropped.
@@ -425,7 +432,7 @@ impl Source {
                 Err(refusal) => self.broken(io, &refusal.to_string()),
             }
         }
-        if self.stage == Stage::Copy {
+        if self.stage == Stage::Copy && self.rejoin_by.is_none() {
             self.copy(io);
         }
     }
@@ -456,7 +463,11 @@ impl Source {
     fn closed(&mut self, io: &mut Io<'_>) {
         self.connected = false;
         self.link.reset(io);
-        self.lost(io, "the connection to the target was lost");
+        if self.can_rejoin() {
+            self.interrupted(io);
+        } else {
+            self.lost(io, LOST);
+        }
     }
 
     /// The other end says what it may not say.
@@ -496,6 +507,7 @@ impl Source {
             Stage::Greet => self.stage = Stage::Ticket,
             Stage::Commit => self.say_commit(io),
             Stage::Farewell => self.say_off(io),
+            _ if self.rejoin_by.is_some() => self.say(io, Message::Rejoin),
             _ => {}
         }
     }
@@ -616,6 +628,10 @@ impl Source {
     }
 
     fn timer(&mut self, io: &mut Io<'_>) {
+        if self.rejoin_by.is_some_and(|by| io.ports.now() >= by) {
+            self.fail(io, vec![LOST.into()]);
+            return;
+        }
         let Stage::Step(step) = self.stage else { return };
         if io.ports.now() < self.step_due {
             return;
@@ -656,6 +672,11 @@ impl Source {
                 self.verdict(io, problems, live);
             }
             (Message::Prepared, Stage::Shell) => self.prepared(io),
+            (Message::Rejoined { received, written, ended, acknowledged }, _)
+                if self.rejoin_by.is_some() =>
+            {
+                self.rejoined(io, (received, written), (ended, acknowledged));
+            }
             (Message::Ack(chunks), _) => {
                 self.copier.acknowledged(chunks);
                 self.show(io);

@@ -12,6 +12,8 @@
 //! **A shell that goes** is filled with zeros a few pages at a time, so that the manager
 //! answers meanwhile: [`SCRUB_BYTES_A_SECOND`].
 
+mod rejoin;
+
 use super::arrive::Arriver;
 use super::codec::{Message, Plain};
 use super::fixed_time::Step;
@@ -120,6 +122,12 @@ pub struct Target {
     arriver: Arriver,
     /// A round that the source has ended and that is not all written.
     round_end: Option<(u32, u64)>,
+    /// The last round that ended, and that was acknowledged.
+    ended: u32,
+    acknowledged: u32,
+    /// The connection was lost while memory moved, and the source has not said that it is
+    /// there again.
+    away: bool,
     state: Vec<u8>,
     began: SimTime,
     /// It went on from the journal.
@@ -168,6 +176,9 @@ impl Target {
             map: PageMap::default(),
             arriver: Arriver::new(config, buffers),
             round_end: None,
+            ended: 0,
+            acknowledged: 0,
+            away: false,
             state: Vec::new(),
             began: SimTime::ZERO,
             recalled: false,
@@ -304,6 +315,8 @@ impl Target {
     pub fn event(&mut self, io: &mut Io<'_>, input: Input) {
         match input {
             Input::Connected => {
+                // The wire before this one may be lost without that it is known here.
+                self.away |= self.can_rejoin();
                 self.link.reset(io);
                 self.connected = true;
                 self.connections += 1;
@@ -341,7 +354,7 @@ impl Target {
                     if self.is_off() {
                         continue;
                     }
-                    if self.stage != Stage::Receive || self.round_end.is_some() {
+                    if self.stage != Stage::Receive || self.round_end.is_some() || self.away {
                         self.broken(io, "unexpected message");
                     } else if let Err(refusal) = self.arriver.chunk(io, &self.map, chunk) {
                         self.broken(io, &refusal.to_string());
@@ -357,7 +370,11 @@ impl Target {
                         ));
                     }
                     self.link.reset(io);
-                    self.lost(io, "the connection to the source was lost");
+                    if self.can_rejoin() {
+                        self.interrupted(io);
+                    } else {
+                        self.lost(io, "the connection to the source was lost");
+                    }
                 }
                 Ok(None) => break,
                 Err(refusal) => self.broken(io, &refusal.to_string()),
@@ -370,6 +387,9 @@ impl Target {
 
     fn write(&mut self, io: &mut Io<'_>) {
         self.arriver.pump(io, &self.map, self.guest);
+        if self.away {
+            return;
+        }
         if let Some(acknowledge) = self.arriver.acknowledge(self.round_end.is_some()) {
             self.say(io, Message::Ack(acknowledge));
             self.show(io);
@@ -378,6 +398,7 @@ impl Target {
             && self.arriver.written() == chunks
         {
             self.round_end = None;
+            self.acknowledged = round;
             self.say(io, Message::RoundAck(round));
         }
     }
@@ -570,6 +591,7 @@ impl Target {
             _ if io.ports.now() < self.step_due => return,
             Stage::Step(step) => step,
             Stage::Scrub(None) => return self.scrub(io),
+            Stage::Receive if self.away => return self.fail(io, "the source did not come back"),
             _ => return,
         };
         match step {
@@ -602,9 +624,14 @@ impl Target {
             (Message::RoundEnd { round, chunks }, Stage::Receive) if self.round_end.is_none() => {
                 if chunks == self.arriver.received() {
                     self.round_end = Some((round, chunks));
+                    self.ended = round;
                 } else {
                     self.broken(io, "a round that lacks chunks");
                 }
+            }
+            (Message::Rejoin, Stage::Receive) if self.away => self.rejoin(io),
+            (Message::Rejoin, _) if self.is_off() => {
+                self.say(io, Message::Abort("the target has given it up".into()));
             }
             (Message::State(bytes), Stage::Receive) => {
                 if self.state.len() + bytes.len() > STATE_BYTES_MAX {

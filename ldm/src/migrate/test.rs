@@ -7,12 +7,12 @@ use super::fixed_time::FixedTime;
 use super::journal::{EntryV1, State};
 use super::port::{Kind, Status};
 use super::rounds::Unfit;
-use super::testing::{Fault, Setup, UUID, World, Writer};
+use super::testing::{Crash, Fault, Setup, UUID, World, Writer};
 use super::{Config, Phase};
 use sun4v::native::Observation;
 use sun4v::time::SimTime;
 
-const LONG: SimTime = SimTime::secs(60);
+const LONG: SimTime = SimTime::secs(200);
 const BUSY: Writer = Writer { pages: 3, among: 40 };
 
 fn run(setup: &Setup) -> World {
@@ -69,11 +69,17 @@ fn a_domain_that_writes_all_the_time_arrives_whole() {
 
 #[test]
 fn wherever_the_wire_is_cut_the_domain_runs_at_exactly_one_end() {
-    let mut homes = [0, 0];
+    let (mut homes, mut rejoined, mut again) = ([0, 0], 0, 0);
     let setup = Setup { writer: BUSY, ..Setup::default() };
     at_every_place(&setup, Fault::Cut, |world, place| {
         let home = world.home();
         homes[home] += 1;
+        for fact in facts(world, 0, "rejoined") {
+            assert_eq!(home, 1, "it was cut while memory moved, at {place}");
+            rejoined += 1;
+            again += value(fact, "again");
+        }
+        assert_eq!(facts(world, 0, "interrupted").count(), facts(world, 0, "rejoined").count());
         match &world.outcome {
             Some(Ok(())) => assert_eq!(home, 1, "cut at {place}"),
             Some(Err(_)) => assert_eq!(home, 0, "cut at {place}"),
@@ -82,6 +88,65 @@ fn wherever_the_wire_is_cut_the_domain_runs_at_exactly_one_end() {
         assert!(world.is_finished(), "cut at {place}");
     });
     assert!(homes[0] > 10 && homes[1] > 0, "it ended at either end: {homes:?}");
+    assert!(rejoined > 10 && again > 10, "{rejoined} went on, {again} chunks went again");
+}
+
+/// Until some of the memory has arrived, and the wire is cut then and stays so.
+fn interrupted() -> World {
+    let mut world = World::new(&Setup { writer: BUSY, pages: 1000, ..Setup::default() });
+    while world.target.as_ref().is_none_or(|target| target.percent() < 40) {
+        assert!(world.turn());
+    }
+    world.cut();
+    world.cut_off = true;
+    world
+}
+
+#[test]
+fn a_connection_that_is_lost_for_a_while_goes_on_with_what_was_not_acknowledged() {
+    let mut world = interrupted();
+    let cut_at = world.now();
+    world.run(cut_at.plus(SimTime::secs(25)));
+    assert!(world.ends[0].runs() && world.outcome.is_none());
+    world.cut_off = false;
+    world.run(LONG);
+    assert_eq!((world.outcome.clone(), world.home()), (Some(Ok(())), 1));
+    let rejoined: Vec<_> = facts(&world, 0, "rejoined").collect();
+    let [rejoined] = &rejoined[..] else { panic!("{rejoined:?}") };
+    let (arrived, again) = (value(rejoined, "chunks"), value(rejoined, "again"));
+    assert!(arrived > 10 && again > 0 && again < arrived, "{arrived} and {again}");
+    // No page was read again for it: the first round has each once.
+    let first = facts(&world, 0, "round").next().unwrap();
+    assert_eq!(value(first, "pages"), 1000);
+    assert!(value(first, "took_us") > 25_000_000);
+}
+
+#[test]
+fn one_that_is_lost_for_longer_leaves_the_domain_where_it_was() {
+    let mut world = interrupted();
+    let cut_at = world.now();
+    world.run(cut_at.plus(SimTime::secs(32)));
+    assert_eq!(world.why().unwrap_err(), ["the connection to the target was lost"]);
+    assert!(world.ends[0].runs() && !world.ends[0].hv.guest.as_ref().unwrap().logging);
+    assert!(world.ends[1].hv.guest.is_some(), "the target waits for longer");
+    world.run(cut_at.plus(SimTime::secs(62)));
+    assert!(world.ends[1].hv.guest.is_none(), "and gives up too, though nobody told it");
+    world.cut_off = false;
+    world.run(LONG);
+    assert!(world.is_finished());
+    assert_eq!(world.home(), 0);
+}
+
+#[test]
+fn a_target_that_was_begun_again_meanwhile_says_that_it_gave_up() {
+    let mut world = interrupted();
+    world
+        .ends_software(1, &Crash { at: 0, ends: [false, true], loses: true, away: SimTime::ms(1) });
+    world.run(world.now().plus(SimTime::secs(5)));
+    world.cut_off = false;
+    world.run(LONG);
+    assert_eq!(world.why().unwrap_err(), ["the target has given it up"]);
+    assert_eq!(world.home(), 0);
 }
 
 #[test]
@@ -241,6 +306,23 @@ fn a_held_domain_goes_on_at_full_speed_when_its_migration_ends() {
         world.why().unwrap_err(),
         ["the hypervisor does not hold it: a fault was asked for"]
     );
+}
+
+#[test]
+fn a_held_domain_runs_at_full_speed_while_the_wire_is_lost() {
+    let mut world = World::new(&quick(Unfit::Slow));
+    while world.ends[0].hv.guest.as_ref().unwrap().held == 0 {
+        assert!(world.turn(), "it is never held");
+    }
+    let held = world.ends[0].hv.guest.as_ref().unwrap().held;
+    world.cut();
+    world.cut_off = true;
+    world.run(world.now().plus(SimTime::secs(3)));
+    assert_eq!(world.ends[0].hv.guest.as_ref().unwrap().held, 0);
+    world.cut_off = false;
+    world.run(LONG);
+    assert_eq!((world.outcome.clone(), world.home()), (Some(Ok(())), 1));
+    assert_eq!(world.ends[0].hv.holds[..3], [held, 0, held]);
 }
 
 #[test]

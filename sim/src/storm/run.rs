@@ -23,8 +23,9 @@ use sun4v::time::SimTime;
 
 /// The longest that a plan goes on.
 const STORM_MAX: SimTime = SimTime::secs(4);
-/// The longest that everybody may take afterwards to come to rest.
-const HEAL_MAX: SimTime = SimTime::secs(60);
+/// The longest that everybody may take afterwards to come to rest: a target whose source is gone
+/// for good notices after 20 s, and lets it go on for 60.
+const HEAL_MAX: SimTime = SimTime::secs(90);
 /// The same where bits have flipped: in an answer of ARP, which has no checksum, one keeps two
 /// apart for a minute, and who dials waits longer each time.
 const HEAL_MAX_FLIPPED: SimTime = SimTime::secs(150);

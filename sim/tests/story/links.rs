@@ -2,7 +2,7 @@
 
 use super::felt::{clock_goes_on, memory_is_sound};
 use super::moved::digests_agree;
-use super::run::{instead, replay};
+use super::run::{Run, instead, replay};
 use sun4v::time::SimTime;
 
 const MIGRATE: &str = "t5120# ldm migrate-domain -p /root/t5220.password rover t5220";
@@ -53,4 +53,39 @@ fn a_cable_that_is_cut_while_memory_moves_leaves_the_domain_where_it_was() {
     assert!(clock_goes_on(&run, SimTime::us(pause).plus(SimTime::ms(1))) > 10);
     memory_is_sound(&run);
     assert!(run.all("ping", "lost").next().is_none());
+}
+
+/// Moves rover over a cable that is out for so long, from when its memory moves.
+fn out_for(name: &str, seconds: u32) -> Run {
+    let steps = format!(
+        "[wait = false] {MIGRATE}\n\
+         [when = \"log line primary: migration of rover: pre-copy\"; within = \"30s\"; \
+         after = \"50ms\"] lab# cut lab/t5220\n\
+         [after = \"{seconds}s\"] lab# join lab/t5220\n\
+         [when = \"answered\"; within = \"120s\"] t5120# ldm list\n\
+         t5220# ldm list\n"
+    );
+    let run = replay(name, &instead(&steps), 1, &["linger=3s"]);
+    assert_eq!(run.ended, Ok(()));
+    assert_eq!(digests_agree(&run), 1);
+    assert_eq!(run.answer(MIGRATE, 0).1, 0);
+    assert!(!run.answer("t5120# ldm list", 1).0.contains("rover"));
+    assert!(run.answer("t5220# ldm list", 1).0.contains("rover"));
+    memory_is_sound(&run);
+    let first = run.all("migration", "round").next().map(|round| round.value("pages"));
+    assert_eq!(first, Some(64 << 20 >> 13), "each page was read once");
+    run
+}
+
+#[test]
+fn a_cable_that_is_back_before_tcp_gives_up_is_not_noticed() {
+    let run = out_for("out12", 12);
+    assert!(run.all("migration", "interrupted").next().is_none());
+}
+
+#[test]
+fn a_cable_that_is_back_later_has_a_new_connection_that_goes_on_with_the_rest() {
+    let run = out_for("out30", 30);
+    let rejoined = run.all("migration", "rejoined").next().expect("it went on");
+    assert!(rejoined.value("chunks") > 0 && rejoined.value("again") < 256);
 }

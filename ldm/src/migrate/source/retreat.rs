@@ -30,6 +30,7 @@ impl Source {
             tags.insert(io.hv.request(io.ports, HvRequest::LogStop(self.guest)));
         }
         self.copier.stop(io);
+        self.rejoin_by = None;
         self.why = why.join("; ");
         self.outcome = Some(Err(why));
         self.stage = Stage::Undo(tags);

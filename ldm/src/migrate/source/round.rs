@@ -121,6 +121,10 @@ impl Source {
     }
 
     pub(super) fn dirty_was_read(&mut self, io: &mut Io<'_>) {
+        if self.rejoin_by.is_some() {
+            // Nothing follows before the target is there again; it is read again then.
+            return;
+        }
         let mut dirty = PageSet::none(self.map.len());
         let mut buffer: Ra = self.buffers.ra;
         for &(first, stretch) in self.map.stretches() {

@@ -9,6 +9,7 @@ use super::super::testing::{Random, Setup, Tamper, World, Writer};
 use super::LONG;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use sun4v::time::SimTime;
 
 /// How many there are when nobody says.
 const STREAMS: u64 = 2_000;
@@ -156,6 +157,12 @@ fn whatever_is_done_to_a_stream_the_source_runs_on_and_says_why() {
         let frames = [own.clone(), other.clone()];
         let last = before[from] - 1;
         world.tamper = Some(tamper(kind, from, place, &mut random, last, frames));
+        // Whoever it is keeps the ends apart for as long as they would go on.
+        while !world.reached() && world.turn() {}
+        world.cut_off = true;
+        world.writes_until(SimTime::secs(2));
+        world.run(SimTime::secs(65));
+        world.cut_off = false;
         world.run(LONG);
         let why = match &world.outcome {
             Some(Err(why)) if !why.is_empty() => why.join("; "),

@@ -360,7 +360,7 @@ impl World {
         }
     }
 
-    fn ends_software(&mut self, end: usize, crash: &Crash) {
+    pub(crate) fn ends_software(&mut self, end: usize, crash: &Crash) {
         self.away[end] = Some(self.now.plus(crash.away));
         if end == 0 {
             self.source = None
@@ -517,12 +517,7 @@ impl World {
         let at = self.now.plus(LATENCY);
         if self.fault == Some(Fault::Cut(number)) {
             self.fault_happened = true;
-            self.connected = false;
-            self.flying = Default::default();
-            for end in [0, 1] {
-                self.flying[end].push_back((at, Vec::new()));
-            }
-            self.redial_at = self.now.plus(SimTime::secs(1));
+            self.cut();
             return;
         }
         if from == 0 && !closes {
@@ -577,6 +572,14 @@ impl World {
         }
     }
 
+    /// The wire is cut: what is on its way is lost, and both hear of it.
+    pub(crate) fn cut(&mut self) {
+        self.connected = false;
+        let hear = [(self.now.plus(LATENCY), Vec::new())];
+        self.flying = [hear.clone().into(), hear.into()];
+        self.redial_at = self.now.plus(SimTime::secs(1));
+    }
+
     /// Both see the end of it; what was on its way still arrives.
     fn end_stream(&mut self, from: usize, at: SimTime) {
         self.flying[1 - from].push_back((at, Vec::new()));
@@ -589,6 +592,11 @@ impl World {
     pub(crate) fn writes_on(&mut self) {
         self.writes_end = SimTime::NEVER;
         self.next_write = self.now;
+    }
+
+    /// The guest writes until then.
+    pub(crate) fn writes_until(&mut self, end: SimTime) {
+        self.writes_end = end;
     }
 
     /// Whoever runs the domain writes to its volume and sends a frame.
@@ -827,6 +835,11 @@ impl World {
         while self.now < limit && self.turn() {}
         self.limit = SimTime::NEVER;
         // The guest goes on writing for ever; what it has is compared now.
+    }
+
+    /// The source has got through to the target.
+    pub(crate) fn reached(&self) -> bool {
+        self.connections > 0
     }
 
     /// The ends met more than once.
