@@ -172,7 +172,8 @@ impl Copier {
 
     /// The target has written all chunks below this number.
     pub fn acknowledged(&mut self, chunks: u64) {
-        while let Some(sent) = self.in_flight.pop_front_if(|sent| sent.number < chunks) {
+        while self.in_flight.front().is_some_and(|sent| sent.number < chunks) {
+            let Some(sent) = self.in_flight.pop_front() else { break };
             sent.pages.into_iter().for_each(|index| self.unacknowledged.remove(index));
         }
     }
