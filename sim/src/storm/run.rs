@@ -229,8 +229,9 @@ impl Storm<'_> {
     fn rage(&mut self) -> Result<(), String> {
         let end = self.begun.plus(STORM_MAX);
         loop {
-            self.fire();
-            if self.is_over() || self.now() >= end {
+            // What has just been done to a manager is seen of it after the next turn.
+            let acted = self.fire();
+            if !acted && self.is_over() || self.now() >= end {
                 return Ok(());
             }
             let timed = self.pending.iter().filter_map(|event| match event.when {
@@ -269,8 +270,8 @@ impl Storm<'_> {
         }
     }
 
-    /// Does what is due, and ends what has gone on long enough.
-    fn fire(&mut self) {
+    /// Does what is due, and ends what has gone on long enough: was there anything?
+    fn fire(&mut self) -> bool {
         let (now, seen) = (self.now(), self.seen());
         let due: Vec<_> = self.pending.iter().map(|event| self.is_due(event.when, &seen)).collect();
         let mut due = due.into_iter();
@@ -294,9 +295,11 @@ impl Storm<'_> {
         }
         let active = self.active.len();
         self.active.retain(|(until, _)| *until > now);
-        if acts || self.active.len() < active {
+        let changed = acts || self.active.len() < active;
+        if changed {
             self.apply();
         }
+        changed
     }
 
     fn act(&mut self, what: What) {
