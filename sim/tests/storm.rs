@@ -126,6 +126,15 @@ fn what_failed_once_does_not_fail_again() {
             "0ms=migrate:t5120 begun:t5120:2=cut:t5220:5424us 44099us=full:t5120:7103us \
              104700us=migrate:t5120",
         ),
+        // A domain came, its last entry found no room, and it left again: the manager that began
+        // again beside *commit* let it run as one that had just come.
+        (
+            621_798,
+            "0ms=migrate:t5120 458ms=migrate:t5220 durable:t5220:6=reset:t5220:77us \
+             51114us=full:t5220:713us",
+        ),
+        // A manager was reset in the last moment of the plan.
+        (613_227, "67888us=reset:t5120:99us 60719us=stop:t5120"),
         // A bit of an answer of ARP flips.
         (9055, "0ms=migrate:t5120 begun:t5220:2+574us=reset:t5120:54ms 98055us=flip:27:3142us"),
     ];

@@ -232,7 +232,17 @@ impl Ledger {
         let seen = self.seen.entry(entry.uuid.clone()).or_default();
         *seen = entry.seen().max(*seen);
         self.entries += 1;
-        self.last.insert((entry.uuid.clone(), entry.state.is_source()), entry);
+        let source = entry.state.is_source();
+        if source
+            && let Some(came) = self.last.get_mut(&(entry.uuid.clone(), false))
+            && came.state == State::Activated
+            && entry.epoch >= came.owned
+        {
+            // What leaves was here, though its medium had no room to say so.
+            came.state = State::Here;
+            *came = came.trimmed();
+        }
+        self.last.insert((entry.uuid.clone(), source), entry);
     }
 
     /// The newest epoch at which a domain was this chassis'; zero when it never was.

@@ -46,6 +46,25 @@ fn store() -> Store {
     store
 }
 
+/// The entry that says so may have found no room.
+#[test]
+fn a_domain_that_leaves_had_arrived() {
+    let arrival = |departures: &[(State, u64)]| {
+        let mut store = Store::default();
+        store.append(entry(State::Activated, "a", 4)).unwrap();
+        for &(state, epoch) in departures {
+            store.append(entry(state, "a", epoch)).unwrap();
+        }
+        assert_eq!(Store::open(store.bytes()).unwrap().0, store);
+        store.ledger().arrivals().next().unwrap().state
+    };
+    assert_eq!(arrival(&[]), State::Activated);
+    assert_eq!(arrival(&[(State::Leaving, 5)]), State::Here);
+    assert_eq!(arrival(&[(State::Leaving, 5), (State::Commit, 5)]), State::Here);
+    // What is told of an older departure says nothing of it.
+    assert_eq!(arrival(&[(State::Released, 4)]), State::Activated);
+}
+
 #[test]
 fn a_log_says_the_same_when_it_is_read_again() {
     let store = store();
