@@ -73,6 +73,20 @@ pub struct Tlbs {
     pub instruction: bool,
 }
 
+/// What a vCPU executes; what a suspend disturbs more is more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Nothing: it is parked, or does not run.
+    #[default]
+    Waits,
+    /// A program: PSTATE.PRIV is off.
+    User,
+    /// The supervisor.
+    Supervisor,
+    /// The supervisor, where interrupts wait: PSTATE.IE is off, or PIL is not zero.
+    Masked,
+}
+
 /// How a strand begins to run a guest (hypervisor API, initial state): MMU off,
 /// TL = GL = 2, PSTATE.PRIV, PIL 15, everything else zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +160,11 @@ pub trait Cpus {
     /// ([`sun4v::hvctl::migrate::HOLD_INTERVAL_US`]), in percent. Clocks go on; what became
     /// due meanwhile is due behind it.
     fn hold(&mut self, percent: u8);
+    /// The vCPU executes nothing before `until`. Its clock goes on; what became due
+    /// meanwhile is due then.
+    fn delay(&mut self, vcpu: VcpuId, until: SimTime);
+    /// What it executes.
+    fn mode(&self, vcpu: VcpuId) -> Mode;
     /// Time that the vCPU was not parked, for utilisation.
     fn busy(&self, vcpu: VcpuId) -> SimTime;
     /// The vCPU's architectural state.

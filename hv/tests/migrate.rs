@@ -6,12 +6,12 @@ mod chassis;
 
 use chassis::{BASE, BUFFER, Chassis, LIST, PRIMARY, ROVER, with_devices, with_rover};
 use hv::GuestState;
-use hv::platform::{Machine as _, MauEnd, Memory as _};
+use hv::platform::{Machine as _, MauEnd, Memory as _, Mode};
 use hv::{EndpointV1, GuestV1, Hypervisor, HypervisorV1, PermanentV1};
 use sha2::{Digest as _, Sha256};
 use sun4v::addr::{Pa, Ra};
 use sun4v::hcall::{HvError, nr};
-use sun4v::hvctl::migrate::{Buffer, Pages, Request};
+use sun4v::hvctl::migrate::{Buffer, LEAD_US, Pages, Request};
 use sun4v::hvctl::{self, Detail, Status};
 use sun4v::hvmd::{CryptoConf, CryptoKind, HvConfig};
 use sun4v::id::{CoreId, VcpuId};
@@ -571,6 +571,69 @@ fn a_guest_is_held_as_long_as_its_log_is_on() {
         assert!(chassis.lab.hv.runs(ROVER));
         assert_eq!(chassis.migrate(ends), Ok(0));
         assert_eq!(held(&chassis), (0, 0));
+    }
+}
+
+/// A guest whose channel is a disk's, and its interrupt goes to virtual CPU `target`.
+fn with_disk(target: u64) -> Chassis {
+    let mut config = with_rover(HERE);
+    let own = config.ldc_endpoints.iter_mut().find(|end| (end.guest, end.channel.0) == (ROVER, 0));
+    own.unwrap().leads = true;
+    let mut chassis = busy_of(&config);
+    chassis.rover(0, nr::vintr_settarget, [0x200, 1, target, 0, 0]);
+    chassis
+}
+
+#[test]
+fn who_takes_a_disks_interrupts_goes_on_first() {
+    let delays = |chassis: &mut Chassis| {
+        chassis.migrate(Request::Suspend(1)).unwrap();
+        chassis.lab.board.advance(SimTime::ms(3));
+        chassis.migrate(Request::Resume(1)).unwrap();
+        let seats = &chassis.lab.board.seats[&ROVER];
+        [0, 1].map(|id| seats.seen[&VcpuId(id)].delayed)
+    };
+    for (target, first) in [(0, [true, false]), (1, [false, true])] {
+        let mut chassis = with_disk(target);
+        let delays = delays(&mut chassis);
+        let later = chassis.lab.board.now().plus(SimTime::us(LEAD_US));
+        assert_eq!(delays, first.map(|first| (!first).then_some(later)), "{target}");
+    }
+    // A disk whose interrupt its guest does not take, one that is not open, and no disk.
+    let mut deaf = with_disk(0);
+    deaf.rover(0, nr::vintr_setvalid, [0x200, 1, 0, 0, 0]);
+    let mut closed = with_disk(0);
+    closed.rover(0, nr::ldc_rx_qconf, [0; 5]);
+    for mut chassis in [deaf, closed, busy(HERE)] {
+        assert_eq!(delays(&mut chassis), [None, None]);
+    }
+}
+
+#[test]
+fn a_hold_says_how_many_are_inside() {
+    use Mode::{Masked, Supervisor, User, Waits};
+    let inside = |chassis: &mut Chassis, modes: [Mode; 2]| {
+        for (id, mode) in (0..).zip(modes) {
+            let seats = chassis.lab.board.seats.get_mut(&ROVER).unwrap();
+            seats.seen.get_mut(&VcpuId(id)).unwrap().mode = mode;
+        }
+        chassis.migrate(Request::Hold { guest: 1, percent: 100 }).unwrap()
+    };
+    let (mut chassis, mut without) = (with_disk(0), busy(HERE));
+    for chassis in [&mut chassis, &mut without] {
+        chassis.migrate(Request::LogStart(1)).unwrap();
+    }
+    for (first, other, expected) in [
+        (Waits, Waits, 0),
+        (User, User, 0),
+        (User, Supervisor, 0),
+        (Supervisor, Supervisor, 1),
+        (Waits, Masked, 1),
+        (Masked, Masked, 2),
+    ] {
+        let modes = [first, other];
+        assert_eq!(inside(&mut chassis, modes), expected, "{modes:?}");
+        assert_eq!(inside(&mut without, modes), 0, "{modes:?} without a disk");
     }
 }
 

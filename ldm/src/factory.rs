@@ -278,6 +278,7 @@ fn configuration(primary: &Primary, range: RealRange, md_pa: Pa) -> HvConfig {
             tx_ino: tx_ino(HVCTL_CHANNEL),
             rx_ino: rx_ino(HVCTL_CHANNEL),
             private_console: false,
+            leads: false,
         }],
         consoles: vec![ConsoleConf { guest, ino: CONSOLE_INO, endpoint: None }],
         crypto: units.collect(),

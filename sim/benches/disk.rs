@@ -272,6 +272,7 @@ impl World {
                 tx_ino: 0,
                 rx_ino: 1,
                 private_console: false,
+                leads: false,
             });
             board.declare_native(guest);
         }

@@ -69,6 +69,7 @@ impl World {
                 tx_ino: 0,
                 rx_ino: 1,
                 private_console: false,
+                leads: false,
             });
         }
         let ram = Ram::new(0x20_0000 + 2 * BYTES).expect("memory");

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends there")]
 
+use hv::platform::{Machine, Mode};
 use hv::{HvMemory, Hypervisor};
 use ldm::mdgen::GuestMd;
 use sim::chassis::board::Board;
@@ -85,6 +86,7 @@ impl Chassis {
                 tx_ino: 0,
                 rx_ino: 1,
                 private_console: false,
+                leads: false,
             }],
             consoles: vec![ConsoleConf { guest: ROVER, ino: 0x11, endpoint: None }],
             ..HvConfig::default()
@@ -343,6 +345,30 @@ fn the_clock_of_a_guest_that_is_held_goes_on() {
         let steps = [0, 1, 2].map(|n| pair[1][n] - pair[0][n]);
         assert_eq!(steps, [1, 2, 2], "count, time of day, its own: {}", lab.here.console);
     }
+}
+
+#[test]
+fn a_virtual_cpu_that_is_delayed_executes_nothing_until_then() {
+    let mut lab = Lab::new();
+    lab.run(SimTime::ms(1));
+    lab.here.ask(Request::GuestStop(1));
+    lab.run(SimTime::ms(1));
+    lab.here.ram.write(ROM, &counter());
+    assert_eq!(lab.here.board.cpus(ROVER).mode(VcpuId(0)), Mode::Waits);
+    lab.here.ask(Request::GuestStart(1));
+    lab.run(SimTime::ms(1));
+    let modes = [0, 1].map(|id| lab.here.board.cpus(ROVER).mode(VcpuId(id)));
+    assert_eq!(modes, [Mode::Masked, Mode::Waits], "PIL is 15; the other was never started");
+    let done = |lab: &Lab| lab.here.board.domain(ROVER).unwrap().instructions();
+    let (before, busy) = (done(&lab), lab.here.board.cpus(ROVER).busy(VcpuId(0)));
+    let until = lab.now.plus(SimTime::ms(2));
+    lab.here.board.cpus(ROVER).delay(VcpuId(0), until);
+    lab.run(SimTime::ms(2));
+    assert_eq!(done(&lab), before);
+    assert_eq!(lab.here.board.cpus(ROVER).busy(VcpuId(0)), busy);
+    lab.run(SimTime::ms(2));
+    let after = done(&lab) - before;
+    assert!(after.abs_diff(2 * T2_HZ / 1000) < T2_HZ / 1000 / 10, "{after}");
 }
 
 #[test]

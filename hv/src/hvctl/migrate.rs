@@ -13,6 +13,9 @@
 //! console comes out while it is suspended, but only until its state is given away: from then
 //! on it is for whoever lets the guest go on. Packets that it had not
 //! got rid of are dropped, as a reset drops them; those that it had received stay.
+//! The virtual CPUs that take the interrupts of its disks (`leads` in the hypervisor MD) go on
+//! first, the others [`LEAD_US`] later: a request that one of them makes before the driver
+//! has noticed the reset would be lost. To the others it is as if they had waited.
 //!
 //! **A held guest** runs for a part of each interval only. To the guest it is as if the
 //! hypervisor had taken that time from its strands: `%stick` goes on, a timer that ends
@@ -20,17 +23,22 @@
 
 use super::Message;
 use crate::crypto::CryptoQueue;
-use crate::guest::GuestState;
+use crate::guest::{Guest, GuestState};
 use crate::hypervisor::Hypervisor;
-use crate::platform::{Machine, Memory};
+use crate::platform::{Machine, Memory, Mode};
 use crate::vcpu::VcpuState;
+use std::collections::BTreeSet;
 use sun4v::addr::{PAGE_BYTES, Pa, Ra, RealMap};
-use sun4v::hvctl::migrate::{Buffer, HELD_MAX, PAGES_MAX, Pages, Request};
+use sun4v::hvctl::migrate::{Buffer, HELD_MAX, LEAD_US, PAGES_MAX, Pages, Request};
 use sun4v::hvctl::{Body, Detail, Op, Status};
-use sun4v::id::GuestId;
+use sun4v::id::{GuestId, VcpuId};
+use sun4v::time::SimTime;
 
 /// More bytes than the records of any guest have.
 const STATE_MAX: u64 = 16 << 20;
+
+/// How long before the others those virtual CPUs go on that channels with `leads` ring.
+const LEAD: SimTime = SimTime::us(LEAD_US);
 
 /// The value of a reply, or why there is none, with a value too.
 type Done = Result<u64, (Status, Detail, u64)>;
@@ -62,6 +70,18 @@ fn pages_from(map: &RealMap, first: u64) -> impl Iterator<Item = Pa> {
         (0..range.size / PAGE_BYTES).map(|index| range.pa.offset(index * PAGE_BYTES))
     });
     all.skip(first as usize)
+}
+
+impl Guest {
+    /// The virtual CPUs that channels with `leads` ring.
+    fn leaders(&self) -> BTreeSet<VcpuId> {
+        let leads = self.endpoints.values().filter(|end| end.conf.leads && end.rx.is_configured());
+        let rung = leads.filter(|end| end.rx_intr.valid).filter_map(|end| end.rx_intr.target);
+        let runs = |vcpu: &VcpuId| {
+            self.vcpus.get(vcpu).is_some_and(|vcpu| vcpu.state == VcpuState::Running)
+        };
+        rung.filter(runs).collect()
+    }
 }
 
 impl Hypervisor {
@@ -148,7 +168,19 @@ impl Hypervisor {
             return Err(illegal(Detail::NotLogging));
         }
         self.set_held(id, share, machine);
-        Ok(0)
+        Ok(self.inside(id, machine))
+    }
+
+    /// How many virtual CPUs of a guest are where a suspend, and so the reset of channels that
+    /// lead, is not to find them: those that take their interrupts in the supervisor, the
+    /// others where interrupts wait.
+    fn inside(&self, id: GuestId, machine: &mut dyn Machine) -> u64 {
+        let Some(guest) = self.guest(id) else { return 0 };
+        let (leaders, cpus) = (guest.leaders(), machine.cpus(id));
+        let most = |vcpu| if leaders.contains(vcpu) { Mode::User } else { Mode::Supervisor };
+        let running = guest.vcpus.iter().filter(|(_, vcpu)| vcpu.state == VcpuState::Running);
+        let inside = running.filter(|&(vcpu, _)| cpus.mode(*vcpu) > most(vcpu));
+        if leaders.is_empty() { 0 } else { inside.count() as u64 }
     }
 
     fn set_held(&mut self, id: GuestId, percent: u8, machine: &mut dyn Machine) {
@@ -330,11 +362,16 @@ impl Hypervisor {
             guest.raise_device(machine.cpus(id), ino);
         }
         guest.drain_mailboxes(machine.cpus(id));
+        let leaders = guest.leaders();
         for (&vcpu, state) in &guest.vcpus {
-            // A wait ends early now and then; one that missed its end never would.
-            if state.state == VcpuState::Running {
-                machine.cpus(id).wake(vcpu);
+            if state.state != VcpuState::Running {
+                continue;
             }
+            if !leaders.is_empty() && !leaders.contains(&vcpu) {
+                machine.cpus(id).delay(vcpu, now.plus(LEAD));
+            }
+            // A wait ends early now and then; one that missed its end never would.
+            machine.cpus(id).wake(vcpu);
         }
     }
 

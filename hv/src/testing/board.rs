@@ -1,7 +1,8 @@
 //! The machine of a test: memory, and virtual CPUs that execute nothing.
 
 use crate::platform::{
-    ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, Queue, SpMessage, StartState, Tlbs,
+    ControlWord, Cpus, Machine, MauEnd, MauOperation, Memory, Mode, Queue, SpMessage, StartState,
+    Tlbs,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,6 +154,10 @@ pub struct Seen {
     pub registers: Option<StrandV1>,
     /// The performance control register.
     pub pcr: u64,
+    /// It executes nothing before this time.
+    pub delayed: Option<SimTime>,
+    /// What it is said to execute.
+    pub mode: Mode,
     queues: BTreeMap<Queue, (u64, u64)>,
     tsbs: [Vec<Tsb>; 2],
 }
@@ -239,6 +244,12 @@ impl Cpus for Seats {
     }
     fn hold(&mut self, percent: u8) {
         self.held = percent;
+    }
+    fn delay(&mut self, vcpu: VcpuId, until: SimTime) {
+        self.at(vcpu).delayed = Some(until);
+    }
+    fn mode(&self, vcpu: VcpuId) -> Mode {
+        self.seen.get(&vcpu).map_or(Mode::Waits, |seen| seen.mode)
     }
     fn busy(&self, vcpu: VcpuId) -> SimTime {
         self.busy.get(&vcpu).copied().unwrap_or_default()

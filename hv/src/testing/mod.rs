@@ -98,6 +98,7 @@ impl Lab {
                 tx_ino: 0,
                 rx_ino: 1,
                 private_console: false,
+                leads: false,
             });
             // Guest 0 is the concentrator of guest 1's console.
             let peer = LdcTarget::Guest { guest: GuestId(1 - id), channel: LdcId(3) };
@@ -108,6 +109,7 @@ impl Lab {
                 tx_ino: 6,
                 rx_ino: 7,
                 private_console: id == 1,
+                leads: false,
             });
             let endpoint = (id == 1).then_some(LdcId(3));
             config.consoles.push(ConsoleConf { guest, ino: 0x11, endpoint });

@@ -69,6 +69,7 @@ pub fn endpoint(guest: u8, channel: u16, to: Option<(u8, u16)>) -> LdcConf {
         tx_ino: channel * 2,
         rx_ino: channel * 2 + 1,
         private_console: false,
+        leads: false,
     }
 }
 

@@ -541,7 +541,11 @@ impl Moves {
     fn tell_lull(&self, ends: &mut Ends<'_>, how: How, took: SimTime, tries: u32) {
         let name = self.outgoing.as_ref().map_or("", |out| out.source.domain()).to_owned();
         let why = match how {
-            How::InLull => format!("its disks rest after {} us", took.as_us()),
+            How::InLull(0) => format!("its disks rest after {} us", took.as_us()),
+            How::InLull(inside) => format!(
+                "its disks rest after {} us, with {inside} virtual CPUs inside",
+                took.as_us()
+            ),
             How::Busy => {
                 format!("its disks did not rest for {} ms: as they are", WAIT.as_us() / 1000)
             }
@@ -550,7 +554,8 @@ impl Moves {
         };
         ends.ports.log(format!("migration of {name}: {why}"));
         let values = vec![
-            ("rests", u64::from(how == How::InLull)),
+            ("rests", u64::from(matches!(how, How::InLull(_)))),
+            ("inside", if let How::InLull(inside) = how { inside } else { 0 }),
             ("tries", tries.into()),
             ("took_us", took.as_us()),
         ];
@@ -599,7 +604,11 @@ impl Moves {
         {
             self.source_tags.remove(&tag);
             if let Some(lull) = &mut waiting.lull {
-                lull.stopped(reply.is_ok());
+                let held = |reply| match reply {
+                    HvReply::Held { inside } => inside,
+                    _ => 0,
+                };
+                lull.stopped(reply.ok().map(held));
             }
             return;
         }

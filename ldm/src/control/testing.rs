@@ -40,7 +40,7 @@ fn domain(guest: GuestId) -> usize {
 /// A guest's end of a channel.
 pub(crate) struct Far {
     domain: usize,
-    id: u16,
+    pub(crate) id: u16,
     pub(crate) channel: Channel,
     pub(crate) got: Vec<Vec<u8>>,
     pub(crate) ups: usize,

@@ -122,6 +122,9 @@ fn answer(reply: &Reply) -> Result<HvReply, String> {
         (Status::Ok, Body::Migrate { value, .. }) if reply.op == Op::StateOut => {
             Ok(HvReply::State { bytes: value })
         }
+        (Status::Ok, Body::Migrate { value, .. }) if reply.op == Op::Hold => {
+            Ok(HvReply::Held { inside: value })
+        }
         (Status::Ok, _) => Ok(HvReply::Done),
         (_, Body::Migrate { code, .. })
             if reply.op == Op::Resume && Detail::from_code(code) == Some(Detail::NotInState) =>

@@ -110,6 +110,9 @@ impl FakeHypervisor {
                         let body = Body::Migrate { code, value: 0 };
                         return Reply { seqn, op, status: Status::Illegal, body };
                     }
+                    Request::Migrate(MigrateRequest::Hold { .. }) => {
+                        Body::Migrate { code: 0, value: 3 }
+                    }
                     Request::Migrate(_) => Body::Migrate { code: 0, value: 0 },
                     _ => Body::None,
                 };
@@ -479,7 +482,11 @@ fn every_request_has_its_command_and_its_answer() {
     let tags: Vec<_> = answers.iter().map(|(tag, _)| tag.0).collect();
     assert_eq!(tags, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     for (tag, answer) in answers {
-        let expected = if tag == Tag(7) { HvReply::State { bytes: 4321 } } else { HvReply::Done };
+        let expected = match tag {
+            Tag(7) => HvReply::State { bytes: 4321 },
+            Tag(10) => HvReply::Held { inside: 3 },
+            _ => HvReply::Done,
+        };
         assert_eq!(answer, Ok(expected));
     }
     let served = room.hypervisor.served.iter().map(|request| match request {

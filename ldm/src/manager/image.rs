@@ -72,16 +72,19 @@ impl Model {
         config.mblocks.extend(given.memory.iter().map(|&range| MblockConf { guest, range }));
         for link in &given.links {
             let console = link.device == Linked::Console;
-            let end = |guest, channel, other, far, private_console| LdcConf {
+            let disk = matches!(link.device, Linked::Disk(_));
+            let end = |guest, channel, other, far| LdcConf {
                 guest,
                 channel,
                 target: LdcTarget::Guest { guest: other, channel: far },
                 tx_ino: tx_ino(channel),
                 rx_ino: rx_ino(channel),
-                private_console,
+                private_console: false,
+                leads: false,
             };
-            config.ldc_endpoints.push(end(guest, link.guest, PRIMARY_ID, link.service, console));
-            config.ldc_endpoints.push(end(PRIMARY_ID, link.service, guest, link.guest, false));
+            let own = end(guest, link.guest, PRIMARY_ID, link.service);
+            config.ldc_endpoints.push(LdcConf { private_console: console, leads: disk, ..own });
+            config.ldc_endpoints.push(end(PRIMARY_ID, link.service, guest, link.guest));
             if console {
                 let endpoint = Some(link.guest);
                 config.consoles.push(ConsoleConf { guest, ino: CONSOLE_INO, endpoint });

@@ -13,7 +13,7 @@ use sun4v::ds::service::VariableResult;
 use sun4v::hcall::HvError;
 use sun4v::hvctl::{
     Body, Detail, GuestState, HvInfo, RcFail, Reply, Request, ResData, ResInfo, ResKind, SoftState,
-    Status, Utilisation, VcpuState, VcpuStatus,
+    Status, Utilisation, VcpuState, VcpuStatus, migrate,
 };
 use sun4v::hvmd::{HvConfig, Inventory, Rom, VcpuConf};
 use sun4v::id::GuestId;
@@ -118,6 +118,8 @@ pub(crate) struct FakeHv {
     pub(crate) loses: Option<bool>,
     /// Virtual CPUs of guest 1 that run whatever its system says.
     pub(crate) keeps: BTreeSet<u8>,
+    /// Virtual CPUs that are inside when a guest is held, time after time; none behind these.
+    pub(crate) inside: VecDeque<u64>,
 }
 
 impl Hvctl for FakeHv {
@@ -167,6 +169,7 @@ impl FakeHv {
             broken: false,
             loses: None,
             keeps: BTreeSet::new(),
+            inside: VecDeque::new(),
         }
     }
 
@@ -249,7 +252,11 @@ impl FakeHv {
             },
             Request::GuestPanic(_) => fine,
             Request::GetResStat { res, id, info } => self.figure(res, id, info),
-            Request::Migrate(_) => (Status::Ok, Body::Migrate { code: 0, value: 0 }),
+            Request::Migrate(request) => {
+                let holds = matches!(request, migrate::Request::Hold { percent: 100, .. });
+                let value = if holds { self.inside.pop_front().unwrap_or(0) } else { 0 };
+                (Status::Ok, Body::Migrate { code: 0, value })
+            }
             other => panic!("{other:?}"),
         }
     }

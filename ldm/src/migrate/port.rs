@@ -222,7 +222,7 @@ pub enum HvRequest {
         bytes: u64,
     },
     /// Holds the virtual CPUs of a guest whose log is on for this share of the time. It
-    /// ends with the log.
+    /// ends with the log. Answer: [`HvReply::Held`].
     Hold {
         /// The guest.
         guest: GuestId,
@@ -242,6 +242,11 @@ pub enum HvReply {
     State {
         /// How many bytes.
         bytes: u64,
+    },
+    /// It is held as asked.
+    Held {
+        /// Virtual CPUs of it that a suspend is not to find where they are.
+        inside: u64,
     },
 }
 

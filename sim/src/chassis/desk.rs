@@ -1,7 +1,7 @@
 //! The virtual CPUs of a domain whose software is native: they have interrupt
 //! queues and a place in the hypervisor, and execute nothing.
 
-use hv::platform::{Cpus, Memory, Queue, StartState, Tlbs};
+use hv::platform::{Cpus, Memory, Mode, Queue, StartState, Tlbs};
 use std::collections::BTreeMap;
 use sun4v::addr::Pa;
 use sun4v::id::VcpuId;
@@ -80,6 +80,10 @@ impl<M: Memory> Cpus for Desk<M> {
         self.queues.insert((vcpu, queue), (head, tail));
     }
     fn hold(&mut self, _: u8) {}
+    fn delay(&mut self, _: VcpuId, _: SimTime) {}
+    fn mode(&self, _: VcpuId) -> Mode {
+        Mode::Waits
+    }
     fn busy(&self, vcpu: VcpuId) -> SimTime {
         self.busy.get(&vcpu).copied().unwrap_or(SimTime::ZERO)
     }

@@ -92,6 +92,7 @@ impl Chassis {
             tx_ino: channel * 2,
             rx_ino: channel * 2 + 1,
             private_console: false,
+            leads: false,
         };
         let to = |guest, channel| LdcTarget::Guest { guest, channel: LdcId(channel) };
         let vcpu = |(vid, strand), guest| VcpuConf { strand, guest, vid };

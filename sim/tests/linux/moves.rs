@@ -1,7 +1,8 @@
 //! Linux moves from one chassis to the other and back while it works: it keeps memory
 //! changing, writes into a file system, is pinged, and has somebody at its shell.
 //!
-//! `LDOMLAB_MOVES` moves, 2 unless it says otherwise. What is waited for without work of
+//! `LDOMLAB_MOVES` moves, 2 unless it says otherwise, `LDOMLAB_MOVES_AFTER` milliseconds apart,
+//! 300 unless it does: another number has them at other moments of its work. What is waited for without work of
 //! ours is a tenth of what it was in 2011: the guest is busy all the time.
 //!
 //! Its disk driver puts requests that are under way when the channel is reset on a list that
@@ -94,13 +95,14 @@ fn figure(fact: &serde_json::Value, name: &str) -> u64 {
 fn linux_moves_and_loses_nothing() {
     let Some(guest) = guest("moves") else { return };
     let Some(moves) = moves() else { return };
-    let folder = scratch("moves");
+    let after = std::env::var("LDOMLAB_MOVES_AFTER").map_or(300, |after| after.parse().unwrap());
+    let folder = scratch(&if after == 300 { "moves".into() } else { format!("moves-{after}") });
     let Some(image) = image(&folder) else { return };
     let mut script = Script::up("clock: 1");
     for number in 0..moves {
         let (from, to) = if number % 2 == 0 { ("t5120", "t5220") } else { ("t5220", "t5120") };
         let command = format!("{from}# ldm migrate-domain -p /root/{to}.password rover {to}");
-        script.step(&["after = \"300ms\""], &command);
+        script.step(&[&format!("after = \"{after}ms\"")], &command);
     }
     script.step(&["after = \"2s\""], "workstation# typist off");
     script.step(&["after = \"2s\""], "workstation# type touch /tmp/enough");
@@ -119,7 +121,7 @@ fn linux_moves_and_loses_nothing() {
     let came = run.facts("migration", "taken over");
     assert_eq!(came.len(), moves, "{}", run.transcript);
     let lulls = run.facts("migration", "lull");
-    let rests = lulls.iter().filter(|lull| lull["values"]["rests"] == 1);
+    let rests = lulls.iter().filter(|lull| figure(lull, "rests") == 1);
     assert_eq!((rests.count(), lulls.len()), (moves, moves), "{lulls:?}");
     nobody_noticed(&run);
     let replies = run.facts("ping", "reply").len();
@@ -139,8 +141,9 @@ fn linux_moves_and_loses_nothing() {
     let expected: String = (1..=lines).map(|n| format!("{n}\n")).collect();
     assert_eq!(std::fs::read_to_string(copy).unwrap(), expected);
     for (lull, over) in lulls.iter().zip(&run.facts("migration", "handed over")) {
-        let [took, tries] = ["took_us", "tries"].map(|name| figure(lull, name));
-        println!("paused {} us; lull after {took} us, {tries} tries", figure(over, "pause_us"));
+        let [took, tries, inside] = ["took_us", "tries", "inside"].map(|name| figure(lull, name));
+        let pause = figure(over, "pause_us");
+        println!("paused {pause} us; lull after {took} us, {tries} tries, {inside} inside");
     }
     println!("{moves} moves, {replies} pings, {lines} lines written");
 }

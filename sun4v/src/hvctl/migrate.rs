@@ -22,9 +22,11 @@
 //! | 0x87 | resume | 8 u32 guest | |
 //! | 0x88 | state_out | 8 u32 guest, 16 u64 buffer, 24 u64 bytes | bytes written |
 //! | 0x89 | state_in | 8 u32 guest, 16 u64 buffer, 24 u64 bytes | |
-//! | 0x8a | hold | 8 u32 guest, 12 u32 percent | |
+//! | 0x8a | hold | 8 u32 guest, 12 u32 percent | virtual CPUs inside |
 //!
-//! A reply has the status, 12 u32 detail code, 16 u64 value.
+//! A reply has the status, 12 u32 detail code, 16 u64 value. A virtual CPU is *inside* when a
+//! suspend could make a disk's driver lose a request: one that takes a disk's interrupts, in
+//! privileged mode; another, in privileged mode where interrupts wait.
 
 use super::{Op, Wire};
 use crate::addr::Ra;
@@ -36,6 +38,9 @@ pub const PAGES_MAX: u32 = 512;
 pub const HELD_MAX: u32 = 100;
 /// A held guest stands still once in every such interval, in microseconds.
 pub const HOLD_INTERVAL_US: u64 = 1000;
+/// How long before the others the virtual CPUs that disks ring go on behind a suspend, in
+/// microseconds.
+pub const LEAD_US: u64 = 1000;
 
 /// Pages of a guest and where the control domain keeps list and contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +97,8 @@ pub enum Request {
     /// Loads state records into a guest that never ran.
     StateIn(Buffer),
     /// Holds the guest's virtual CPUs for this share of each [`HOLD_INTERVAL_US`], as long
-    /// as its pages are logged. Its clocks go on meanwhile.
+    /// as its pages are logged. Its clocks go on meanwhile. The value of the reply says how
+    /// many are inside: those of a guest that stands still are where they stay.
     Hold {
         /// Which guest.
         guest: u32,

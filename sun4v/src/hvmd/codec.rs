@@ -35,6 +35,8 @@ const DIAG: &str = "diagpriv";
 const PERF: &str = "perfctraccess";
 const PERF_HT: &str = "perfctrhtaccess";
 const RNG: &str = "rngctlaccessible";
+/// Ours: an endpoint whose virtual CPU goes on first.
+const LEADS: &str = "leads";
 /// Numbers of memory blocks.
 const MBLOCKS: u64 = 4096;
 /// Cfg handles lie below: 32 devices of 64 interrupts each.
@@ -156,6 +158,9 @@ impl HvConfig {
             md.val(node, "tx-ino", ldc.tx_ino.into()).val(node, "rx-ino", ldc.rx_ino.into());
             if ldc.private_console {
                 md.val(node, "private_svc", SVC_CONSOLE);
+            }
+            if ldc.leads {
+                md.val(node, LEADS, 1);
             }
             nodes.push((ldc.guest, ldc.channel, node));
         }
@@ -383,6 +388,7 @@ fn endpoint(at: At<'_>) -> Result<LdcConf, HvmdError> {
         tx_ino: at.below(res, "tx-ino", codes, INOS)?,
         rx_ino: at.below(res, "rx-ino", codes, INOS)?,
         private_console: at.node.number("private_svc") == Some(SVC_CONSOLE),
+        leads: at.node.number(LEADS) == Some(1),
     })
 }
 

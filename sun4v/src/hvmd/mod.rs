@@ -125,6 +125,10 @@ pub struct LdcConf {
     pub rx_ino: u16,
     /// A console endpoint (`private_svc` 2): the hypervisor's, hidden from its guest.
     pub private_console: bool,
+    /// When its guest goes on behind a suspend, the virtual CPU that takes its interrupt
+    /// begins first (`leads`, ours): a driver of a disk loses what it is asked for between
+    /// the reset of its channel and its noticing that.
+    pub leads: bool,
 }
 
 /// A guest's console.

@@ -77,6 +77,7 @@ fn config(dice: &mut Dice) -> HvConfig {
                 tx_ino: dice.below(1024) as u16,
                 rx_ino: dice.below(1024) as u16,
                 private_console: dice.hit(4),
+                leads: dice.hit(4),
             });
         }
         config.consoles.push(ConsoleConf { guest, ino: dice.below(64) as u16, endpoint: None });

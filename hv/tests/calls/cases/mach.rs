@@ -23,6 +23,7 @@ fn control(lab: &mut Lab) {
         tx_ino: 18,
         rx_ino: 19,
         private_console: false,
+        leads: false,
     });
     lab.hv.apply(config, &mut lab.board);
 }

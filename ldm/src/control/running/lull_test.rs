@@ -214,6 +214,28 @@ fn a_guest_whose_disk_is_idle_is_held_and_suspended_at_once() {
 }
 
 #[test]
+fn a_guest_with_a_virtual_cpu_inside_goes_on_and_is_tried_again() {
+    let mut lab = Lab::new(true);
+    lab.world.hv.inside = [1, 2].into();
+    lab.suspends();
+    assert_eq!(lab.asked(), [LOG, hold(STILL), hold(0)]);
+    lab.later(SimTime::us(50));
+    assert_eq!(lab.asked(), [hold(STILL), hold(0)]);
+    assert_eq!(lab.said(), [""; 0]);
+    lab.later(SimTime::us(50));
+    assert_eq!(lab.asked(), [hold(STILL), SUSPEND]);
+    assert_eq!(lab.said(), ["its disks rest after 100 us"]);
+}
+
+#[test]
+fn who_takes_the_interrupts_of_its_disk_is_to_go_on_first() {
+    let lab = Lab::new(true);
+    let leads = lab.world.hv.config.ldc_endpoints.iter().filter(|end| end.leads);
+    let leads: Vec<_> = leads.map(|end| (end.guest, end.channel.0)).collect();
+    assert_eq!(leads, [(ROVER, lab.world.far[lab.far].id)]);
+}
+
+#[test]
 fn a_busy_disk_is_waited_for_until_its_client_has_seen_the_answer() {
     let mut lab = Lab::new(true);
     lab.world.disks_stall = true;

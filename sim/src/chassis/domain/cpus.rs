@@ -2,10 +2,10 @@
 
 use super::{Domain, Seat};
 use crate::chip::stick::time_of;
-use crate::chip::strand::{QUEUE_BITS, RunState, Strand};
+use crate::chip::strand::{QUEUE_BITS, RunState, Strand, pstate};
 use crate::chip::tlb::{Core, Entry};
 use hv::Answer;
-use hv::platform::{Cpus, Memory, Queue, StartState, Tlbs};
+use hv::platform::{Cpus, Memory, Mode, Queue, StartState, Tlbs};
 use sun4v::addr::Pa;
 use sun4v::id::VcpuId;
 use sun4v::mmu::{Tsb, Tte};
@@ -178,6 +178,25 @@ impl Cpus for Domain {
     }
     fn hold(&mut self, percent: u8) {
         self.held = percent;
+    }
+    fn delay(&mut self, vcpu: VcpuId, until: SimTime) {
+        if let Some(strand) = self.strand(vcpu) {
+            strand.tick = strand.tick.max(until.ticks(T2_HZ));
+            strand.match_compares();
+        }
+    }
+    fn mode(&self, vcpu: VcpuId) -> Mode {
+        let Some(index) = self.index(vcpu) else { return Mode::Waits };
+        let strand = &self.seats[index].strand;
+        if matches!(strand.state, RunState::Parked | RunState::Stopped) {
+            return Mode::Waits;
+        }
+        let has = |bit| strand.pstate & bit != 0;
+        match (has(pstate::PRIV), has(pstate::IE) && strand.pil == 0) {
+            (false, _) => Mode::User,
+            (true, true) => Mode::Supervisor,
+            (true, false) => Mode::Masked,
+        }
     }
     fn busy(&self, vcpu: VcpuId) -> SimTime {
         self.index(vcpu)

@@ -162,6 +162,7 @@ fn toy(ip: Ipv4Addr) -> PowerOn {
             tx_ino: 0,
             rx_ino: 1,
             private_console: false,
+            leads: false,
         }],
         ..HvConfig::default()
     };

@@ -29,6 +29,7 @@ fn ldc(guest: u8, channel: u16, target: LdcTarget) -> LdcConf {
         tx_ino: 2 * channel,
         rx_ino: 2 * channel + 1,
         private_console: false,
+        leads: false,
     }
 }
 
@@ -54,7 +55,7 @@ fn two_guests() -> HvConfig {
         ],
         ldc_endpoints: vec![
             ldc(0, 0, LdcTarget::Hypervisor),
-            ldc(0, 1, to(1, 0)),
+            LdcConf { leads: true, ..ldc(0, 1, to(1, 0)) },
             LdcConf { private_console: true, ..ldc(1, 0, to(0, 1)) },
         ],
         consoles: vec![
@@ -260,7 +261,8 @@ fn configs() -> impl Strategy<Value = HvConfig> {
                         let target = peer.map_or(LdcTarget::Hypervisor, |(guest, channel)| {
                             LdcTarget::Guest { guest: GuestId(guest), channel: LdcId(channel) }
                         });
-                        LdcConf { private_console, ..ldc(whose(at).0, channel, target) }
+                        let leads = channel % 2 == 1;
+                        LdcConf { private_console, leads, ..ldc(whose(at).0, channel, target) }
                     })
                     .collect(),
                 consoles: vec![ConsoleConf { guest: GuestId(0), ino: 0x11, endpoint: None }],
