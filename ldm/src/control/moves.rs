@@ -608,7 +608,7 @@ impl Moves {
                     HvReply::Held { inside } => inside,
                     _ => 0,
                 };
-                lull.stopped(reply.ok().map(held));
+                lull.stopped(ends.ports.now(), reply.ok().map(held));
             }
             return;
         }

@@ -105,7 +105,7 @@ fn a_shell_that_goes_is_filled_with_zeros_and_takes_its_time() {
             break;
         }
     }
-    let scrub = SimTime::of_ticks(4000 * 8192, super::target::SCRUB_BYTES_A_SECOND);
+    let scrub = SimTime::of_ticks(4000 * 8192, super::target::retreat::SCRUB_BYTES_A_SECOND);
     assert!(world.now().since(before) >= scrub, "{:?}", world.now().since(before));
     assert!(resumed.unwrap().since(before) < SimTime::ms(1), "the source runs at once");
     world.run(LONG);

@@ -10,9 +10,11 @@
 //! ([`Target::take_over`]); *activated*, that the domain runs here.
 //!
 //! **A shell that goes** is filled with zeros a few pages at a time, so that the manager
-//! answers meanwhile: [`SCRUB_BYTES_A_SECOND`].
+//! answers meanwhile: [`retreat::SCRUB_BYTES_A_SECOND`].
 
+mod ownership;
 mod rejoin;
+pub(super) mod retreat;
 
 use super::arrive::Arriver;
 use super::codec::{Message, Plain};
@@ -21,10 +23,8 @@ use super::handshake::{Hello, Own, Secrets};
 use super::journal::{EPOCH_MAX, EntryV1, State, ticket};
 use super::link::{Arrival, Link};
 use super::mutant::{self, Mutant};
-use super::pages::{Hasher, PAGE, PageMap};
-use super::port::{
-    HV_PAGES_MAX, HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag,
-};
+use super::pages::{Hasher, PageMap};
+use super::port::{HvReply, HvRequest, Input, Io, Kind, ManagerReply, Offer, Status, Tag};
 use super::{Buffers, Config, Phase};
 use sun4v::id::GuestId;
 use sun4v::native::Observation;
@@ -32,13 +32,6 @@ use sun4v::time::SimTime;
 
 /// Most bytes of state records: what the buffers hold.
 const STATE_BYTES_MAX: usize = Buffers::BYTES as usize;
-
-/// How fast the memory of a shell that goes is filled with zeros: the 500 GB of a
-/// cancelled migration took seven minutes.
-pub const SCRUB_BYTES_A_SECOND: u64 = 500_000_000_000 / 420;
-/// An operator may take a domain over from a source that stays connected and says
-/// nothing for so long.
-pub const SILENCE: SimTime = SimTime::secs(10);
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,28 +274,6 @@ impl Target {
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         self.stage == Stage::Verified && !self.connected
-    }
-
-    /// An operator says that the source never comes back: the domain is ours from now
-    /// on, at an epoch that is newer than whatever the source may say.
-    ///
-    /// # Errors
-    /// There is nothing to take over, or the source is there and will decide.
-    pub fn take_over(&mut self, io: &mut Io<'_>) -> Result<(), String> {
-        let (name, peer) = (self.name(), self.peer().to_owned());
-        if self.stage != Stage::Verified {
-            return Err(format!("LDom {name} does not wait for {peer} to decide"));
-        }
-        if self.connected && io.ports.now() < self.verified_at.plus(SILENCE) {
-            return Err(format!("{peer} is connected and about to decide who has LDom {name}"));
-        }
-        let by = if mutant::is(Mutant::ForceRaisesByOne) { 1 } else { 2 };
-        let epoch = self.offer.as_ref().map_or(0, |offer| offer.epoch) + by;
-        io.ports.log(format!(
-            "migration of {name}: taken over from {peer} by an operator, at epoch {epoch}"
-        ));
-        self.take(io, epoch);
-        Ok(())
     }
 
     /// Nothing is left to do but to answer a source that asks again.
@@ -801,62 +772,6 @@ impl Target {
         self.show(io);
     }
 
-    fn take(&mut self, io: &mut Io<'_>, epoch: u64) {
-        self.phase = Phase::HandOff;
-        self.owned = epoch;
-        self.record(io, State::Activated);
-        self.show(io);
-        if mutant::is(Mutant::RunsBeforeDurable) {
-            io.hv.request(io.ports, HvRequest::Resume(self.guest));
-        }
-    }
-
-    /// It is ours, and the journal says so: an owner of before is locked out first.
-    fn run(&mut self, io: &mut Io<'_>) {
-        let name = self.name();
-        self.stage = Stage::Claim(io.fence.claim(io.ports, &name, self.owned));
-        if mutant::is(Mutant::RunsBeforeClaimed) {
-            self.go(io);
-        }
-    }
-
-    fn claimed(&mut self, io: &mut Io<'_>, tag: Tag, result: Result<(), String>) {
-        if self.stage != Stage::Claim(tag) {
-            return;
-        }
-        match result {
-            Ok(()) => self.go(io),
-            Err(why) => {
-                // Somebody has it at a newer epoch: that is for the operators.
-                let name = self.name();
-                io.ports.log(format!("migration of {name}: it is here and does not run: {why}"));
-                self.activate(io);
-            }
-        }
-    }
-
-    fn go(&mut self, io: &mut Io<'_>) {
-        if self.is_active() { self.step(io, Step::Resume) } else { self.activate(io) }
-    }
-
-    fn activate(&mut self, io: &mut Io<'_>) {
-        let name = self.name();
-        let tag = io.manager.activate(io.ports, &name, self.owned);
-        self.stage = Stage::Activate(tag);
-        self.answer(io);
-        let took = io.ports.now().since(self.began);
-        let line = format!("migration of {name} from {}: it is here", self.peer());
-        // Nobody knows when one began that goes on from the journal.
-        let seconds = Some(took.as_secs_f64()).filter(|_| !self.recalled);
-        io.ports.log(seconds.map_or(line.clone(), |took| format!("{line}; {took:.3} s")));
-        let values = vec![
-            ("took_us", took.as_us()),
-            ("opened_bytes", self.link.opened_bytes),
-            ("chunks", self.arriver.written()),
-        ];
-        self.observe(io, "taken over", values);
-    }
-
     fn hv(&mut self, io: &mut Io<'_>, tag: Tag, reply: Result<HvReply, String>) {
         if self.arriver.hv(tag) {
             if let Err(why) = reply
@@ -938,65 +853,6 @@ impl Target {
             }
             _ => {}
         }
-    }
-
-    // Failure.
-
-    /// Tells the source, and takes the shell apart.
-    fn fail(&mut self, io: &mut Io<'_>, why: &str) {
-        if self.connected {
-            self.say(io, Message::Abort(why.to_owned()));
-            self.link.close_when_sent(io);
-        }
-        self.fail_quietly(io, why);
-    }
-
-    fn fail_quietly(&mut self, io: &mut Io<'_>, why: &str) {
-        if self.stage == Stage::Here || self.is_off() {
-            return;
-        }
-        let name = self.name();
-        if self.offer.is_some() && !(self.check_only && self.stage == Stage::Go) {
-            io.ports.log(format!("migration of {name} from {} is off: {why}", self.peer()));
-        }
-        self.arriver.stop(io);
-        if self.offer.is_some() {
-            io.manager.status(&name, None);
-        }
-        if self.journaled {
-            self.record(io, State::Discarded);
-        } else {
-            self.stage = Stage::Gone;
-        }
-    }
-
-    /// The shell goes, if there is one.
-    fn clear(&mut self, io: &mut Io<'_>) {
-        if !self.shell {
-            return self.record(io, State::Gone);
-        }
-        if self.guest == GuestId::default() {
-            self.scrubbed = self.map.len();
-        }
-        self.stage = Stage::Scrub(None);
-        self.step_due = io.ports.now();
-        io.ports.set_timer(self.step_due, self.timer);
-    }
-
-    fn scrub(&mut self, io: &mut Io<'_>) {
-        let end = self.map.len().min(self.scrubbed + HV_PAGES_MAX as u32);
-        let pages: Vec<_> = (self.scrubbed..end).filter_map(|page| self.map.ra(page)).collect();
-        if pages.is_empty() {
-            self.shell = false;
-            let name = self.name();
-            self.stage = Stage::Discard(io.manager.discard(io.ports, &name));
-            return;
-        }
-        self.scrubbed = end;
-        let took = SimTime::of_ticks((pages.len() * PAGE) as u64, SCRUB_BYTES_A_SECOND);
-        self.step_due = io.ports.now().plus(took);
-        let request = HvRequest::PagesZero { guest: self.guest, pages };
-        self.stage = Stage::Scrub(Some(io.hv.request(io.ports, request)));
     }
 
     // For people.
