@@ -549,7 +549,7 @@ impl Moves {
             How::Busy => {
                 format!("its disks did not rest for {} ms: as they are", WAIT.as_us() / 1000)
             }
-            How::Knocks => format!("it asked for more {tries} times: its disks are as they are"),
+            How::Knocks => format!("it had no rest in {tries} tries: its disks are as they are"),
             How::Refused => "it cannot be held: its disks are as they are".to_owned(),
         };
         ends.ports.log(format!("migration of {name}: {why}"));
