@@ -292,6 +292,18 @@ fn rover_goes_on_where_it_was() {
     assert!(!all.contains("BAD") && !all.contains("panic"), "{all}");
 }
 
+impl Lab {
+    /// One whose guest is stopped, and counts for ever once it is started.
+    fn with_counter() -> Self {
+        let mut lab = Self::new();
+        lab.run(SimTime::ms(1));
+        lab.here.ask(Request::GuestStop(1));
+        lab.run(SimTime::ms(1));
+        lab.here.ram.write(ROM, &counter());
+        lab
+    }
+}
+
 /// A flat image whose first virtual CPU counts for ever.
 fn counter() -> Vec<u8> {
     // loop: add %g1, 1, %g1; ba loop; nop
@@ -304,11 +316,7 @@ fn counter() -> Vec<u8> {
 
 #[test]
 fn a_guest_that_is_held_executes_for_the_rest_of_the_time_only() {
-    let mut lab = Lab::new();
-    lab.run(SimTime::ms(1));
-    lab.here.ask(Request::GuestStop(1));
-    lab.run(SimTime::ms(1));
-    lab.here.ram.write(ROM, &counter());
+    let mut lab = Lab::with_counter();
     lab.here.ask(Request::GuestStart(1));
     lab.run(SimTime::ms(1));
     let count = |lab: &mut Lab| {
@@ -349,11 +357,7 @@ fn the_clock_of_a_guest_that_is_held_goes_on() {
 
 #[test]
 fn a_virtual_cpu_that_is_delayed_executes_nothing_until_then() {
-    let mut lab = Lab::new();
-    lab.run(SimTime::ms(1));
-    lab.here.ask(Request::GuestStop(1));
-    lab.run(SimTime::ms(1));
-    lab.here.ram.write(ROM, &counter());
+    let mut lab = Lab::with_counter();
     assert_eq!(lab.here.board.cpus(ROVER).mode(VcpuId(0)), Mode::Waits);
     lab.here.ask(Request::GuestStart(1));
     lab.run(SimTime::ms(1));

@@ -177,10 +177,12 @@ impl Hypervisor {
     fn inside(&self, id: GuestId, machine: &mut dyn Machine) -> u64 {
         let Some(guest) = self.guest(id) else { return 0 };
         let (leaders, cpus) = (guest.leaders(), machine.cpus(id));
+        if leaders.is_empty() {
+            return 0;
+        }
         let most = |vcpu| if leaders.contains(vcpu) { Mode::User } else { Mode::Supervisor };
         let running = guest.vcpus.iter().filter(|(_, vcpu)| vcpu.state == VcpuState::Running);
-        let inside = running.filter(|&(vcpu, _)| cpus.mode(*vcpu) > most(vcpu));
-        if leaders.is_empty() { 0 } else { inside.count() as u64 }
+        running.filter(|&(vcpu, _)| cpus.mode(*vcpu) > most(vcpu)).count() as u64
     }
 
     fn set_held(&mut self, id: GuestId, percent: u8, machine: &mut dyn Machine) {
